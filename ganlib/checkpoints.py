@@ -1,0 +1,255 @@
+"""Models on disk: one safetensors file with a self-describing JSON header.
+
+The header's metadata holds one key, `latent-atelier`, with JSON: format, digest, spec, kimg, title, source, licence, data,
+metrics, created. Tensors are named `G_ema.…` and, where the discriminator is known, `D.…`. The digest is the sha256 over
+all tensors, so that two files with the same digest make the same pictures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ganlib import networks, runs
+from ganlib.errors import CheckpointError, GanlibError, InputError
+from ganlib.networks.base import Generator, GeneratorSpec
+
+KEY = "latent-atelier"
+FORMAT = 1
+SUFFIX = ".safetensors"
+MAX_HEADER_BYTES = 16 * 2**20
+_DAMAGED = "the file is damaged or was not fully copied; download or copy it again"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The card of a model file, read from its header alone."""
+
+    path: Path
+    digest: str
+    """sha256 over the tensors, 64 hexadecimal digits."""
+    spec: GeneratorSpec
+    kimg: float
+    """Thousands of real pictures shown to the discriminator."""
+    title: str
+    """A name for people; the file's name where none was given."""
+    source: str
+    """Where the weights come from: the tool and command, or the original file."""
+    licence: str
+    """Licence of the weights."""
+    data: str
+    """Credit and licence of the training data."""
+    metrics: Mapping[str, Any]
+    created: str
+    """ISO 8601 time in UTC."""
+    bytes: int
+    """Size of the file."""
+    has_discriminator: bool
+
+    @property
+    def name(self) -> str:
+        """The file's name without its suffix."""
+        return self.path.stem
+
+    @property
+    def folder(self) -> Path:
+        """`checkpoints/NAME/`, the folder for favourites, directions and saved w_plus; not created here."""
+        return self.path.with_suffix("")
+
+
+def _read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """Return the safetensors header as a dict and the file's size, having checked that the tensors are all there."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            prefix = stream.read(8)
+            if len(prefix) < 8:
+                raise CheckpointError(f"{path.name} has {size} bytes, too few for a model", _DAMAGED)
+            (length,) = struct.unpack("<Q", prefix)
+            if length > min(MAX_HEADER_BYTES, size - 8):
+                raise CheckpointError(
+                    f"{path.name} is not a safetensors file, or it is truncated",
+                    "open files of other tools with `python -m ganlib import`; or copy the file again",
+                )
+            raw = stream.read(length)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no model file at {path}", "see `python -m ganlib models` for what is there") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}", "check the path and its permissions") from error
+    try:
+        header = json.loads(raw)
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        end = max(ends, default=0)
+        assert isinstance(end, int)
+    except (ValueError, KeyError, TypeError, IndexError, AssertionError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path.name} has a header that cannot be read", _DAMAGED) from error
+    if 8 + length + end != size:
+        raise CheckpointError(f"{path.name} is truncated: {size} bytes where its header says {8 + length + end}", _DAMAGED)
+    return header, size
+
+
+def read_card(path: Path) -> Checkpoint:
+    """Read a model's card from its header; no tensor is touched. Raises `CheckpointError`."""
+    path = Path(path)
+    header, size = _read_header(path)
+    metadata = header.get("__metadata__")
+    text = metadata.get(KEY) if isinstance(metadata, dict) else None
+    if not isinstance(text, str):
+        raise CheckpointError(
+            f"{path.name} is a safetensors file of another program", f"a model of this studio has {KEY!r} in its header"
+        )
+    try:
+        card = json.loads(text)
+        version = card["format"]
+        kimg = float(card.get("kimg", 0.0))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path.name} has a damaged card", _DAMAGED) from error
+    if version != FORMAT:
+        raise CheckpointError(f"{path.name} has format {version!r}; this version reads {FORMAT}", "update Latent Atelier")
+    metrics = card.get("metrics")
+    return Checkpoint(
+        path=path,
+        digest=str(card.get("digest", "")),
+        spec=GeneratorSpec.from_dict(card.get("spec")),
+        kimg=kimg if math.isfinite(kimg) else 0.0,
+        title=str(card.get("title") or path.stem),
+        source=str(card.get("source", "")),
+        licence=str(card.get("licence", "")),
+        data=str(card.get("data", "")),
+        metrics=metrics if isinstance(metrics, dict) else {},
+        created=str(card.get("created", "")),
+        bytes=size,
+        has_discriminator=any(name.startswith("D.") for name in header),
+    )
+
+
+def list_checkpoints(root: Path) -> tuple[list[Checkpoint], list[GanlibError]]:
+    """Return the models in a folder, sorted by name, and one error for each file that is none. Reads headers only."""
+    good: list[Checkpoint] = []
+    bad: list[GanlibError] = []
+    for path in sorted(Path(root).glob(f"*{SUFFIX}")):
+        try:
+            good.append(read_card(path))
+        except GanlibError as error:
+            bad.append(error)
+    return good, bad
+
+
+def find_checkpoint(text: str, root: Path = Path("checkpoints")) -> Path:
+    """Return the path of a model named by path, or by bare name below `root`, with or without `.safetensors`.
+
+    Raises `CheckpointError` that lists what is available."""
+    given = Path(text)
+    tries = [given, given.with_name(given.name + SUFFIX)] if given.name else []
+    if given.name == text:
+        tries += [root / text, root / (text + SUFFIX)]
+    for path in tries:
+        if path.is_file():
+            return path
+    names = ", ".join(p.stem for p in sorted(root.glob(f"*{SUFFIX}"))) if root.is_dir() else ""
+    raise CheckpointError(f"no model named {text!r}", f"available in {root}: {names or 'none'}")
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the sha256 over names, dtypes, shapes and bytes of the tensors, in order of name."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
+    return digest.hexdigest()
+
+
+def save_snapshot(
+    path: Path,
+    *,
+    G_ema: nn.Module | Generator,
+    D: nn.Module | None = None,
+    kimg: float = 0.0,
+    title: str = "",
+    source: str = "",
+    licence: str = "",
+    data: str = "",
+    metrics: Mapping[str, Any] | None = None,
+    half: bool = False,
+) -> Checkpoint:
+    """Write a model and return its card. `half` stores floating tensors in half precision; they load as float32.
+
+    The file appears whole or not at all. Raises `CheckpointError` when a weight is not finite, or does not fit half
+    precision, or when the disk is full."""
+    assert isinstance(G_ema, nn.Module)
+    tensors: dict[str, Tensor] = {}
+    for prefix, module in (("G_ema", G_ema), ("D", D)):
+        for name, tensor in module.state_dict().items() if module is not None else ():
+            tensor = tensor.detach().cpu()
+            if half and tensor.dtype == torch.float32:
+                tensor = tensor.half()
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                raise CheckpointError(
+                    f"tensor {prefix}.{name} is not finite" + (" in half precision" if half else ""),
+                    "store it in full precision" if half else "training diverged: go back to an earlier snapshot",
+                )
+            tensors[f"{prefix}.{name}"] = tensor.contiguous()
+    card = {
+        "format": FORMAT, "digest": tensors_digest(tensors), "spec": G_ema.spec.to_dict(), "kimg": kimg,
+        "title": title, "source": source, "licence": licence, "data": data, "metrics": dict(metrics or {}),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+    path = Path(path)
+    try:
+        with runs.replacing(path) as temporary:
+            safetensors.torch.save_file(tensors, temporary, metadata={KEY: json.dumps(card)})
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path} could not be written: {error}", "free some disk space; nothing was lost") from error
+    return read_card(path)
+
+
+def _load(path: Path, prefix: str, build: Any, device: str | torch.device, verify: bool) -> nn.Module:
+    """Build the network on `meta` and assign the stored tensors once."""
+    card = read_card(path)
+    try:
+        with safetensors.safe_open(path, framework="pt", device="cpu") as stream:
+            names: Iterable[str] = stream.keys()
+            tensors = {name: stream.get_tensor(name) for name in names if verify or name.startswith(f"{prefix}.")}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{Path(path).name} cannot be read: {error}", _DAMAGED) from error
+    if verify and tensors_digest(tensors) != card.digest:
+        raise CheckpointError(f"{Path(path).name} does not match its own digest: its weights were changed", _DAMAGED)
+    with torch.device("meta"):
+        module = build(card.spec)
+    state = {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
+    state = {n: (t.to(device, torch.float32) if t.is_floating_point() else t.to(device)) for n, t in state.items()}
+    try:
+        module.load_state_dict(state, strict=True, assign=True)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{Path(path).name}: tensors and spec disagree: {detail}", _DAMAGED) from error
+    return module.to(device).eval().requires_grad_(False)
+
+
+def load_generator(path: Path, *, device: str | torch.device = "cpu", verify: bool = True) -> Generator:
+    """Return the generator (moving-average weights) in evaluation mode, float32, without gradients.
+
+    `verify` recomputes the digest. Raises `CheckpointError` for a truncated, foreign or altered file."""
+    module = _load(Path(path), "G_ema", networks.build_generator, device, verify)
+    assert isinstance(module, Generator)
+    return module
+
+
+def load_discriminator(path: Path, *, device: str | torch.device = "cpu", verify: bool = True) -> nn.Module:
+    """Return the discriminator; raises `InputError` when the file holds none, `CheckpointError` as `load_generator`."""
+    if not read_card(path).has_discriminator:
+        raise InputError(f"{Path(path).name} holds no discriminator", "choose a training snapshot of this studio")
+    return _load(Path(path), "D", networks.build_discriminator, device, verify)

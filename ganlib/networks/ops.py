@@ -1,0 +1,310 @@
+"""Operators shared by the style-based networks, in plain PyTorch.
+
+Each fast form stands beside its plain twin with the same signature; a test holds the two together. All of them are
+differentiable twice, on every device, in float32 and float64; the modulated convolution also runs in half precision.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SQRT2 = math.sqrt(2.0)
+
+
+# ---- FIR resampling (StyleGAN2, appendix B; "Making convolutional networks shift-invariant again") -----------------
+
+
+def setup_filter(taps: Sequence[float] | Tensor) -> Tensor:
+    """Return the 2-D low-pass filter of `taps`, float32, normalised to sum 1; a 1-D list becomes its outer product."""
+    # Named device: a network built on `meta` still needs real filters, since they are not stored in checkpoints.
+    f = torch.as_tensor(taps, dtype=torch.float32, device="cpu")
+    if f.ndim == 1:
+        f = f.outer(f)
+    return f / f.sum()
+
+
+def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+    if isinstance(value, int):
+        return value, value
+    x, y = value
+    return int(x), int(y)
+
+
+def _padding(value: int | Sequence[int]) -> tuple[int, int, int, int]:
+    if isinstance(value, int):
+        return value, value, value, value
+    if len(value) == 2:
+        x, y = value
+        return x, x, y, y
+    x0, x1, y0, y1 = value
+    return x0, x1, y0, y1
+
+
+def _depthwise(x: Tensor, f: Tensor, *, stride: int | tuple[int, int] = 1, padding: int = 0) -> Tensor:
+    """Correlate each channel of x with the same 2-D filter f."""
+    channels = x.shape[1]
+    kernel = f.to(x.dtype)[None, None].expand(channels, 1, *f.shape)
+    return F.conv2d(x, kernel, stride=stride, padding=padding, groups=channels)
+
+
+def upfirdn2d(
+    x: Tensor,
+    f: Tensor | None,
+    *,
+    up: int | Sequence[int] = 1,
+    down: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    flip_filter: bool = False,
+    gain: float = 1.0,
+) -> Tensor:
+    """Insert zeros, pad, filter, keep every `down`-th pixel: the plain form of all resampling.
+
+    x: `[N, C, H, W]`. f: `[h, w]`, or `[k]` for a separable filter, or None for the identity. `up`, `down`: one
+    number or (x, y). `padding`: one number, (x, y) or (x0, x1, y0, y1) with respect to the upsampled picture; negative
+    crops. `flip_filter=False` convolves, True correlates. `gain` multiplies the result.
+    Returns `[N, C, H', W']` with H' = (H·up + y0 + y1 − h) // down + 1.
+    """
+    n, c, h, w = x.shape
+    up_x, up_y = _pair(up)
+    down_x, down_y = _pair(down)
+    x0, x1, y0, y1 = _padding(padding)
+    if up_x > 1 or up_y > 1:
+        x = x.reshape(n, c, h, 1, w, 1)
+        x = F.pad(x, [0, up_x - 1, 0, 0, 0, up_y - 1])
+        x = x.reshape(n, c, h * up_y, w * up_x)
+    x = F.pad(x, [x0, x1, y0, y1])
+    if f is None:
+        f = torch.ones(1, 1, device=x.device)
+    f = f.to(device=x.device, dtype=torch.float32)
+    if f.ndim == 1:
+        f = f.outer(f)
+    if not flip_filter:
+        f = f.flip([0, 1])
+    return _depthwise(x, f * gain, stride=(down_y, down_x))
+
+
+def upsample2d(x: Tensor, f: Tensor) -> Tensor:
+    """Double the picture `[N, C, H, W]` with the symmetric 4-tap filter f; equals `upfirdn2d(up=2, padding=[2,1,2,1],
+    gain=4)` without the inserted zeros."""
+    channels = x.shape[1]
+    kernel = (f.to(x.dtype) * 4.0)[None, None].expand(channels, 1, *f.shape)
+    return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=channels)
+
+
+def downsample2d(x: Tensor, f: Tensor) -> Tensor:
+    """Halve the picture `[N, C, H, W]` with the symmetric 4-tap filter f."""
+    return _depthwise(x, f, stride=2, padding=1)
+
+
+def conv2d_resample(
+    x: Tensor,
+    w: Tensor,
+    f: Tensor | None = None,
+    *,
+    up: int = 1,
+    down: int = 1,
+    padding: int = 0,
+    flip_weight: bool = True,
+) -> Tensor:
+    """Convolve with optional FIR resampling by 2, the plain form.
+
+    x: `[N, I, H, W]`; w: `[O, I, k, k]`; f: 2-D filter. `padding` refers to the picture after upsampling.
+    `flip_weight=True` is correlation (as `torch.nn.functional.conv2d`), False is convolution.
+    """
+    taps = f.shape[-1] if f is not None else 1
+    before = after = padding
+    if up > 1:
+        before += (taps + up - 1) // 2
+        after += (taps - up) // 2
+    if down > 1:
+        before += (taps - down + 1) // 2
+        after += (taps - down) // 2
+    x = upfirdn2d(x, f if max(up, down) > 1 else None, up=up, padding=[before, after] * 2, gain=float(up * up))
+    kernel = w if flip_weight else w.flip([2, 3])
+    return F.conv2d(x, kernel, stride=down)
+
+
+def conv2d_up(x: Tensor, w: Tensor, f: Tensor) -> Tensor:
+    """Convolve with w `[O, I, k, k]`, k odd, and double the picture; the fast twin of
+    `conv2d_resample(up=2, padding=k//2, flip_weight=False)`: the transposed convolution skips the inserted zeros."""
+    if w.shape[-1] == 1:
+        return upsample2d(F.conv2d(x, w), f)
+    x = F.conv_transpose2d(x, w.transpose(0, 1), stride=2, padding=w.shape[-1] // 2 - 1)
+    return _depthwise(x, f * 4.0, padding=1)
+
+
+def conv2d_down(x: Tensor, w: Tensor, f: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Convolve with w `[O, I, k, k]`, k odd, and halve the picture; the fast twin of
+    `conv2d_resample(down=2, padding=k//2)`: a 1×1 kernel is applied after the picture is small."""
+    if w.shape[-1] == 1:
+        return F.conv2d(downsample2d(x, f), w, bias)
+    return F.conv2d(_depthwise(x, f, padding=w.shape[-1] // 2 + 1), w, bias, stride=2)
+
+
+# ---- Modulated convolution (StyleGAN2, section 2.2, equations 1 and 3) ---------------------------------------------
+
+
+def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
+    """Return d `[N, O]` = 1 / sqrt(Σ_ik (s_i w_oik)² + 1e-8): one small matrix product instead of N sets of weights."""
+    energy = weight.square().sum(dim=[2, 3])
+    return (styles.square() @ energy.t() + 1e-8).rsqrt()
+
+
+def modulated_conv2d_grouped(
+    x: Tensor, weight: Tensor, styles: Tensor, f: Tensor | None = None, *, up: int = 1, demodulate: bool = True
+) -> Tensor:
+    """Plain twin of `modulated_conv2d`: build every sample's own weights and convolve them in one grouped call."""
+    n, _, h, w_ = x.shape
+    out_channels, in_channels, k, _ = weight.shape
+    w = weight[None] * styles[:, None, :, None, None]
+    if demodulate:
+        w = w * (w.square().sum(dim=[2, 3, 4], keepdim=True) + 1e-8).rsqrt()
+    if up == 1:
+        flat = x.reshape(1, n * in_channels, h, w_)
+        y = F.conv2d(flat, w.reshape(n * out_channels, in_channels, k, k), padding=k // 2, groups=n)
+        return y.reshape(n, out_channels, h, w_)
+    assert f is not None
+    flat = x.reshape(1, n * in_channels, h, w_)
+    w = w.transpose(1, 2).reshape(n * in_channels, out_channels, k, k)
+    y = F.conv_transpose2d(flat, w, stride=2, padding=k // 2 - 1, groups=n)
+    y = y.reshape(n, out_channels, *y.shape[2:])
+    return upfirdn2d(y, f, padding=1, gain=4.0)
+
+
+def modulated_conv2d(
+    x: Tensor, weight: Tensor, styles: Tensor, f: Tensor | None = None, *, up: int = 1, demodulate: bool = True
+) -> Tensor:
+    """Convolve with style-modulated, demodulated weights, without building them per sample.
+
+    x: `[N, I, H, W]`; weight: `[O, I, k, k]`; styles s: `[N, I]`; f: 2-D resampling filter, needed for `up=2`.
+    Scaling the weights along i is scaling the input, and along o scaling the output, so with d from equation 3:
+    y = d · conv(s · x, w). Returns `[N, O, H·up, W·up]`, dtype of x.
+    """
+    d = demodulation(weight, styles) if demodulate else None
+    y = scaled_conv2d(x, weight, styles, f, up=up)
+    return y if d is None else y * d.to(y.dtype)[:, :, None, None]
+
+
+def scaled_conv2d(x: Tensor, weight: Tensor, styles: Tensor, f: Tensor | None = None, *, up: int = 1) -> Tensor:
+    """Return conv(s · x, w), doubled in size for `up=2`: `modulated_conv2d` before demodulation."""
+    x = x * styles.to(x.dtype)[:, :, None, None]
+    w = weight.to(x.dtype)
+    if up == 1:
+        return F.conv2d(x, w, padding=w.shape[-1] // 2)
+    assert f is not None
+    return conv2d_up(x, w, f)
+
+
+# ---- Small layers --------------------------------------------------------------------------------------------------
+
+
+def bias_act(x: Tensor, bias: Tensor | None, *, act: str = "lrelu", gain: float = 1.0, clamp: float | None = None) -> Tensor:
+    """Add bias `[C]` along dim 1, apply `lrelu` (slope 0.2, scaled by √2 to keep the variance) or `linear`, multiply by
+    gain, clamp to ±clamp·1."""
+    if bias is not None:
+        x = x + bias.to(x.dtype).reshape([1, -1] + [1] * (x.ndim - 2))
+    if act == "lrelu":
+        x = F.leaky_relu(x, 0.2)
+        gain = gain * SQRT2
+    if gain != 1.0:
+        x = x * gain
+    return x if clamp is None else x.clamp(-clamp, clamp)
+
+
+def normalize_2nd_moment(x: Tensor) -> Tensor:
+    """Scale each row of `[N, C]` to a mean square of 1 (ProGAN's pixel normalisation on vectors)."""
+    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+
+
+def minibatch_std(x: Tensor, group_size: int | None, num_features: int = 1) -> Tensor:
+    """Append `num_features` maps holding the standard deviation over groups of samples (ProGAN, section 3).
+
+    x: `[N, C, H, W]`; a group is every (N / group_size)-th sample; None is the whole batch. A batch that the group size
+    does not divide uses the largest divisor below it, so that any batch works.
+    Returns `[N, C + num_features, H, W]`.
+    """
+    n, c, h, w = x.shape
+    g = n if group_size is None else min(group_size, n)
+    while n % g:
+        g -= 1
+    y = x.float().reshape(g, n // g, num_features, c // num_features, h, w)
+    y = y - y.mean(dim=0)
+    y = (y.square().mean(dim=0) + 1e-8).sqrt()
+    y = y.mean(dim=[2, 3, 4])
+    y = y.reshape(n // g, num_features, 1, 1).repeat(g, 1, h, w)
+    return torch.cat([x, y.to(x.dtype)], dim=1)
+
+
+class EqualizedLinear(nn.Module):
+    """Fully connected layer with equalised learning rate (ProGAN, section 4.1).
+
+    Tensors `weight [out, in]` ~ N(0, 1/lr_multiplier²) and `bias [out]`; the scale 1/√in is applied at run time.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        act: str = "linear",  # "linear" or "lrelu"
+        lr_multiplier: float = 1.0,  # slows this layer's learning by the same factor
+        bias_init: float = 0.0,  # value of the effective bias at the start
+    ) -> None:
+        super().__init__()
+        self.act = act
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full([out_features], float(bias_init) / lr_multiplier))
+        self.weight_gain = lr_multiplier / math.sqrt(in_features)
+        self.bias_gain = lr_multiplier
+
+    def forward(self, x: Tensor) -> Tensor:
+        # The activation's √2 goes into weight and bias: lrelu(√2·y) = √2·lrelu(y).
+        gain = SQRT2 if self.act == "lrelu" else 1.0
+        y = F.linear(x, self.weight.to(x.dtype) * (self.weight_gain * gain), self.bias.to(x.dtype) * (self.bias_gain * gain))
+        return F.leaky_relu(y, 0.2) if self.act == "lrelu" else y
+
+
+class EqualizedConv2d(nn.Module):
+    """Convolution with equalised learning rate, optional FIR downsampling or upsampling by 2, bias and activation."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        bias: bool = True,
+        act: str = "linear",  # "linear" or "lrelu"
+        up: int = 1,  # 1 or 2
+        down: int = 1,  # 1 or 2
+        resample_filter: Sequence[float] = (1, 3, 3, 1),
+        conv_clamp: float | None = None,  # None leaves activations unclamped
+    ) -> None:
+        super().__init__()
+        self.act, self.up, self.down, self.conv_clamp = act, up, down, conv_clamp
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.weight_gain = 1.0 / math.sqrt(in_channels * kernel_size**2)
+        self.register_buffer("resample_filter", setup_filter(resample_filter), persistent=False)
+        self.resample_filter: Tensor
+
+    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
+        """x `[N, I, H, W]` → `[N, O, H', W']`; `gain` scales the output (√½ in residual blocks)."""
+        act_gain = gain * (SQRT2 if self.act == "lrelu" else 1.0)
+        w = self.weight.to(x.dtype) * (self.weight_gain * act_gain)
+        b = None if self.bias is None else self.bias.to(x.dtype) * act_gain
+        if self.down == 2:
+            x = conv2d_down(x, w, self.resample_filter, b)
+        elif self.up == 2:
+            x = conv2d_up(x, w, self.resample_filter)
+            x = x if b is None else x + b[:, None, None]
+        else:
+            x = F.conv2d(x, w, b, padding=w.shape[-1] // 2)
+        if self.act == "lrelu":
+            x = F.leaky_relu(x, 0.2)
+        return x if self.conv_clamp is None else x.clamp(-self.conv_clamp * gain, self.conv_clamp * gain)

@@ -1,0 +1,213 @@
+"""One loaded generator: recipes in, uint8 pictures out. Thread-safe, batched, the same picture in any batch."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganlib import checkpoints, device, images, latents
+from ganlib.errors import DataError, InputError
+from ganlib.latents import Recipe
+from ganlib.networks.base import Generator, GeneratorSpec, one_hot
+
+_W_CACHE_SIZE = 4096
+_PIXELS_PER_BATCH = {"cpu": 8 * 128 * 128, "cuda": 32 * 512 * 512, "mps": 8 * 512 * 512}
+
+
+class Renderer:
+    """Makes pictures from recipes with one generator.
+
+    A picture is a function of its recipe and the model's digest alone: batch size changes it by at most one grey level.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        *,
+        digest: str = "",
+        name: str = "",
+        folder: Path | None = None,
+        directions: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """`folder`: where saved w_plus lie (`folder/w_plus/ID.npz`). `directions`: name → `[w_dim]`, one sigma long."""
+        self.generator = generator
+        self.spec: GeneratorSpec = generator.spec
+        self.digest, self.name, self.folder = digest, name, folder
+        self.directions = dict(directions or {})
+        self.device = generator.w_avg.device
+        self.w_avg = generator.w_avg.detach().float()
+        self._lock = threading.RLock()
+        self._w_cache: OrderedDict[tuple[int, int | None], Tensor] = OrderedDict()
+
+    @classmethod
+    def open(cls, path: Path, *, device: str = "auto") -> Renderer:
+        """Load a checkpoint onto a device; raises `CheckpointError` or `DeviceError`."""
+        from ganlib.device import choose_device
+
+        card = checkpoints.read_card(path)
+        generator = checkpoints.load_generator(path, device=choose_device(device))
+        return cls(generator, digest=card.digest, name=card.name, folder=card.folder)
+
+    # -- latents ---------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def mapping(self, z: np.ndarray | Tensor, labels: Sequence[int | None] | None = None) -> Tensor:
+        """z `[N, z_dim]` and class indices → w `[N, w_dim]` float32 on the renderer's device, not truncated."""
+        z = torch.as_tensor(z, dtype=torch.float32).to(self.device)
+        label = None
+        if self.spec.label_dim:
+            label = one_hot(self._checked_labels(labels or [None] * len(z)), self.spec.label_dim).to(self.device)
+        with self._lock:
+            return self.generator.mapping(z, label)
+
+    def _checked_labels(self, labels: Sequence[int | None]) -> Sequence[int | None]:
+        for label in labels:
+            if label is not None and not 0 <= label < self.spec.label_dim:
+                raise InputError(f"class {label} does not exist", f"this model has classes 0 … {self.spec.label_dim - 1}")
+        return labels
+
+    def _w_of_seeds(self, wanted: Sequence[tuple[int, int | None]]) -> dict[tuple[int, int | None], Tensor]:
+        """Return w `[w_dim]` of each (seed, label). Each is mapped alone of batch effects: in rows of one batch, fp32."""
+        found = {key: self._w_cache[key] for key in wanted if key in self._w_cache}
+        missing = sorted({key for key in wanted if key not in found}, key=lambda k: (k[0], -1 if k[1] is None else k[1]))
+        if missing:
+            z = np.concatenate([latents.seed_z(seed, self.spec.z_dim) for seed, _ in missing])
+            for key, w in zip(missing, self.mapping(z, [label for _, label in missing]), strict=True):
+                found[key] = self._w_cache[key] = w
+            while len(self._w_cache) > max(_W_CACHE_SIZE, len(wanted)):
+                self._w_cache.popitem(last=False)
+        return found
+
+    def _base(self, recipe: Recipe) -> Tensor:
+        """Load the saved w_plus `[num_ws, w_dim]` that a recipe names."""
+        assert recipe.base is not None
+        if self.folder is None or not re.fullmatch(r"[\w-]{1,64}", recipe.base):
+            raise InputError(f"no saved latent {recipe.base!r}", "project the photograph again, or pick a seed")
+        path = self.folder / "w_plus" / f"{recipe.base}.npz"
+        return load_w_plus(path, self.spec)[0].to(self.device)
+
+    def w_plus(self, recipes: Sequence[Recipe]) -> Tensor:
+        """Return w_plus `[N, num_ws, w_dim]` of recipes: blended, mixed, truncated, edited, in this order.
+
+        Seeds blend in w by their weights, normalised to sum 1. Raises `InputError` for a class, style input or direction
+        that the model does not have.
+        """
+        num_ws = self.spec.num_ws
+        with self._lock:
+            wanted = [(s, r.label) for r in recipes for s in (*(x for x, _ in r.seeds), *(x for _, x in r.mix))]
+            w_of = self._w_of_seeds(wanted)
+            rows = []
+            for recipe in recipes:
+                if recipe.base is not None:
+                    row = self._base(recipe).clone()
+                else:
+                    total = sum(weight for _, weight in recipe.seeds)
+                    w = torch.stack([w_of[s, recipe.label] * (weight / total) for s, weight in recipe.seeds]).sum(dim=0)
+                    row = w[None].repeat(num_ws, 1)
+                for idx, seed in recipe.mix:
+                    if not 0 <= idx < num_ws:
+                        raise InputError(f"style input {idx} does not exist", f"this model has 0 … {num_ws - 1}")
+                    row[idx] = w_of[seed, recipe.label]
+                if self.spec.truncatable:
+                    row = latents.truncate(row[None], self.w_avg, recipe.psi, recipe.cutoff)[0]
+                for edit in recipe.edits:
+                    if edit.direction not in self.directions:
+                        known = ", ".join(self.directions) or "none"
+                        raise InputError(f"no direction named {edit.direction!r}", f"directions of this model: {known}")
+                    last = num_ws - 1 if edit.last is None else edit.last
+                    row[edit.first : last + 1] += edit.strength * self.directions[edit.direction].to(row)
+                rows.append(row)
+            return torch.stack(rows) if rows else torch.zeros(0, num_ws, self.spec.w_dim, device=self.device)
+
+    # -- pictures --------------------------------------------------------------------------------------------------
+
+    def default_batch(self) -> int:
+        """Return how many pictures go through the network at once on this device."""
+        budget = _PIXELS_PER_BATCH.get(self.device.type, _PIXELS_PER_BATCH["cpu"])
+        return max(1, min(64, budget // self.spec.resolution**2))
+
+    def synthesize_batches(
+        self,
+        w_plus: Tensor,
+        *,
+        noise_mode: str = "const",
+        noise_seeds: Sequence[int] | None = None,
+        batch: int | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Yield uint8 `[n, R, R, 3]` for w_plus `[N, num_ws, w_dim]`, in order, `batch` pictures at a time.
+
+        `noise_seeds`: one per picture for noise mode `random`; the same seed is the same noise on every device."""
+        if noise_mode not in self.spec.noise_modes:
+            modes = ", ".join(self.spec.noise_modes)
+            raise InputError(f"this model has no noise mode {noise_mode!r}", f"choose one of: {modes}")
+        if batch is not None and batch < 1:
+            raise InputError(f"batch {batch} is below 1", "use 1 or more")
+        size = batch or self.default_batch()
+        seeds = list(noise_seeds) if noise_seeds is not None else [0] * len(w_plus)
+        for start in range(0, len(w_plus), size):
+            part = w_plus[start : start + size].to(self.device, torch.float32)
+            rng = None
+            if noise_mode == "random":
+                rng = [torch.Generator().manual_seed(s) for s in seeds[start : start + size]]
+            with (
+                self._lock,
+                torch.no_grad(),
+                device.out_of_memory_hint(f"use a smaller batch than {size}, or `--device cpu`"),
+            ):
+                image = self.generator.synthesis(part, noise_mode=noise_mode, rng=rng)
+            yield images.to_pixels(image)
+
+    def synthesize(
+        self,
+        w_plus: Tensor,
+        *,
+        noise_mode: str = "const",
+        noise_seeds: Sequence[int] | None = None,
+        batch: int | None = None,
+    ) -> np.ndarray:
+        """Return uint8 `[N, R, R, 3]`; arguments as `synthesize_batches`."""
+        parts = list(self.synthesize_batches(w_plus, noise_mode=noise_mode, noise_seeds=noise_seeds, batch=batch))
+        side = self.spec.resolution
+        return np.concatenate(parts) if parts else np.zeros((0, side, side, 3), np.uint8)
+
+    def render(self, recipes: Sequence[Recipe], *, batch: int | None = None) -> np.ndarray:
+        """Return uint8 RGB `[N, R, R, 3]`, one picture per recipe."""
+        out = np.zeros((len(recipes), self.spec.resolution, self.spec.resolution, 3), np.uint8)
+        w_plus = self.w_plus(recipes)
+        for mode in sorted({r.noise_mode for r in recipes}):
+            idx = [i for i, r in enumerate(recipes) if r.noise_mode == mode]
+            # A model without noise maps has only one mode, whatever a recipe made for another model asks for.
+            used = mode if len(self.spec.noise_modes) > 1 else self.spec.noise_modes[0]
+            seeds = [recipes[i].noise_seed for i in idx]
+            out[idx] = self.synthesize(w_plus[idx], noise_mode=used, noise_seeds=seeds, batch=batch)
+        return out
+
+
+def load_w_plus(path: Path, spec: GeneratorSpec) -> Tensor:
+    """Read `projected_w.npz` (array `w`: `[N, num_ws, w_dim]`, `[num_ws, w_dim]` or `[N, w_dim]`) → `[N, num_ws, w_dim]`.
+
+    Raises `DataError` for a file of another kind or a latent of another model's shape."""
+    hint = f"an .npz with an array `w` of shape [N, {spec.num_ws}, {spec.w_dim}] is expected"
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            w = np.asarray(arrays["w"], dtype=np.float32)
+    except FileNotFoundError as error:
+        raise DataError(f"no file {path}", hint) from error
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise DataError(f"{Path(path).name} holds no latent: {error}", hint) from error
+    if w.ndim == 2 and w.shape[0] == spec.num_ws:
+        w = w[None]
+    if w.ndim == 2:
+        w = np.repeat(w[:, None], spec.num_ws, axis=1)
+    if w.ndim != 3 or w.shape[1:] != (spec.num_ws, spec.w_dim) or not len(w):
+        raise DataError(f"{Path(path).name} has w of shape {list(w.shape)}", hint)
+    if not np.isfinite(w).all():
+        raise DataError(f"{Path(path).name} holds values that are not finite", "project the photograph again")
+    return torch.from_numpy(w)
