@@ -1,0 +1,67 @@
+"""Options and fixtures shared by all tests. The default run needs neither network nor accelerator."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# Before torch is imported, here and in the processes that tests start: tiny networks gain nothing from many threads.
+os.environ.setdefault("OMP_NUM_THREADS", str(min(4, os.cpu_count() or 1)))
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--runslow", action="store_true", help="also run the tests that take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if "slow" in item.keywords and not config.getoption("--runslow"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes; run with --runslow"))
+        elif "gpu" in item.keywords and not has_cuda():
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+def has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder with README.md and ganlib/."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The folder of reference vectors: ATELIER_REFERENCE, or ../shared/reference beside the repository."""
+    folder = Path(os.environ.get("ATELIER_REFERENCE", REPOSITORY.parent / "shared" / "reference"))
+    if not folder.is_dir():
+        pytest.skip(f"no reference vectors in {folder}; ATELIER_REFERENCE names another folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint file of an untrained generator that renders in milliseconds."""
+    return save_tiny(tmp_path_factory.mktemp("checkpoints") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="session")
+def tiny_labelled_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with three classes."""
+    return save_tiny(tmp_path_factory.mktemp("labelled") / "tiny-labelled.safetensors", label_dim=3)
+
+
+def save_tiny(path: Path, **options: object) -> Path:
+    from ganlib.checkpoints import save_snapshot
+    from ganlib.networks import tiny_generator
+
+    save_snapshot(path, G_ema=tiny_generator(**options), title="Tiny", source="untrained", licence="CC0", data="none")
+    return path

@@ -1,0 +1,215 @@
+"""The architecture, enforced: who may import whom, and what a file may contain."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# Leftmost is the ground: a module imports only modules to its left. Packages count as one name. This list *is* the
+# architecture; a name may stand here before its file exists.
+ORDER = [
+    *("errors", "runs", "device", "images"),
+    *("networks",),
+    *("foreign", "checkpoints", "hub", "latents", "paths"),
+    *("features", "dataset", "superres", "renderer", "benchmark"),
+    *("directions", "video", "projection", "metrics", "nft"),
+    *("training",),
+    *("commands", "__main__"),
+]
+
+STANDARD_LIBRARY_ONLY = ("errors", "runs")
+FORBIDDEN_IN_PAGES = {"torch", "numpy", "PIL", "torchvision", "imageio"}
+
+
+def python_files(*tops: str) -> list[Path]:
+    found: list[Path] = []
+    for top in tops:
+        path = REPOSITORY / top
+        found += [path] if path.is_file() else sorted(path.rglob("*.py"))
+    return found
+
+
+GANLIB = python_files("ganlib")
+ROOF = [path for path in python_files("app.py", "pages") if path.exists()]
+SHIPPED = GANLIB + ROOF + python_files("benchmarks")
+ALL = SHIPPED + python_files("tests")
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def here(path: Path, node: ast.AST | None = None) -> str:
+    return f"{path.relative_to(REPOSITORY)}:{getattr(node, 'lineno', 1)}"
+
+
+def imports(path: Path) -> Iterator[tuple[ast.AST, str]]:
+    """Every imported module as a dotted name; `from a import b` counts as `a.b`, wherever in the file it stands."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def storey(dotted: str) -> str:
+    """`ganlib.networks.ops.filter2d` → `networks`; empty for the package itself and its constants."""
+    name = dotted.split(".")[1] if "." in dotted else ""
+    return name if name in {module_of(path) for path in GANLIB} - {"__init__"} else ""
+
+
+def module_of(path: Path) -> str:
+    return path.relative_to(REPOSITORY / "ganlib").parts[0].removesuffix(".py")
+
+
+def test_every_module_has_a_place_in_the_order():
+    names = {module_of(path) for path in GANLIB} - {"__init__"}
+    assert names - set(ORDER) == set()
+    assert len(ORDER) == len(set(ORDER))
+
+
+def test_imports_go_one_way():
+    wrong = []
+    for path in GANLIB:
+        own = module_of(path)
+        for node, dotted in imports(path):
+            if dotted.split(".")[0] != "ganlib" or not (target := storey(dotted)) or target == own:
+                continue
+            if own == "__init__" or ORDER.index(target) > ORDER.index(own):
+                wrong.append(f"{here(path, node)}: {own} imports {target}")
+    assert wrong == []
+
+
+def test_the_ground_needs_only_the_standard_library():
+    wrong = []
+    for path in GANLIB:
+        if module_of(path) in STANDARD_LIBRARY_ONLY:
+            tops = [(node, dotted.split(".")[0]) for node, dotted in imports(path)]
+            wrong += [f"{here(path, n)}: {top}" for n, top in tops if top not in {"ganlib", *sys.stdlib_module_names}]
+    assert wrong == []
+
+
+def test_ganlib_never_imports_streamlit():
+    wrong = [here(path, node) for path in GANLIB for node, name in imports(path) if name.split(".")[0] == "streamlit"]
+    assert wrong == []
+
+
+def test_pages_never_hold_a_tensor():
+    wrong = [
+        f"{here(path, node)}: {name}"
+        for path in ROOF
+        for node, name in imports(path)
+        if name.split(".")[0] in FORBIDDEN_IN_PAGES
+    ]
+    assert wrong == []
+
+
+def test_imports_are_absolute():
+    relative = [
+        here(path, node)
+        for path in ALL
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert relative == []
+
+
+def test_private_names_stay_in_their_file():
+    """A leading underscore is private; a package may be called so (`pages/_ui`), its public names are public."""
+
+    def is_private(name: str) -> bool:
+        return name.startswith("_") and not name.startswith("__")
+
+    wrong = []
+    for path in SHIPPED:
+        tree = tree_of(path)
+        modules: set[str] = set()
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom) or (node.module or "").split(".")[0] not in ("ganlib", "pages"):
+                continue
+            base = REPOSITORY.joinpath(*(node.module or "").split("."))
+            for alias in node.names:
+                if (base / alias.name).is_dir() or (base / f"{alias.name}.py").is_file():
+                    modules.add(alias.asname or alias.name)
+                elif is_private(alias.name):
+                    wrong.append(f"{here(path, node)}: {alias.name}")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and is_private(node.attr) and ast.unparse(node.value) in modules:
+                wrong.append(f"{here(path, node)}: {ast.unparse(node)}")
+    assert wrong == []
+
+
+def test_no_error_is_swallowed_whole():
+    wrong = []
+    for path in ALL:
+        for node in ast.walk(tree_of(path)):
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            broad = isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")
+            if node.type is None or (broad and all(isinstance(line, ast.Pass) for line in node.body)):
+                wrong.append(here(path, node))
+    assert wrong == []
+
+
+def test_nothing_is_unpickled_without_an_allow_list():
+    """torch.load only with weights_only=True, numpy.load without allow_pickle, pickle.load never."""
+
+    def option(call: ast.Call, name: str) -> object:
+        return next((k.value.value for k in call.keywords if k.arg == name and isinstance(k.value, ast.Constant)), None)
+
+    wrong = []
+    for path in SHIPPED:
+        for node in ast.walk(tree_of(path)):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            called = ast.unparse(node.func)
+            if called in ("pickle.load", "pickle.loads", "pickle.Unpickler", "torch.storage._load_from_bytes"):
+                wrong.append(f"{here(path, node)}: {called}")
+            elif called == "torch.load" and option(node, "weights_only") is not True:
+                wrong.append(f"{here(path, node)}: torch.load without weights_only=True")
+            elif any(k.arg == "allow_pickle" and option(node, "allow_pickle") is not False for k in node.keywords):
+                wrong.append(f"{here(path, node)}: allow_pickle")
+    assert wrong == []
+
+
+def test_nobody_outside_networks_asks_for_an_architecture_by_name():
+    wrong = []
+    for path in SHIPPED:
+        if path.is_relative_to(REPOSITORY / "ganlib" / "networks"):
+            continue
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Compare):
+                sides = [node.left, *node.comparators]
+                if any(isinstance(side, ast.Attribute) and side.attr == "arch" for side in sides):
+                    wrong.append(here(path, node))
+    assert wrong == []
+
+
+def test_files_are_short_and_none_is_a_drawer():
+    long = {here(path): count for path in ALL if (count := len(path.read_text("utf-8").splitlines())) > 500}
+    assert long == {}
+    assert [here(path) for path in ALL if path.stem in ("utils", "helpers", "common", "misc")] == []
+
+
+def test_importing_does_nothing(tmp_path):
+    """No file, no output, no device: every module is imported in an empty folder that is also the home."""
+    names = [".".join(path.relative_to(REPOSITORY).with_suffix("").parts) for path in GANLIB]
+    names = [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
+    script = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\n"
+    script += "torch = sys.modules.get('torch')\nassert torch is None or not torch.cuda.is_initialized()\n"
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    result = subprocess.run(
+        [sys.executable, "-c", script, *names],
+        cwd=tmp_path,
+        env=os.environ | home | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert list(tmp_path.rglob("*")) == []
