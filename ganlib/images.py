@@ -1,0 +1,239 @@
+"""The only bridge between network images (float NCHW, [-1, 1]), pixels (uint8 NHWC RGB) and picture files (bytes)."""
+
+from __future__ import annotations
+
+import html
+import re
+import struct
+import zlib
+from io import BytesIO
+
+import numpy as np
+import torch
+from PIL import Image, ImageCms, PngImagePlugin, features
+from torch import Tensor
+
+from ganlib.errors import DataError, InputError
+
+RECIPE_KEY = "latent-atelier"
+# Formats that are decoded in this process by a bounded decoder; EPS and its kin, which start programs, are not here.
+_READABLE = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+# What Pillow's decoders raise on damaged bytes, besides the bombs.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+    'xmlns:la="urn:latent-atelier" la:recipe="{}"/></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+)
+_XMP_RECIPE = re.compile(r'\bla:recipe="([^"]*)"')
+# EXIF orientation → how to undo it.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+# --- network image ↔ pixels -------------------------------------------------------------------------------------------
+
+
+def to_pixels(image: Tensor) -> np.ndarray:
+    """Return uint8 `[N, H, W, 3]` of a float image `[N, C, H, W]` in about [-1, 1], on any device.
+
+    clamp(x·127.5 + 128, 0, 255), truncated. One channel is repeated three times. Raises InputError for other counts.
+    """
+    if image.ndim != 4 or image.shape[1] not in (1, 3):
+        raise InputError(f"an image of shape {list(image.shape)} is not [N, 1 or 3, H, W]")
+    pixels = (image.detach().float() * 127.5 + 128).clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+    return pixels.expand(-1, -1, -1, 3).contiguous().cpu().numpy()
+
+
+def from_pixels(pixels: np.ndarray) -> Tensor:
+    """Return a float32 image `[N, C, H, W]` in [-1, 1] on the CPU of uint8 pixels `[N, H, W, C]`: x / 127.5 - 1."""
+    assert pixels.ndim == 4 and pixels.dtype == np.uint8, (pixels.shape, pixels.dtype)
+    channels_first = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
+    return torch.from_numpy(channels_first).div_(127.5).sub_(1)
+
+
+# --- bytes → pixels ---------------------------------------------------------------------------------------------------
+
+
+def decode(data: bytes, *, name: str = "picture", max_pixels: int = 64_000_000) -> np.ndarray:
+    """Return uint8 `[H, W, 3]` sRGB of a picture file's bytes; made for files from strangers.
+
+    The EXIF orientation is applied, an embedded colour profile is converted, alpha lies on white, 16 bits become 8, and
+    of an animation the first frame is taken. Raises DataError, naming `name`, for what is not a picture, is cut off, or
+    has more than `max_pixels` pixels; the size is looked at before anything is decoded.
+    """
+    Image.init()
+    try:
+        with Image.open(BytesIO(data), formats=[kind for kind in _READABLE if kind in Image.OPEN]) as file:
+            width, height = file.size
+            if width * height > max_pixels:
+                raise _too_large(name, f"{width}×{height}", max_pixels)
+            file.load()
+            return np.array(_as_rgb(_upright(file)))
+    except Image.UnidentifiedImageError:
+        raise DataError(f"{name} is not a picture: {_describe(data)}", _hint(data)) from None
+    except _BOMB as error:
+        raise _too_large(name, "far more", max_pixels) from error
+    except MemoryError as error:
+        raise DataError(f"{name} does not fit into memory", "Make it smaller first.") from error
+    except _DAMAGE as error:
+        message = f"{name} is damaged or cut off: {error}"
+        raise DataError(message, "Open it in another program and save it again, or fetch it again.") from error
+
+
+def _too_large(name: str, size: str, max_pixels: int) -> DataError:
+    return DataError(f"{name} has {size} pixels; {max_pixels:,} are allowed", "Make it smaller first.")
+
+
+def _describe(data: bytes) -> str:
+    if not data:
+        return "the file is empty"
+    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheim"):
+        return "it is an HEIC photo"
+    for start, words in ((b"PK", "a zip archive"), (b"%PDF", "a PDF"), (b"<svg", "an SVG drawing"), (b"%!PS", "EPS")):
+        if data.lstrip().startswith(start):
+            return f"it is {words}"
+    if data[:4] in (b"\x89PNG", b"\xff\xd8\xff\xe0", b"RIFF", b"GIF8"):
+        return "its beginning is damaged"
+    try:
+        head = data[:256].decode("utf-8")
+    except UnicodeDecodeError:
+        return "no known picture format"
+    return "it is text" if head.isprintable() or "\n" in head else "no known picture format"
+
+
+def _hint(data: bytes) -> str:
+    if data.startswith(b"PK"):
+        return "Give a zip to Prepare on the Datasets page; here, choose one picture."
+    return "Choose a PNG, JPEG, WebP, AVIF, GIF, TIFF or BMP file; save others as PNG first."
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        orientation = picture.getexif().get(0x0112)
+    except _DAMAGE:  # a picture with broken EXIF is still a picture
+        return picture
+    return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
+
+
+def _as_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith(("I", "F")):
+        return Image.fromarray(_to_8_bits(np.asarray(picture))).convert("RGB")
+    profile = picture.info.get("icc_profile")
+    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        opaque = _to_srgb(picture.convert("RGB"), profile)
+        white = Image.new("RGB", picture.size, (255, 255, 255))
+        return Image.composite(opaque, white, picture.getchannel("A"))
+    if picture.mode in ("P", "1", "YCbCr", "HSV"):
+        picture = picture.convert("RGB")
+    return _to_srgb(picture, profile)
+
+
+def _to_8_bits(values: np.ndarray) -> np.ndarray:
+    """Grey values of 16 or 32 bits, or floats, as uint8: the smallest usual range that holds them becomes 0 to 255."""
+    whites = (1.0, 255.0, 65535.0) if np.issubdtype(values.dtype, np.floating) else (255.0, 65535.0)
+    values = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)
+    largest = values.max(initial=0)
+    white = next((white for white in whites if largest <= white), largest)
+    return np.clip(values * (255 / white) + 0.5, 0, 255).astype(np.uint8)
+
+
+def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """`picture` as RGB, through its colour profile where it has one that works and is not sRGB already."""
+    if (profile or picture.mode == "LAB") and features.check("littlecms2"):
+        try:
+            source = ImageCms.ImageCmsProfile(BytesIO(profile)) if profile else ImageCms.createProfile("LAB")
+            if picture.mode == "LAB" or "sRGB" not in ImageCms.getProfileDescription(source):
+                converted = ImageCms.profileToProfile(picture, source, _srgb(), outputMode="RGB")
+                assert converted is not None  # only None when converting in place
+                return converted
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            pass  # a broken profile, or one of another colour space: take the numbers as sRGB
+    return picture.convert("RGB")
+
+
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+
+# --- pixels → bytes ---------------------------------------------------------------------------------------------------
+
+
+def encode(pixels: np.ndarray, kind: str = "png", *, recipe: str | None = None, quality: int = 90) -> bytes:
+    """Return the bytes of a `png`, `jpeg` or `webp` file of uint8 pixels `[H, W, 3]` (or `[H, W]`, grey).
+
+    `recipe` is text kept inside the file (PNG: an iTXt chunk called `latent-atelier`; the others: XMP) and found again
+    by `read_recipe_text`. `quality`, 1 to 100, is for jpeg and webp. Raises InputError for another kind.
+    """
+    picture, out = Image.fromarray(pixels), BytesIO()
+    if kind == "png":
+        chunks = PngImagePlugin.PngInfo()
+        if recipe is not None:
+            chunks.add_itxt(RECIPE_KEY, recipe)
+        picture.save(out, "PNG", pnginfo=chunks, compress_level=4)
+    elif kind in ("jpeg", "webp"):
+        xmp = b"" if recipe is None else _XMP.format(html.escape(recipe).replace("\n", "&#10;")).encode()
+        picture.save(out, kind.upper(), quality=quality, xmp=xmp)
+    else:
+        raise InputError(f"no picture format '{kind}'", "Use png, jpeg or webp.")
+    return out.getvalue()
+
+
+def read_recipe_text(data: bytes) -> str | None:
+    """Return the recipe text inside a picture file's bytes, or None: no picture or no recipe. Decodes nothing."""
+    Image.init()
+    try:
+        with Image.open(BytesIO(data), formats=("PNG", "WEBP", "JPEG")) as file:
+            text = file.info.get(RECIPE_KEY)
+            if isinstance(text, str):
+                return str(text)
+            xmp = file.info.get("xmp", b"")
+    except (*_DAMAGE, *_BOMB):
+        return None
+    match = _XMP_RECIPE.search(xmp.decode("utf-8", errors="replace") if isinstance(xmp, bytes) else str(xmp))
+    return html.unescape(match[1]) if match else None
+
+
+# --- pixels → pixels --------------------------------------------------------------------------------------------------
+
+
+def contact_sheet(
+    pixels: np.ndarray, *, columns: int, gap: int = 2, background: tuple[int, int, int] = (250, 247, 242)
+) -> np.ndarray:
+    """Return one uint8 picture `[H', W', 3]` of `[N, H, W, 3]`: row by row, `gap` pixels of `background` between."""
+    if pixels.ndim != 4 or len(pixels) == 0 or columns < 1 or gap < 0:
+        raise InputError(
+            f"no contact sheet of {pixels.shape} in {columns} columns", "Give one picture and column or more."
+        )
+    count, height, width, _ = pixels.shape
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    sheet = np.empty((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), np.uint8)
+    sheet[:] = background
+    for i, picture in enumerate(pixels):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
+
+
+def resize(pixels: np.ndarray, width: int, height: int, *, smooth: bool = True) -> np.ndarray:
+    """Return uint8 pixels `[H, W, 3]` or `[N, H, W, 3]` at another size: Lanczos, or nearest where not `smooth`."""
+    if width < 1 or height < 1:
+        raise InputError(f"a picture cannot be {width}×{height}", "Give sides of one pixel or more.")
+    if pixels.shape[-3:-1] == (height, width):
+        return pixels
+    method = Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
+    if pixels.ndim == 3:
+        return np.asarray(Image.fromarray(pixels).resize((width, height), method))
+    if len(pixels) == 0:
+        return np.empty((0, height, width, 3), np.uint8)
+    return np.stack([np.asarray(Image.fromarray(picture).resize((width, height), method)) for picture in pixels])
