@@ -21,7 +21,7 @@ _READABLE = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 # What Pillow's decoders raise on damaged bytes, besides the bombs.
 _DAMAGE: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError)
 _DAMAGE += (RuntimeError, struct.error, zlib.error)
-_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_BOMB: tuple[type[Exception], ...] = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
     '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
@@ -198,7 +198,7 @@ def read_recipe_text(data: bytes) -> str | None:
             if isinstance(text, str):
                 return str(text)
             xmp = file.info.get("xmp", b"")
-    except (*_DAMAGE, *_BOMB):
+    except _DAMAGE + _BOMB:
         return None
     match = _XMP_RECIPE.search(xmp.decode("utf-8", errors="replace") if isinstance(xmp, bytes) else str(xmp))
     return html.unescape(match[1]) if match else None
