@@ -1,0 +1,101 @@
+"""`python -m ganlib VERB …`: the studio's tools for a terminal, and the worker process of every job.
+
+Exit codes: 0 done, 2 bad input or a failed job (with `error:` and `hint:` lines), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from ganlib import __version__
+from ganlib.device import tune_allocator
+from ganlib.errors import GanlibError
+
+# Each verb is a module of ganlib.commands with EXAMPLES, add_flags(parser) and execute(args) -> exit code.
+VERBS = {
+    "generate": "make pictures from seeds or from a projected latent",
+    "video": "make a morph video between seeds",
+    "prepare": "turn a folder or zip of pictures into a training set",
+    "train": "train a model on a prepared set",
+    "models": "list the models in a folder",
+    "run": "do the job described by a run directory, or continue it",
+    "bench": "measure how fast a model makes pictures here",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a wrong flag as every other error is reported."""
+
+    def error(self, message: str) -> NoReturn:
+        print_error(message, f"{self.prog} --help lists the flags and an example")
+        raise SystemExit(2)
+
+
+def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
+    """The parser with every verb's summary, and the flags of `verb` alone: other verbs' modules are not imported."""
+    parser = Parser(
+        prog="python -m ganlib",
+        description="Latent Atelier without the browser.",
+        epilog="example:\n  python -m ganlib generate --network checkpoints/NAME --seeds 6600-6625 --outdir out",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"ganlib {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
+    for name, summary in VERBS.items():
+        sub = verbs.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        if name == verb:
+            command = importlib.import_module(f"ganlib.commands.{name}")
+            command.add_flags(sub)
+            sub.epilog = "examples:\n" + "\n".join(f"  {line}" for line in command.EXAMPLES)
+            sub.set_defaults(execute=command.execute)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code. Raises SystemExit for --help and for flags that do not parse."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    tune_allocator()
+    try:
+        args = build_parser(next((word for word in argv if word in VERBS), None)).parse_args(argv)
+        code = args.execute(args)
+        sys.stdout.flush()
+        return code
+    except GanlibError as error:
+        print_error(error.message, error.hint)
+        return 2
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        print_error(f"{error.strerror}{where}", "check the path, its permissions and the space on the disk")
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; finished files are kept", file=sys.stderr)
+        return 130
+
+
+def print_error(message: str, hint: str) -> None:
+    """Two lines on standard error; line breaks and control characters of untrusted names are made visible."""
+    for kind, text in (("error", message), ("hint", hint)):
+        if text:
+            clean = "".join(c if c.isprintable() else " " for c in text)
+            print(f"{kind}: {clean}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

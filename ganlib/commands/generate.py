@@ -1,0 +1,83 @@
+"""`generate`: pictures from seeds, or from a projected latent, as PNG files with their recipe inside."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ganlib.commands.flags import add_network_flags, open_renderer
+from ganlib.errors import InputError
+
+EXAMPLES = (
+    "python -m ganlib generate --network checkpoints/NAME --seeds 6600-6625 --trunc 0.7 --outdir out",
+    "python -m ganlib generate --network NAME --seeds 1,5,9-12 --class 2 --noise-mode none --outdir out",
+    "python -m ganlib generate --network NAME --projected-w projected_w.npz --outdir out",
+)
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    add_network_flags(parser)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--seeds", metavar="LIST", help="such as 6600-6625 or 1,5,9-12; writes seed6600.png …")
+    what.add_argument(
+        "--projected-w", type=Path, metavar="F.npz", help="an array w [N, num_ws, w_dim]; writes proj00.png …"
+    )
+    parser.add_argument("--outdir", type=Path, required=True, metavar="DIR", help="where the pictures go")
+    parser.add_argument("--trunc", type=float, metavar="PSI", help="truncation psi (default: 1)")
+    parser.add_argument("--class", dest="label", type=int, metavar="N", help="class, for a model with labels")
+    parser.add_argument(
+        "--noise-mode", default="const", choices=("const", "random", "none"), help="(default: %(default)s)"
+    )
+    parser.add_argument("--batch", type=int, metavar="N", help="pictures at once (default: by memory)")
+
+
+def execute(args: argparse.Namespace) -> int:
+    if args.batch is not None and args.batch < 1:
+        raise InputError(f"--batch {args.batch} is below 1", "give 1 or more")
+    count = _from_seeds(args) if args.projected_w is None else _from_projection(args)
+    print(f"{count} picture{'s' if count != 1 else ''} in {args.outdir}")
+    return 0
+
+
+def _from_seeds(args: argparse.Namespace) -> int:
+    from ganlib.images import encode
+    from ganlib.latents import Recipe, embed_text, parse_seeds
+    from ganlib.runs import TerminalReporter, write_bytes
+
+    psi = 1.0 if args.trunc is None else args.trunc
+    choices = {"psi": psi, "label": args.label, "noise_mode": args.noise_mode}
+    recipes = {seed: Recipe.of_seed(seed, **choices) for seed in parse_seeds(args.seeds)}
+    for recipe in recipes.values():
+        recipe.validate()
+    renderer = open_renderer(args)
+    args.outdir.mkdir(parents=True, exist_ok=True)
+    seeds, batch, reporter = list(recipes), args.batch or renderer.default_batch(), TerminalReporter()
+    for start in range(0, len(seeds), batch):
+        part = seeds[start : start + batch]
+        pictures = renderer.render([recipes[seed] for seed in part], batch=batch)
+        for seed, pixels in zip(part, pictures, strict=True):
+            text = embed_text(recipes[seed], digest=renderer.digest, model=renderer.name)
+            write_bytes(args.outdir / f"seed{seed:04d}.png", encode(pixels, "png", recipe=text), durable=False)
+        reporter.progress(start + len(part), len(seeds), f"seed{part[-1]:04d}.png")
+    return len(seeds)
+
+
+def _from_projection(args: argparse.Namespace) -> int:
+    from ganlib.images import encode
+    from ganlib.renderer import load_w_plus
+    from ganlib.runs import write_bytes
+
+    if args.trunc is not None or args.label is not None:
+        hint = "leave out --trunc and --class, or give --seeds"
+        raise InputError("a projected latent is drawn as it is: it has no psi and no class", hint)
+    renderer = open_renderer(args)
+    w_plus = load_w_plus(args.projected_w, renderer.spec)
+    args.outdir.mkdir(parents=True, exist_ok=True)
+    seeds = range(len(w_plus))
+    pictures = renderer.synthesize_batches(w_plus, noise_mode=args.noise_mode, noise_seeds=seeds, batch=args.batch)
+    done = 0
+    for part in pictures:
+        for pixels in part:
+            write_bytes(args.outdir / f"proj{done:02d}.png", encode(pixels, "png"), durable=False)
+            done += 1
+    return done

@@ -1,0 +1,36 @@
+"""`models`: what lies in a folder, read from the headers alone."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ganlib.commands.flags import CHECKPOINTS
+
+EXAMPLES = ("python -m ganlib models", "python -m ganlib models --dir runs/00042-train-fruit")
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dir", type=Path, default=CHECKPOINTS, help="folder to look in (default: %(default)s)")
+
+
+def execute(args: argparse.Namespace) -> int:
+    from ganlib.checkpoints import list_checkpoints
+    from ganlib.errors import InputError
+
+    if not args.dir.is_dir():
+        raise InputError(f"no folder {args.dir}", "name an existing one with --dir, or train a model first")
+    cards, problems = list_checkpoints(args.dir)
+    rows = [["name", "side px", "classes", "kimg", "MB", "licence", "title"]]
+    for card in cards:
+        numbers = [str(card.spec.resolution), str(card.spec.label_dim), f"{card.kimg:g}", f"{card.bytes / 1e6:.1f}"]
+        rows.append([card.name, *numbers, card.licence, card.title])
+    if cards:
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        for row in rows:
+            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    else:
+        print(f"no models in {args.dir}")
+    for problem in problems:
+        print(f"not usable: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
+    return 0

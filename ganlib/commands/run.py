@@ -1,0 +1,44 @@
+"""`run`: the worker. Does the job in a run directory, whichever verb it has; running it again continues it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganlib.errors import RunError
+
+if TYPE_CHECKING:
+    from ganlib.runs import Reporter, RunDir
+
+EXAMPLES = ("python -m ganlib run runs/00042-train-fruit",)
+
+# The module whose `run_job(config, run_dir, reporter)` does the jobs of a verb.
+WORKERS = {"video": "ganlib.video", "prepare": "ganlib.dataset", "train": "ganlib.training"}
+EXIT_CODES = {"done": 0, "failed": 2, "stopped": 130}
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dir", type=Path, metavar="DIR", help="a run directory, with job.json in it")
+
+
+def execute(args: argparse.Namespace) -> int:
+    from ganlib.runs import RunDir
+
+    return do_job(RunDir.open(args.dir))
+
+
+def do_job(run: RunDir) -> int:
+    """Do a job in this process and return the exit code of its final state."""
+    from ganlib.runs import work
+
+    return EXIT_CODES[work(run, worker_of(run.job["verb"]))]
+
+
+def worker_of(verb: str) -> Callable[[Mapping[str, Any], Path, Reporter], None]:
+    """The function that does jobs of `verb`. Raises RunError for a verb that this version does not know."""
+    if verb not in WORKERS:
+        raise RunError(f"unknown kind of job '{verb}'", f"this version knows {', '.join(WORKERS)}")
+    return importlib.import_module(WORKERS[verb]).run_job
