@@ -1,0 +1,444 @@
+"""What is meant by a picture: seeds, the `Recipe`, truncation, and favourites.
+
+A picture is a pure function of a `Recipe` and a checkpoint's digest. The URL, the text inside a saved picture, a
+favourite and a video's keyframe are all this one small dataclass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import operator
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganlib.errors import DataError, InputError
+from ganlib.runs import write_json
+
+MAX_SEED = 2**32 - 1
+MAX_SEEDS_LISTED = 100_000
+MAX_SEEDS_BLENDED = 8
+MAX_TEXT = 4000  # characters of one recipe in a URL or a picture
+NOISE_MODES = ("const", "random", "none")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a direction or a saved w_plus: also a file name
+_SEED_HINT = "Write seeds as 85 or 6600-6625 or 1,5,9-12."
+_LINK_HINT = "Open the page without the link's settings and choose them anew."
+_favourites_lock = threading.Lock()
+
+
+# --- seeds ------------------------------------------------------------------------------------------------------------
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Return the seeds of a list such as `6600-6625` or `1,5,9-12`, in the order written.
+
+    Raises InputError for anything else: a negative or reversed or too large one, words, or more than 100,000 seeds.
+    """
+    seeds: list[int] = []
+    for part in re.split(r"[,\s]+", re.sub(r"\s*-\s*", "-", text.strip(" ,\n\t"))):
+        match = re.fullmatch(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", part)
+        if not match:
+            what = f"'{part[:40]}' is no seed or range of seeds" if part else "there is no seed"
+            raise InputError(what, f"Seeds are whole numbers from 0. {_SEED_HINT}")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if max(first, last) > MAX_SEED:
+            raise InputError(f"seed {max(first, last)} is too large", f"The largest is {MAX_SEED}.")
+        if last < first:
+            raise InputError(f"the range {part} runs backwards", f"Write {last}-{first}.")
+        if len(seeds) + last - first >= MAX_SEEDS_LISTED:
+            raise InputError(f"{text[:40]} are more than {MAX_SEEDS_LISTED:,} seeds", "Ask for fewer at a time.")
+        seeds.extend(range(first, last + 1))
+    return seeds
+
+
+def seed_z(seed: int, z_dim: int) -> np.ndarray:
+    """Return z `[1, z_dim]`, float64, of a seed: the same numbers as in NVIDIA's tools, so that famous seeds stay."""
+    if not 0 <= seed <= MAX_SEED:
+        raise InputError(f"seed {seed} is not between 0 and {MAX_SEED}", _SEED_HINT)
+    return np.random.RandomState(seed).randn(1, z_dim)
+
+
+# --- the recipe -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A step along a named direction, after truncation."""
+
+    direction: str
+    """Name of the direction, kept beside the checkpoint."""
+    strength: float
+    """Length of the step, in standard deviations of the direction."""
+    first: int = 0
+    """First style input that is moved."""
+    last: int | None = None
+    """Last style input that is moved, included; None means the last there is."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything but the checkpoint that decides a picture. Hashable, and short enough for a URL.
+
+    In this order: w of every seed, blended by `blend_weights`; the style inputs in `mix` replaced; truncation; edits.
+    """
+
+    seeds: tuple[tuple[int, float], ...] = ()
+    """(seed, weight): w is blended with the weights divided by their sum. Ignored where there is a `base`."""
+    label: int | None = None
+    """Class; None means no class, or for a conditional model what its renderer makes of none."""
+    psi: float = 1.0
+    """Truncation: 1 is none, 0 the average picture."""
+    cutoff: int | None = None
+    """Number of leading style inputs that are truncated; None means all."""
+    mix: tuple[tuple[int, int], ...] = ()
+    """(style input, seed): this style input takes its w from another seed. Kept sorted."""
+    edits: tuple[Edit, ...] = ()
+    """Steps along directions."""
+    noise_mode: str = "const"
+    """`const`: the model's own noise; `random`: drawn from `noise_seed`; `none`."""
+    noise_seed: int = 0
+    """Seed of random noise."""
+    base: str | None = None
+    """Id of a saved w_plus (a projection) in place of seeds."""
+
+    def __post_init__(self) -> None:
+        number = operator.index
+        object.__setattr__(self, "seeds", tuple((number(seed), float(weight)) for seed, weight in self.seeds))
+        object.__setattr__(self, "mix", tuple(sorted((number(layer), number(seed)) for layer, seed in self.mix)))
+        object.__setattr__(self, "edits", tuple(self.edits))
+        object.__setattr__(self, "psi", float(self.psi))
+
+    @classmethod
+    def of_seed(cls, seed: int, **changes: Any) -> Recipe:
+        """The recipe of one seed; `changes` are other fields."""
+        return cls(seeds=((seed, 1.0),), **changes)
+
+    @property
+    def blend_weights(self) -> tuple[float, ...]:
+        """The seeds' weights divided by their sum."""
+        total = math.fsum(weight for _, weight in self.seeds)
+        return tuple(weight / total for _, weight in self.seeds)
+
+    def validate(self) -> None:
+        """Raise InputError for a field outside its legal values; what depends on the model, the renderer checks."""
+        if self.base is None and not self.seeds:
+            raise InputError("a recipe needs a seed", "Choose a seed, such as 85.")
+        if len(self.seeds) > MAX_SEEDS_BLENDED:
+            raise InputError(f"{len(self.seeds)} seeds are blended", f"Blend at most {MAX_SEEDS_BLENDED}.")
+        for seed in [seed for seed, _ in self.seeds] + [seed for _, seed in self.mix] + [self.noise_seed]:
+            _within("seed", seed, 0, MAX_SEED)
+        for _, weight in self.seeds:
+            _within("weight of a seed", weight, -100, 100)
+        if self.seeds and math.fsum(weight for _, weight in self.seeds) < 1e-3:
+            raise InputError("the weights of the seeds add up to nothing", "Give at least one a larger weight.")
+        _within("psi", self.psi, -2, 2)
+        for name, value in (("label", self.label), ("cutoff", self.cutoff)):
+            if value is not None:
+                _within(name, value, 0, 10**6)
+        layers = [layer for layer, _ in self.mix]
+        if any(a == b for a, b in pairwise(layers)) or len(layers) > 100:
+            raise InputError("a style input is mixed twice", "Give each style input one seed.")
+        for layer in layers:
+            _within("style input", layer, 0, 1000)
+        if self.noise_mode not in NOISE_MODES:
+            raise InputError(f"noise mode '{self.noise_mode[:20]}' does not exist", f"Use {', '.join(NOISE_MODES)}.")
+        if self.base is not None:
+            _check_name("saved w_plus", self.base)
+        if len(self.edits) > 32:
+            raise InputError(f"{len(self.edits)} edits in one recipe", "Use at most 32.")
+        for edit in self.edits:
+            _check_name("direction", edit.direction)
+            _within(f"strength of '{edit.direction}'", edit.strength, -1000, 1000)
+            _within("first style input", edit.first, 0, 1000)
+            if edit.last is not None:
+                _within("last style input", edit.last, edit.first, 1000)
+
+    def caption(self) -> str:
+        """Short words for a caption, such as `seed 85` or `seeds 85 × 0.7 + 12 × 0.3`."""
+        if self.base is not None:
+            return f"saved {self.base}"
+        if len(self.seeds) == 1:
+            return f"seed {self.seeds[0][0]}"
+        parts = zip(self.seeds, self.blend_weights, strict=True)
+        return "seeds " + " + ".join(f"{seed} × {weight:.2g}" for (seed, _), weight in parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, JSON-able."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
+        """The inverse of `to_dict`; absent fields take their defaults. Raises InputError for anything odd."""
+        if not isinstance(data, Mapping):
+            raise InputError("a recipe is not a table of fields", "Choose another picture or link.")
+        unknown = set(map(str, data)) - {field.name for field in fields(cls)}
+        if unknown:
+            hint = "It may come from a newer version of this studio."
+            raise InputError(f"a recipe has an unknown field '{sorted(unknown)[0][:40]}'", hint)
+        values = dict(data)
+        try:
+            values["edits"] = tuple(Edit(**edit) for edit in values.get("edits", ()))
+            recipe = cls(**values)
+            recipe.validate()
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise InputError(f"a recipe is malformed: {str(error)[:100]}", "Choose another picture or link.") from error
+        return recipe
+
+    def to_json(self) -> str:
+        """`to_dict` as one line."""
+        return json.dumps(self.to_dict(), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """The inverse of `to_json`. Raises InputError."""
+        return cls.from_dict(_parse_json(text))
+
+    def to_query(self) -> dict[str, str]:
+        """The recipe as URL parameters; what has its default is left out, so `seeds=85` is a whole recipe."""
+        seeds = [f"{seed}" if weight == 1 else f"{seed}:{_number(weight)}" for seed, weight in self.seeds]
+        edits = [
+            ":".join(filter(None, (edit.direction, _number(edit.strength), _range_text(edit.first, edit.last))))
+            for edit in self.edits
+        ]
+        query = {
+            "seeds": ",".join(seeds),
+            "label": "" if self.label is None else str(self.label),
+            "psi": "" if self.psi == 1 else _number(self.psi),
+            "cutoff": "" if self.cutoff is None else str(self.cutoff),
+            "mix": ",".join(f"{_range_text(first, last)}:{seed}" for first, last, seed in _mix_ranges(self.mix)),
+            "edits": ",".join(edits),
+            "noise": "" if self.noise_mode == "const" else self.noise_mode,
+            "noise_seed": "" if self.noise_seed == 0 else str(self.noise_seed),
+            "base": self.base or "",
+        }
+        return {key: value for key, value in query.items() if value}
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> Recipe:
+        """The inverse of `to_query`. Other parameters are left alone; with neither `seeds` nor `base` the seed is 0.
+
+        Raises InputError, naming the parameter, for text that is no recipe.
+        """
+
+        def text(key: str) -> str:
+            value = str(query.get(key, "")).strip()
+            if len(value) > MAX_TEXT:
+                raise InputError(f"'{key}' in the link is too long", _LINK_HINT)
+            return value
+
+        def whole(key: str) -> int | None:
+            return _read_whole(key, text(key)) if text(key) else None
+
+        seeds = [
+            (_read_whole("seeds", seed), _read_number("seeds", rest[0]) if rest else 1.0)
+            for seed, *rest in _items("seeds", text("seeds"), 1, 2)
+        ]
+        mix = []
+        for layers, seed in _items("mix", text("mix"), 2, 2):
+            first, last = _read_range("mix", layers)
+            _within("style input", first if last is None else last, 0, 1000)
+            mix += [(layer, _read_whole("mix", seed)) for layer in range(first, (first if last is None else last) + 1)]
+        edits = []
+        for direction, strength, *rest in _items("edits", text("edits"), 2, 3):
+            first, last = _read_range("edits", rest[0]) if rest else (0, None)
+            edits.append(Edit(direction, _read_number("edits", strength), first, last))
+        recipe = cls(
+            seeds=tuple(seeds) if seeds or text("base") else ((0, 1.0),),
+            label=whole("label"),
+            psi=_read_number("psi", text("psi")) if text("psi") else 1.0,
+            cutoff=whole("cutoff"),
+            mix=tuple(mix),
+            edits=tuple(edits),
+            noise_mode=text("noise") or "const",
+            noise_seed=whole("noise_seed") or 0,
+            base=text("base") or None,
+        )
+        recipe.validate()
+        return recipe
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not isinstance(value, int | float) or not low <= value <= high:  # NaN is within nothing
+        raise InputError(f"{name} {value} is not between {low} and {high}", f"Choose a {name} from {low} to {high}.")
+
+
+def _check_name(what: str, name: object) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InputError(f"'{str(name)[:40]}' is no name of a {what}", "Names have letters, digits, '-', '_' and '.'.")
+
+
+# --- the recipe in a URL ----------------------------------------------------------------------------------------------
+
+
+def _number(value: float) -> str:
+    """The shortest text that is read back as the same number."""
+    return repr(float(value)).removesuffix(".0").replace("e+", "e")
+
+
+def _range_text(first: int, last: int | None) -> str:
+    if last is None:
+        return f"{first}-" if first else ""
+    return f"{first}" if first == last else f"{first}-{last}"
+
+
+def _mix_ranges(mix: tuple[tuple[int, int], ...]) -> list[tuple[int, int, int]]:
+    """Neighbouring style inputs of one seed as (first, last, seed)."""
+    ranges: list[tuple[int, int, int]] = []
+    for layer, seed in mix:
+        if ranges and ranges[-1][1:] == (layer - 1, seed):
+            ranges[-1] = (ranges[-1][0], layer, seed)
+        else:
+            ranges.append((layer, layer, seed))
+    return ranges
+
+
+def _items(key: str, text: str, low: int, high: int) -> list[list[str]]:
+    items = [item.strip().split(":") for item in text.split(",")] if text else []
+    if any(not low <= len(item) <= high for item in items):
+        raise InputError(f"'{key}={text[:40]}' in the link is malformed", _LINK_HINT)
+    return items
+
+
+def _read_whole(key: str, text: str) -> int:
+    if not re.fullmatch("[0-9]{1,10}", text):
+        raise InputError(f"'{text[:40]}' in '{key}' of the link is no whole number", _LINK_HINT)
+    return int(text)
+
+
+def _read_number(key: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"'{text[:40]}' in '{key}' of the link is no number", _LINK_HINT) from error
+
+
+def _read_range(key: str, text: str) -> tuple[int, int | None]:
+    """`4-7` → (4, 7); `4` → (4, 4); `4-` → (4, None)."""
+    first, dash, last = text.partition("-")
+    start = _read_whole(key, first)
+    if not dash:
+        return start, start
+    return start, _read_whole(key, last) if last else None
+
+
+# --- the recipe in a picture ------------------------------------------------------------------------------------------
+
+
+def embed_text(recipe: Recipe, *, digest: str, model: str) -> str:
+    """Return the text kept inside a saved picture: the recipe, and the checkpoint's digest and name."""
+    return json.dumps({"latent-atelier": 1, "model": model, "digest": digest, "recipe": recipe.to_dict()})
+
+
+def parse_embedded(text: str) -> tuple[Recipe, str, str]:
+    """Return (recipe, digest, model) of such a text. Raises InputError for another one."""
+    data = _parse_json(text)
+    if not isinstance(data, dict) or "recipe" not in data:
+        raise InputError("there is no recipe in this text", "Choose a picture that was saved by this studio.")
+    return Recipe.from_dict(data["recipe"]), str(data.get("digest", ""))[:200], str(data.get("model", ""))[:200]
+
+
+def _parse_json(text: str) -> Any:
+    if len(text) > 20 * MAX_TEXT:
+        raise InputError("a recipe is too long to be one", "Choose another picture or link.")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError("a recipe is not JSON", "Choose a picture that was saved by this studio.") from error
+
+
+# --- truncation -------------------------------------------------------------------------------------------------------
+
+
+def truncate(w_plus: Tensor, w_avg: Tensor, psi: float | Tensor, cutoff: int | None = None) -> Tensor:
+    """Return w_plus with the first `cutoff` style inputs moved towards w_avg: w_avg + psi·(w - w_avg).
+
+    `w_plus [N, num_ws, w_dim]`, `w_avg [w_dim]` on one device. `psi` is a number, or a tensor that broadcasts against
+    w_plus. `cutoff` None means all style inputs. psi 1 changes nothing.
+    """
+    if isinstance(psi, float | int) and psi == 1:
+        return w_plus
+    weight = torch.as_tensor(psi, dtype=w_plus.dtype, device=w_plus.device)
+    truncated = torch.lerp(w_avg.to(w_plus.dtype), w_plus, weight)
+    if cutoff is None or cutoff >= w_plus.shape[1]:
+        return truncated
+    return torch.cat([truncated[:, :cutoff], w_plus[:, cutoff:]], dim=1)
+
+
+# --- favourites -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Favourite:
+    """A recipe kept beside its checkpoint."""
+
+    id: str
+    """Short hash of the recipe."""
+    recipe: Recipe
+    name: str = ""
+    """What a person called it; may be empty."""
+    added: str = ""
+    """When, in UTC, ISO 8601."""
+
+
+def load_favourites(folder: Path) -> list[Favourite]:
+    """Return the favourites in `folder/favourites.json`, oldest first; none if there is no such file.
+
+    Raises DataError, and leaves the file alone, if it is damaged.
+    """
+    path = Path(folder) / "favourites.json"
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["favourites"]
+        recipes = [Recipe.from_dict(row["recipe"]) for row in rows]
+        texts = [(str(row.get("name", "")), str(row.get("added", ""))) for row in rows]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
+        message = f"{path} is damaged: {error}"
+        raise DataError(message, "Mend it in a text editor, or rename it to begin a new list.") from error
+    return [Favourite(_recipe_id(recipe), recipe, *text) for recipe, text in zip(recipes, texts, strict=True)]
+
+
+def add_favourite(folder: Path, recipe: Recipe, name: str = "") -> Favourite:
+    """Keep a recipe in `folder` (made if need be) and return it. A recipe that is there already gets the new name."""
+    recipe.validate()
+    added = datetime.now(UTC).isoformat(timespec="seconds")
+    favourite = Favourite(_recipe_id(recipe), recipe, name, added)
+    with _favourites_lock:
+        favourites = load_favourites(folder)
+        for i, old in enumerate(favourites):
+            if old.id == favourite.id:
+                favourite = favourites[i] = replace(old, name=name or old.name)
+                break
+        else:
+            favourites.append(favourite)
+        _save_favourites(folder, favourites)
+    return favourite
+
+
+def remove_favourite(folder: Path, id: str) -> None:
+    """Forget a favourite; nothing happens if there is none with this id."""
+    with _favourites_lock:
+        favourites = load_favourites(folder)
+        if any(favourite.id == id for favourite in favourites):
+            _save_favourites(folder, [favourite for favourite in favourites if favourite.id != id])
+
+
+def _save_favourites(folder: Path, favourites: list[Favourite]) -> None:
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    rows = [{"id": f.id, "name": f.name, "added": f.added, "recipe": f.recipe.to_dict()} for f in favourites]
+    write_json(Path(folder) / "favourites.json", {"favourites": rows})
+
+
+def _recipe_id(recipe: Recipe) -> str:
+    return hashlib.sha256(recipe.to_json().encode()).hexdigest()[:12]
