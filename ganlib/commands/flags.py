@@ -13,6 +13,8 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganlib.errors import InputError
+
 if TYPE_CHECKING:
     from ganlib.renderer import Renderer
 
@@ -33,6 +35,15 @@ def open_renderer(args: argparse.Namespace) -> Renderer:
     from ganlib.renderer import Renderer
 
     return Renderer.open(find_checkpoint(args.network, CHECKPOINTS), device=args.device)
+
+
+def check_label(label: int | None, label_dim: int) -> None:
+    """A model with classes needs one of them, a model without has none. Raises InputError."""
+    if label_dim == 0 and label is not None:
+        raise InputError(f"--class {label}: this model has no classes", "leave --class out")
+    if label_dim > 0 and (label is None or not 0 <= label < label_dim):
+        problem = "no --class given" if label is None else f"class {label} does not exist"
+        raise InputError(problem, f"this model has classes 0 … {label_dim - 1}: choose one with --class")
 
 
 def flags_from_dataclass(

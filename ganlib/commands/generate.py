@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ganlib.commands.flags import add_network_flags, open_renderer
+from ganlib.commands.flags import add_network_flags, check_label, open_renderer
 from ganlib.errors import InputError
 
 EXAMPLES = (
@@ -44,14 +44,15 @@ def _from_seeds(args: argparse.Namespace) -> int:
     from ganlib.latents import Recipe, embed_text, parse_seeds
     from ganlib.runs import TerminalReporter, write_bytes
 
+    seeds = list(dict.fromkeys(parse_seeds(args.seeds)))
+    renderer = open_renderer(args)
+    check_label(args.label, renderer.spec.label_dim)
     psi = 1.0 if args.trunc is None else args.trunc
     choices = {"psi": psi, "label": args.label, "noise_mode": args.noise_mode}
-    recipes = {seed: Recipe.of_seed(seed, **choices) for seed in parse_seeds(args.seeds)}
-    for recipe in recipes.values():
-        recipe.validate()
-    renderer = open_renderer(args)
+    recipes = {seed: Recipe.of_seed(seed, **choices) for seed in seeds}
+    recipes[seeds[0]].validate()
     args.outdir.mkdir(parents=True, exist_ok=True)
-    seeds, batch, reporter = list(recipes), args.batch or renderer.default_batch(), TerminalReporter()
+    batch, reporter = args.batch or renderer.default_batch(), TerminalReporter()
     for start in range(0, len(seeds), batch):
         part = seeds[start : start + batch]
         pictures = renderer.render([recipes[seed] for seed in part], batch=batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ganlib.commands.flags import CHECKPOINTS, add_network_flags, open_renderer
+from ganlib.commands.flags import CHECKPOINTS, add_network_flags, check_label, open_renderer
 from ganlib.errors import InputError
 
 EXAMPLES = (
@@ -38,7 +38,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     from ganlib.checkpoints import find_checkpoint, read_card
-    from ganlib.latents import Keyframe, LatentPath, Recipe, parse_seeds
+    from ganlib.latents import Recipe, parse_seeds
+    from ganlib.paths import Keyframe, LatentPath
     from ganlib.runs import TerminalReporter
     from ganlib.video import RenderJob, render_video
 
@@ -51,8 +52,10 @@ def execute(args: argparse.Namespace) -> int:
     file = find_checkpoint(args.network, CHECKPOINTS)
     job = RenderJob(network=str(file), path=path, fps=args.fps, size=args.size, format=kind)
     job.validate()
+    spec = read_card(file).spec
+    check_label(args.label, spec.label_dim)
     if args.dry_run:
-        frames, side = path.num_frames(args.fps), args.size or read_card(file).spec.resolution
+        frames, side = path.num_frames(args.fps), args.size or spec.resolution
         print(f"{frames} frames of {side} px at {args.fps:g} per second, {frames / args.fps:.2f} s, to {args.out}")
         return 0
     args.out.parent.mkdir(parents=True, exist_ok=True)
