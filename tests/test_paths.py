@@ -1,0 +1,213 @@
+"""Curves through latent space: they pass their keyframes, close without a jump, and slerp stays on the sphere."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+import torch
+
+from ganlib.errors import InputError
+from ganlib.latents import Edit, Recipe, seed_z, truncate
+from ganlib.networks.base import GeneratorSpec
+from ganlib.paths import CURVES, Keyframe, LatentPath, PathWalker, coupling, slerp
+
+Z, W, LAYERS = 6, 5, 4
+
+SPEC = GeneratorSpec("plain", 8, 3, Z, W, LAYERS, label_dim=3, truncatable=True)
+
+
+@dataclass
+class Source:
+    """A renderer's latent half with a mapping that is neither linear nor blind to the label."""
+
+    spec: GeneratorSpec = SPEC
+    w_avg: torch.Tensor = field(default_factory=lambda: torch.linspace(-0.5, 0.5, W))
+
+    def mapping(self, z, labels=None):
+        z = torch.as_tensor(z, dtype=torch.float32)
+        matrix = torch.from_numpy(np.random.RandomState(3).randn(Z, W)).float()
+        shift = torch.tensor([0.0 if label is None else 1.0 + label for label in labels or [None] * len(z)])
+        return torch.tanh(z @ matrix) + 0.3 * shift[:, None]
+
+    def w_plus(self, recipes):
+        rows = []
+        for recipe in recipes:
+            if recipe.base is not None:
+                row = torch.full((LAYERS, W), 2.0)
+            else:
+                parts = zip(recipe.seeds, recipe.blend_weights, strict=True)
+                w = sum(self.mapping(seed_z(s, Z), [recipe.label]) * weight for (s, _), weight in parts)
+                row = w.repeat(LAYERS, 1)
+            for layer, seed in recipe.mix:
+                row[layer] = self.mapping(seed_z(seed, Z), [recipe.label])[0]
+            row = truncate(row[None], self.w_avg, recipe.psi, recipe.cutoff)[0]
+            for edit in recipe.edits:
+                row[edit.first : None if edit.last is None else edit.last + 1] += edit.strength
+            rows.append(row)
+        return torch.stack(rows)
+
+
+SOURCE = Source()
+RICH = [
+    Recipe(seeds=((1, 0.6), (2, 0.4)), label=0, psi=0.5, cutoff=2, edits=(Edit("a", 1.5, 1, 2),)),
+    Recipe.of_seed(3, label=2, psi=-0.5, mix=((0, 9), (3, 8))),
+    Recipe(seeds=((4, 3.0), (5, -1.0), (6, 1.0)), label=2),
+]
+UNEVEN = (0.5, 1.25, 0.75)
+
+
+def path_of(recipes, curve, loop, seconds=UNEVEN) -> LatentPath:
+    return LatentPath(tuple(Keyframe(recipe, s) for recipe, s in zip(recipes, seconds, strict=False)), curve, loop)
+
+
+@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("loop", [True, False])
+def test_every_keyframe_is_its_own_picture(curve, loop):
+    path = path_of(RICH, curve, loop)
+    knots = np.cumsum([0.0, *path.segment_seconds])
+    got = PathWalker(path, SOURCE).w_plus(knots)
+    want = SOURCE.w_plus([*RICH, RICH[0]] if loop else RICH)
+    assert torch.allclose(got, want, atol=1e-5)
+    just_before = PathWalker(path, SOURCE).w_plus(knots[1:] - 1e-7)
+    assert torch.allclose(just_before, want[1:], atol=1e-4), "no jump where a segment ends"
+
+
+@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("recipes", [RICH, RICH[:2], [RICH[0], RICH[0]], [Recipe.of_seed(5), Recipe(base="p")]])
+def test_a_loop_closes_with_even_steps_and_repeats_no_frame(curve, recipes):
+    path = path_of(recipes, curve, True, (1.0, 1.0, 1.0))
+    frames = path.frame_w_plus(SOURCE, 24)
+    assert frames.shape == (24 * len(recipes), LAYERS, W) and torch.isfinite(frames).all()
+    again = PathWalker(path, SOURCE).w_plus(path.times(24, [len(frames)]))
+    assert torch.allclose(again[0], frames[0], atol=1e-6), "frame F would be frame 0"
+    if recipes[0] == recipes[1]:
+        assert torch.allclose(frames, frames[:1], atol=1e-5)
+        return
+    steps = (frames.roll(-1, 0) - frames).flatten(1).norm(dim=1)
+    assert steps.min() > 0
+    assert steps[-1] <= 1.5 * max(steps[-2], steps[0]) and steps[-1] >= min(steps[-2], steps[0]) / 1.5
+
+
+def test_a_cubic_loop_of_two_goes_there_and_back_smoothly():
+    path = path_of([Recipe.of_seed(1), Recipe.of_seed(2)], "cubic", True, (1.0, 1.0))
+    weights = path.weights(np.linspace(0, 2, 201))
+    assert np.allclose(weights.sum(1), 1) and np.allclose(weights[0], weights[-1])
+    assert weights[:, 0].min() > -1e-9 and weights[:, 0].max() < 1 + 1e-9, "no overshoot"
+    assert np.allclose(weights[:101], weights[::-1][:101]), "the way back is the way there"
+    assert np.allclose(weights[50], 0.5) and abs(weights[1, 0] - 1) < 1e-3, "it turns at rest"
+
+
+@pytest.mark.parametrize("loop", [True, False])
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_cubic_speed_and_acceleration_are_continuous(loop, count):
+    seconds = [0.4 + 0.3 * (i % 3) for i in range(count)]
+    path = path_of([Recipe.of_seed(i) for i in range(count)], "cubic", loop, seconds)
+    step = 1e-4
+    knots = np.cumsum([0.0, *path.segment_seconds])[slice(0, -1) if loop else slice(1, -1)]
+    if not len(knots):
+        assert np.allclose(path.weights(np.array([0.1]))[0], [0.75, 0.25]), "an open path of two is straight"
+        return
+
+    def derivatives(side):
+        at = [path.weights(knots + side * step * i) for i in range(4)]
+        return side * (-11 * at[0] + 18 * at[1] - 9 * at[2] + 2 * at[3]) / (6 * step), (
+            2 * at[0] - 5 * at[1] + 4 * at[2] - at[3]
+        ) / step**2
+
+    (v0, a0), (v1, a1) = derivatives(-1), derivatives(1)
+    assert np.allclose(v0, v1, atol=1e-5) and np.allclose(a0, a1, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "fps, loop, seconds, frames", [(30, True, 4.0, 120), (24, False, 2.0, 49), (30, True, 1.01, 30)]
+)
+def test_the_number_of_frames(fps, loop, seconds, frames):
+    path = path_of([Recipe.of_seed(1), Recipe.of_seed(2)], "linear", loop, [seconds / (2 if loop else 1)] * 2)
+    assert path.num_frames(fps) == frames and len(path.times(fps)) == frames
+    assert path.times(fps, [0])[0] == 0 and path.times(fps)[-1] <= path.seconds
+    assert np.diff(path.times(fps)) == pytest.approx(np.full(frames - 1, 1 / fps), rel=0.02)
+    if not loop:
+        assert path.times(fps)[-1] == pytest.approx(path.seconds)
+
+
+def test_frames_asked_for_alone_are_the_same():
+    path = path_of(RICH, "slerp", True)
+    whole = path.frame_w_plus(SOURCE, 10)
+    alone = torch.cat([path.frame_w_plus(SOURCE, 10, [i]) for i in range(path.num_frames(10))])
+    assert torch.allclose(whole, alone, atol=1e-6)
+
+
+def test_slerp_stays_on_the_sphere_and_turns_evenly():
+    a, b = seed_z(1, 512), seed_z(2, 512)
+    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    points = slerp(a, b, np.linspace(0, 1, 11)[:, None])
+    assert np.allclose(points[0], a) and np.allclose(points[-1], b)
+    assert np.allclose(np.linalg.norm(points, axis=1), 1)
+    assert np.ptp(np.linalg.norm(np.diff(points, axis=0), axis=1)) < 1e-12
+    for other in (a, -a, 2 * a):
+        assert np.allclose(slerp(a, other, np.array([[0.0], [1.0]])), np.concatenate([a, other]))
+        assert np.isfinite(slerp(a, other, np.array([[0.5]]))).all()
+
+
+@pytest.mark.parametrize(
+    "start, end",
+    [
+        (((1, 1.0),), ((2, 1.0),)),
+        (((1, 0.6), (2, 0.4)), ((1, 0.6), (2, 0.4))),
+        (((1, 0.6), (2, 0.4)), ((2, 0.5), (3, 0.5))),
+        (((1, 1.5), (2, -0.5)), ((1, 0.5), (2, 0.5))),
+        (((1, 2.0), (2, -1.0)), ((1, 1.0), (3, 1.0), (4, -1.0))),
+        (((1, 0.5), (1, 0.5)), ((1, 1.0),)),
+        (((1, 1.0), (2, 1.0), (3, -1.0)), ((1, 1.0), (4, 1.0), (5, -1.0))),
+    ],
+)
+def test_the_shares_of_both_ends_add_up(start, end):
+    arcs = coupling(start, end)
+    for side, blend in ((0, start), (1, end)):
+        for seed in {seed for seed, _ in blend}:
+            want = sum(weight for other, weight in blend if other == seed)
+            assert sum(weight for pair, weight in arcs.items() if pair[side] == seed) == pytest.approx(want)
+    if start == end:
+        assert all(a == b for a, b in arcs), "equal blends do not move"
+    assert max(map(abs, arcs.values())) <= 6
+
+
+def test_slerp_goes_through_z_and_a_saved_w_plus_through_w():
+    path = path_of([Recipe.of_seed(1), Recipe.of_seed(2), Recipe(base="p")], "slerp", False, (1.0, 1.0, 1.0))
+    middle = PathWalker(path, SOURCE).w_plus(np.array([0.5, 1.5]))
+    z = slerp(seed_z(1, Z), seed_z(2, Z), np.array([[0.5]]))
+    assert torch.allclose(middle[0], SOURCE.mapping(z).expand(LAYERS, W), atol=1e-6)
+    ends = SOURCE.w_plus([Recipe.of_seed(2), Recipe(base="p")])
+    assert torch.allclose(middle[1], ends.mean(0), atol=1e-6)
+
+
+def test_slerp_truncates_each_style_input_by_its_own_changing_psi():
+    ends = [Recipe.of_seed(1, psi=0.0, cutoff=1), Recipe.of_seed(1, psi=0.5)]
+    middle = PathWalker(path_of(ends, "slerp", False), SOURCE).w_plus(np.array([0.25]))[0]
+    w = SOURCE.mapping(seed_z(1, Z))[0]
+    for layer, psi in enumerate([0.25, 0.75, 0.75, 0.75]):
+        assert torch.allclose(middle[layer], SOURCE.w_avg + psi * (w - SOURCE.w_avg), atol=1e-6)
+    plain = Source(replace(SOURCE.spec, truncatable=False))
+    assert torch.allclose(PathWalker(path_of(ends, "slerp", False), plain).w_plus(np.array([0.25]))[0], w, atol=1e-6)
+
+
+def test_a_path_survives_json_and_refuses_oddities():
+    path = path_of(RICH, "slerp", False)
+    assert LatentPath.from_dict(path.to_dict()) == path and hash(path)
+    good = path.to_dict()
+    keyframe = good["keyframes"][0]
+    for change in (
+        {"keyframes": good["keyframes"][:1]},
+        {"keyframes": 3},
+        {"keyframes": [3, 4]},
+        {"keyframes": [keyframe, {**keyframe, "seconds": float("nan")}]},
+        {"keyframes": [keyframe, {**keyframe, "seconds": 0}]},
+        {"keyframes": [keyframe, {**keyframe, "seconds": "2"}]},
+        {"keyframes": [keyframe, {**keyframe, "recipe": {"seeds": [[-1, 1]]}}]},
+        {"curve": "bezier"},
+        {"loop": "yes"},
+        {"speed": 3},
+    ):
+        with pytest.raises(InputError) as caught:
+            LatentPath.from_dict({**good, **change})
+        assert caught.value.hint
