@@ -55,8 +55,8 @@ def execute(args: argparse.Namespace) -> int:
     spec = read_card(file).spec
     check_label(args.label, spec.label_dim)
     if args.dry_run:
-        frames, side = path.num_frames(args.fps), args.size or spec.resolution
-        print(f"{frames} frames of {side} px at {args.fps:g} per second, {frames / args.fps:.2f} s, to {args.out}")
+        side, seconds = job.side(spec.resolution), job.num_frames / args.fps
+        print(f"{job.num_frames} frames of {side} px at {args.fps:g} per second, {seconds:.2f} s, to {args.out}")
         return 0
     args.out.parent.mkdir(parents=True, exist_ok=True)
     print(render_video(job, args.out, renderer=open_renderer(args), reporter=TerminalReporter()))
