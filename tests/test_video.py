@@ -1,0 +1,241 @@
+"""Films: looked at as a player shows them, by decoding the written file."""
+
+import json
+import re
+import stat
+import subprocess
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganlib import video
+from ganlib.checkpoints import save_snapshot
+from ganlib.errors import GanlibError, InputError
+from ganlib.latents import Recipe
+from ganlib.networks import tiny_generator
+from ganlib.paths import CURVES, Keyframe, LatentPath
+from ganlib.renderer import Renderer
+from ganlib.runs import RunDir, SilentReporter, Stopped, create_run, work
+from ganlib.video import RenderJob
+
+QUIET = SilentReporter()
+
+
+class Listener(SilentReporter):
+    """Notes the progress, and asks to stop after some frames."""
+
+    def __init__(self, stop_after: float = float("inf")) -> None:
+        self.seen: list[tuple[float, float]] = []
+        self.stop_after = stop_after
+
+    def progress(self, done: float, total: float, message: str = "") -> None:
+        self.seen.append((done, total))
+
+    def should_stop(self) -> bool:
+        return bool(self.seen) and self.seen[-1][0] >= self.stop_after
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Renderer:
+    torch.set_num_threads(1)
+    return Renderer(tiny_generator(), name="tiny", digest="abc")
+
+
+def job_of(curve: str = "cubic", loop: bool = True, seeds=(1, 2, 3), seconds: float = 1.0, **options) -> RenderJob:
+    keyframes = tuple(Keyframe(Recipe.of_seed(seed, psi=0.8), seconds) for seed in seeds)
+    return RenderJob("tiny", LatentPath(keyframes, curve, loop), **{"fps": 20, "size": 64, **options})
+
+
+def ffmpeg(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", *arguments], capture_output=True)
+
+
+def decoded(path: Path, side: int) -> np.ndarray:
+    """Every stored frame, int64 `[F, side, side, 3]`."""
+    raw = ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    result = ffmpeg("-loglevel", "error", "-i", str(path), *raw)
+    assert result.returncode == 0, result.stderr
+    return np.frombuffer(result.stdout, np.uint8).reshape(-1, side, side, 3).astype(int)
+
+
+def steps(frames: np.ndarray) -> np.ndarray:
+    """How far every frame is from the next, the last from the first, in grey levels."""
+    return np.abs(np.roll(frames, -1, 0) - frames).mean((1, 2, 3))
+
+
+# --- the film ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("seeds", [(1, 2), (1, 2, 3)])
+def test_a_loop_has_no_repeated_frame_and_no_jump_at_the_seam(renderer, tmp_path, curve, seeds):
+    job = job_of(curve, seeds=seeds)
+    path = video.render_video(job, tmp_path / "loop.mp4", renderer=renderer, reporter=QUIET)
+    frames = decoded(path, 64)
+    assert len(frames) == 20 * len(seeds) == job.num_frames
+    got = steps(frames)
+    assert got.min() > 0.2, "a frame is repeated"
+    near = got[[-4, -3, -2, 0, 1, 2]]
+    # A corner of a linear path, and compression, allow the seam a little more than its neighbours.
+    assert near.min() / 1.4 < got[-1] < near.max() * 1.4, (near, got[-1])
+
+
+def test_an_open_film_ends_at_its_last_keyframe(renderer, tmp_path):
+    job = job_of("cubic", loop=False)
+    path = video.render_video(job, tmp_path / "open.mp4", renderer=renderer, reporter=QUIET)
+    frames = decoded(path, 64)
+    assert len(frames) == 2 * 20 + 1
+    pictures = renderer.render([keyframe.recipe for keyframe in job.path.keyframes]).astype(int)
+    for index, picture in zip((0, 20, 40), pictures, strict=True):
+        small = frames[index].reshape(16, 4, 16, 4, 3).mean((1, 3))
+        distance = [np.abs(small - other).mean() for other in pictures]
+        assert np.argmin(distance) == np.argmin(np.abs(pictures - picture).mean((1, 2, 3))) and min(distance) < 12
+
+
+def test_frames_do_not_depend_on_the_batch(renderer):
+    whole = np.concatenate(list(video.frames(job_of("slerp"), renderer, batch=60)))
+    parts = np.concatenate(list(video.frames(job_of("slerp"), renderer, batch=7)))
+    assert whole.shape == (60, 64, 64, 3) and np.abs(whole.astype(int) - parts).max() <= 1
+    native = job_of("slerp", size=None)
+    assert next(video.frames(native, renderer, batch=3)).shape == (3, 16, 16, 3)
+
+
+def test_random_noise_stands_still(renderer):
+    still = tuple(Keyframe(Recipe.of_seed(1, noise_mode="random", noise_seed=4), 0.5) for _ in range(2))
+    frames = np.concatenate(list(video.frames(RenderJob("tiny", LatentPath(still)), renderer, batch=4)))
+    assert np.abs(frames.astype(int) - frames[0]).max() <= 1
+    assert np.abs(frames[0].astype(int) - renderer.render([still[0].recipe])[0]).max() <= 1
+
+
+def test_a_film_plays_anywhere_and_knows_its_recipe(renderer, tmp_path):
+    job = job_of(size=65, fps=12.5)
+    path = video.render_video(job, tmp_path / "film.mp4", renderer=renderer, reporter=QUIET)
+    words = ffmpeg("-i", str(path)).stderr.decode()
+    assert "h264" in words and "yuv420p(tv, bt709" in words and "66x66" in words and "12.50 fps" in words
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat"), "playing can start before all is loaded"
+    metadata = ffmpeg("-loglevel", "error", "-i", str(path), "-f", "ffmetadata", "-").stdout.decode()
+    comment = next(line for line in metadata.splitlines() if line.startswith("comment="))
+    kept = json.loads(re.sub(r"\\(.)", r"\1", comment.removeprefix("comment=")))
+    assert (kept["model"], kept["digest"]) == ("tiny", "abc")
+    assert RenderJob.from_dict({**kept["video"], "network": "tiny"}) == job
+
+
+def test_colours_survive(renderer, tmp_path, monkeypatch):
+    flat = np.zeros((20, 64, 64, 3), np.uint8)
+    flat[:, :32, :32], flat[:, :32, 32:], flat[:, 32:, :32] = (200, 40, 30), (30, 160, 60), (40, 60, 190)
+    monkeypatch.setattr(video, "frames", lambda *_: iter([flat]))
+    path = video.render_video(job_of(), tmp_path / "film.mp4", renderer=renderer, reporter=QUIET)
+    frame = decoded(path, 64)[10]
+    for corner in (np.s_[8:24, 8:24], np.s_[8:24, 40:56], np.s_[40:56, 8:24], np.s_[40:56, 40:56]):
+        assert np.abs(frame[corner] - flat[0][corner]).max() <= 4
+
+
+@pytest.mark.parametrize("loop", [True, False])
+def test_a_gif_has_one_palette_and_keeps_its_time(renderer, tmp_path, loop):
+    job = job_of(format="gif", size=49, loop=loop)
+    path = video.render_video(job, tmp_path / "film.gif", renderer=renderer, reporter=QUIET)
+    frames = decoded(path, 49)
+    assert len(frames) == job.num_frames and steps(frames).min() > 0
+    sharp = np.concatenate(list(video.frames(job, renderer))).astype(int)
+    assert np.abs(frames - sharp).mean() < 12
+    with Image.open(path) as film:
+        assert (
+            film.size == (49, 49) and film.n_frames == job.num_frames and film.info.get("loop") == (0 if loop else None)
+        )
+        total = 0
+        for i in range(film.n_frames):
+            film.seek(i)
+            total += film.info["duration"]
+        kept = json.loads(film.info["comment"])
+    assert total == pytest.approx(job.num_frames * 50, rel=0.03) and kept["video"]["format"] == "gif"
+
+
+def test_the_preview_is_small_quick_and_as_long_as_the_film(renderer, tmp_path):
+    data = video.preview(job_of(seconds=2.0), renderer, max_frames=30, side=32)
+    (tmp_path / "preview.webp").write_bytes(data)
+    with Image.open(tmp_path / "preview.webp") as film:
+        assert film.format == "WEBP" and film.size == (32, 32) and film.n_frames == 30 and film.info["loop"] == 0
+        frames = []
+        for i in range(30):
+            film.seek(i)
+            frames.append(np.asarray(film.convert("RGB")).astype(int))
+            assert film.info["duration"] == 200
+    got = steps(np.stack(frames))
+    assert got.min() > 0 and got[-1] < 1.4 * max(got[-3], got[-2], got[0], got[1])
+
+
+# --- failure ----------------------------------------------------------------------------------------------------------
+
+
+def test_progress_counts_frames_and_a_request_to_stop_leaves_no_file(renderer, tmp_path):
+    listener = Listener()
+    video.render_video(job_of(), tmp_path / "film.mp4", renderer=renderer, reporter=listener)
+    assert listener.seen[0] == (0, 60) and listener.seen[-1] == (60, 60) and sorted(listener.seen) == listener.seen
+    before = (tmp_path / "film.mp4").read_bytes()
+    for kind in ("mp4", "gif"):
+        long = job_of(seconds=30.0, format=kind)
+        with pytest.raises(Stopped):
+            video.render_video(long, tmp_path / f"film.{kind}", renderer=renderer, reporter=Listener(stop_after=1))
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"] and (tmp_path / "film.mp4").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "script", ["echo no such codec >&2; exit 7", "cat > /dev/null; echo no such codec >&2; exit 7"]
+)
+def test_what_ffmpeg_says_is_passed_on(renderer, tmp_path, monkeypatch, script):
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(program))
+    with pytest.raises(GanlibError, match="status 7: no such codec") as caught:
+        video.render_video(job_of(size=256), tmp_path / "film.mp4", renderer=renderer, reporter=QUIET)
+    assert caught.value.hint and list(tmp_path.iterdir()) == [program]
+
+
+def test_odd_settings_are_refused(renderer, tmp_path):
+    good = job_of()
+    assert RenderJob.from_dict(json.loads(json.dumps(good.to_dict()))) == good
+    for change in (
+        {"fps": 0},
+        {"fps": float("nan")},
+        {"fps": "30"},
+        {"size": 8},
+        {"size": 64.5},
+        {"size": True},
+        {"format": "avi"},
+        {"format": "gif", "fps": 60},
+        {"crf": 0},
+        {"crf": 99},
+        {"network": 3},
+        {"path": {"keyframes": []}},
+        {"colour": "red"},
+    ):
+        with pytest.raises(InputError) as caught:
+            RenderJob.from_dict({**good.to_dict(), **change})
+        assert caught.value.hint
+    with pytest.raises(InputError):
+        RenderJob.from_dict({"network": "tiny"})
+    with pytest.raises(InputError, match="frames"):
+        job_of(seconds=3600.0, fps=120).validate()
+    with pytest.raises(InputError):
+        video.render_video(good, tmp_path / "film.gif", renderer=renderer, reporter=QUIET)
+
+
+# --- the job ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_job_opens_the_model_and_shows_its_film(tmp_path):
+    model = tmp_path / "tiny.safetensors"
+    save_snapshot(model, G_ema=tiny_generator())
+    job = RenderJob.from_dict({**job_of().to_dict(), "network": str(model), "device": "cpu"})
+    run = create_run(tmp_path / "runs", "video", "morph", job.to_dict())
+    assert work(run, video.run_job, echo=QUIET) == "done", run.log_tail()
+    assert RunDir.open(run.path).artefacts == [run.path / "morph.mp4"] and run.progress == 1
+    assert len(decoded(run.path / "morph.mp4", 64)) == 60
+    lost = create_run(tmp_path / "runs", "video", "morph", {**job.to_dict(), "network": "nobody"})
+    assert work(lost, video.run_job, echo=QUIET) == "failed" and lost.hint
