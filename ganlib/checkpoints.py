@@ -1,8 +1,8 @@
 """Models on disk: one safetensors file with a self-describing JSON header.
 
-The header's metadata holds one key, `latent-atelier`, with JSON: format, digest, spec, kimg, title, source, licence, data,
-metrics, created. Tensors are named `G_ema.…` and, where the discriminator is known, `D.…`. The digest is the sha256 over
-all tensors, so that two files with the same digest make the same pictures.
+The header's metadata holds one key, `latent-atelier`, with JSON: format, digest, spec, kimg, title, source, licence,
+data, metrics, created. Tensors are named `G_ema.…` and, where the discriminator is known, `D.…`. The digest is the
+sha256 over all tensors, so that two files with the same digest make the same pictures.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from ganlib import networks, runs
 from ganlib.errors import CheckpointError, GanlibError, InputError
-from ganlib.networks.base import Generator, GeneratorSpec
+from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 
 KEY = "latent-atelier"
 FORMAT = 1
@@ -87,7 +87,9 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     except FileNotFoundError as error:
         raise CheckpointError(f"no model file at {path}", "see `python -m ganlib models` for what is there") from error
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}", "check the path and its permissions") from error
+        raise CheckpointError(
+            f"{path} cannot be read: {error.strerror}", "check the path and its permissions"
+        ) from error
     try:
         header = json.loads(raw)
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
@@ -96,7 +98,9 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     except (ValueError, KeyError, TypeError, IndexError, AssertionError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path.name} has a header that cannot be read", _DAMAGED) from error
     if 8 + length + end != size:
-        raise CheckpointError(f"{path.name} is truncated: {size} bytes where its header says {8 + length + end}", _DAMAGED)
+        raise CheckpointError(
+            f"{path.name} is truncated: {size} bytes where its header says {8 + length + end}", _DAMAGED
+        )
     return header, size
 
 
@@ -117,7 +121,9 @@ def read_card(path: Path) -> Checkpoint:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path.name} has a damaged card", _DAMAGED) from error
     if version != FORMAT:
-        raise CheckpointError(f"{path.name} has format {version!r}; this version reads {FORMAT}", "update Latent Atelier")
+        raise CheckpointError(
+            f"{path.name} has format {version!r}; this version reads {FORMAT}", "update Latent Atelier"
+        )
     metrics = card.get("metrics")
     return Checkpoint(
         path=path,
@@ -135,11 +141,16 @@ def read_card(path: Path) -> Checkpoint:
     )
 
 
+def _model_files(root: Path) -> list[Path]:
+    # Names that begin with a dot are files still being written.
+    return sorted(p for p in root.glob(f"*{SUFFIX}") if not p.name.startswith("."))
+
+
 def list_checkpoints(root: Path) -> tuple[list[Checkpoint], list[GanlibError]]:
     """Return the models in a folder, sorted by name, and one error for each file that is none. Reads headers only."""
     good: list[Checkpoint] = []
     bad: list[GanlibError] = []
-    for path in sorted(Path(root).glob(f"*{SUFFIX}")):
+    for path in _model_files(Path(root)):
         try:
             good.append(read_card(path))
         except GanlibError as error:
@@ -158,7 +169,7 @@ def find_checkpoint(text: str, root: Path = Path("checkpoints")) -> Path:
     for path in tries:
         if path.is_file():
             return path
-    names = ", ".join(p.stem for p in sorted(root.glob(f"*{SUFFIX}"))) if root.is_dir() else ""
+    names = ", ".join(p.stem for p in _model_files(root))
     raise CheckpointError(f"no model named {text!r}", f"available in {root}: {names or 'none'}")
 
 
@@ -175,8 +186,8 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 def save_snapshot(
     path: Path,
     *,
-    G_ema: nn.Module | Generator,
-    D: nn.Module | None = None,
+    G_ema: Generator,
+    D: Discriminator | None = None,
     kimg: float = 0.0,
     title: str = "",
     source: str = "",
@@ -189,7 +200,6 @@ def save_snapshot(
 
     The file appears whole or not at all. Raises `CheckpointError` when a weight is not finite, or does not fit half
     precision, or when the disk is full."""
-    assert isinstance(G_ema, nn.Module)
     tensors: dict[str, Tensor] = {}
     for prefix, module in (("G_ema", G_ema), ("D", D)):
         for name, tensor in module.state_dict().items() if module is not None else ():
@@ -212,11 +222,15 @@ def save_snapshot(
         with runs.replacing(path) as temporary:
             safetensors.torch.save_file(tensors, temporary, metadata={KEY: json.dumps(card)})
     except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{path} could not be written: {error}", "free some disk space; nothing was lost") from error
+        raise CheckpointError(
+            f"{path} could not be written: {error}", "free some disk space; nothing was lost"
+        ) from error
     return read_card(path)
 
 
-def _load(path: Path, prefix: str, build: Any, device: str | torch.device, verify: bool) -> nn.Module:
+def _load(
+    path: Path, prefix: str, build: Callable[[GeneratorSpec], nn.Module], device: str | torch.device, verify: bool
+) -> nn.Module:
     """Build the network on `meta` and assign the stored tensors once."""
     card = read_card(path)
     try:
@@ -248,8 +262,10 @@ def load_generator(path: Path, *, device: str | torch.device = "cpu", verify: bo
     return module
 
 
-def load_discriminator(path: Path, *, device: str | torch.device = "cpu", verify: bool = True) -> nn.Module:
+def load_discriminator(path: Path, *, device: str | torch.device = "cpu", verify: bool = True) -> Discriminator:
     """Return the discriminator; raises `InputError` when the file holds none, `CheckpointError` as `load_generator`."""
     if not read_card(path).has_discriminator:
         raise InputError(f"{Path(path).name} holds no discriminator", "choose a training snapshot of this studio")
-    return _load(Path(path), "D", networks.build_discriminator, device, verify)
+    module = _load(Path(path), "D", networks.build_discriminator, device, verify)
+    assert isinstance(module, Discriminator)
+    return module

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -70,13 +71,15 @@ class Renderer:
     def _checked_labels(self, labels: Sequence[int | None]) -> Sequence[int | None]:
         for label in labels:
             if label is not None and not 0 <= label < self.spec.label_dim:
-                raise InputError(f"class {label} does not exist", f"this model has classes 0 … {self.spec.label_dim - 1}")
+                raise InputError(
+                    f"class {label} does not exist", f"this model has classes 0 … {self.spec.label_dim - 1}"
+                )
         return labels
 
     def _w_of_seeds(self, wanted: Sequence[tuple[int, int | None]]) -> dict[tuple[int, int | None], Tensor]:
-        """Return w `[w_dim]` of each (seed, label). Each is mapped alone of batch effects: in rows of one batch, fp32."""
+        """Return w `[w_dim]` of each (seed, label), from the cache or in one call of the mapping network."""
         found = {key: self._w_cache[key] for key in wanted if key in self._w_cache}
-        missing = sorted({key for key in wanted if key not in found}, key=lambda k: (k[0], -1 if k[1] is None else k[1]))
+        missing = list(dict.fromkeys(key for key in wanted if key not in found))
         if missing:
             z = np.concatenate([latents.seed_z(seed, self.spec.z_dim) for seed, _ in missing])
             for key, w in zip(missing, self.mapping(z, [label for _, label in missing]), strict=True):
@@ -96,8 +99,8 @@ class Renderer:
     def w_plus(self, recipes: Sequence[Recipe]) -> Tensor:
         """Return w_plus `[N, num_ws, w_dim]` of recipes: blended, mixed, truncated, edited, in this order.
 
-        Seeds blend in w by their weights, normalised to sum 1. Raises `InputError` for a class, style input or direction
-        that the model does not have.
+        Seeds blend in w by their weights, normalised to sum 1. Raises `InputError` for a class, style input or
+        direction that the model does not have.
         """
         num_ws = self.spec.num_ws
         with self._lock:
@@ -191,7 +194,7 @@ class Renderer:
 
 
 def load_w_plus(path: Path, spec: GeneratorSpec) -> Tensor:
-    """Read `projected_w.npz` (array `w`: `[N, num_ws, w_dim]`, `[num_ws, w_dim]` or `[N, w_dim]`) → `[N, num_ws, w_dim]`.
+    """Read array `w` of an .npz (`[N, num_ws, w_dim]`, `[num_ws, w_dim]` or `[N, w_dim]`) → `[N, num_ws, w_dim]`.
 
     Raises `DataError` for a file of another kind or a latent of another model's shape."""
     hint = f"an .npz with an array `w` of shape [N, {spec.num_ws}, {spec.w_dim}] is expected"
@@ -200,7 +203,7 @@ def load_w_plus(path: Path, spec: GeneratorSpec) -> Tensor:
             w = np.asarray(arrays["w"], dtype=np.float32)
     except FileNotFoundError as error:
         raise DataError(f"no file {path}", hint) from error
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{Path(path).name} holds no latent: {error}", hint) from error
     if w.ndim == 2 and w.shape[0] == spec.num_ws:
         w = w[None]

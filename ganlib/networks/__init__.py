@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
-from torch import nn
 
 from ganlib.errors import CheckpointError, InputError
-from ganlib.networks.base import Architecture, Generator, GeneratorSpec
+from ganlib.networks.base import Architecture, Discriminator, Generator, GeneratorSpec
 from ganlib.networks.stylegan2 import STYLEGAN2
 
 ARCHITECTURES: dict[str, Architecture] = {STYLEGAN2.name: STYLEGAN2}
@@ -21,24 +23,28 @@ def architecture(name: str) -> Architecture:
     return ARCHITECTURES[name]
 
 
-def build_generator(spec: GeneratorSpec) -> nn.Module:
+def build_generator(spec: GeneratorSpec) -> Generator:
     """Return the generator of a spec with fresh weights, in evaluation mode; raises `CheckpointError` when the spec
     does not describe one."""
-    return _build(spec, "build_G")
+    with _spec_errors(spec):
+        return ARCHITECTURES[spec.arch].build_G(spec).eval()
 
 
-def build_discriminator(spec: GeneratorSpec) -> nn.Module:
-    """Return the discriminator that belongs to a generator's spec, with fresh weights."""
-    return _build(spec, "build_D")
+def build_discriminator(spec: GeneratorSpec) -> Discriminator:
+    """Return the discriminator that belongs to a generator's spec, with fresh weights; raises as `build_generator`."""
+    with _spec_errors(spec):
+        return ARCHITECTURES[spec.arch].build_D(spec).eval()
 
 
-def _build(spec: GeneratorSpec, which: str) -> nn.Module:
+@contextmanager
+def _spec_errors(spec: GeneratorSpec) -> Iterator[None]:
+    """Translate what goes wrong when a damaged spec is built; a spec comes out of files of unknown origin."""
     if spec.arch not in ARCHITECTURES:
         raise CheckpointError(
             f"the model's architecture {spec.arch!r} is unknown", f"known: {', '.join(sorted(ARCHITECTURES))}"
         )
     try:
-        return getattr(ARCHITECTURES[spec.arch], which)(spec).eval()
+        yield
     except (KeyError, TypeError, ValueError, IndexError, ArithmeticError, RuntimeError) as error:
         raise CheckpointError(
             f"the model's spec cannot be built: {error}", "the file was damaged or made by another version"
@@ -60,6 +66,4 @@ def tiny_generator(arch: str = "stylegan2", *, seed: int = 0, **options: object)
         })  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        G = build_generator(spec)
-    assert isinstance(G, Generator)
-    return G
+        return build_generator(spec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -78,21 +78,26 @@ class GeneratorSpec:
         return cls(**clean)
 
 
-@runtime_checkable
-class Generator(Protocol):
-    """A `torch.nn.Module` that makes pictures in two steps: z → w, w_plus → image."""
+class Generator(nn.Module):
+    """What every generator is: a module that makes pictures in two steps, z → w and w_plus → image."""
 
     spec: GeneratorSpec
-
-    @property
-    def w_avg(self) -> Tensor:
-        """The centre of w, `[w_dim]` float32."""
-        ...
-
     mapping: Callable[..., Tensor]
     """`mapping(z [N, z_dim], label [N, label_dim] one-hot or None)` → w `[N, w_dim]`; never truncates."""
     synthesis: Callable[..., Tensor]
-    """`synthesis(w_plus [N, num_ws, w_dim], noise_mode, rng)` → image `[N, C, R, R]` float in about [-1, 1]."""
+    """`synthesis(w_plus [N, num_ws, w_dim], noise_mode="const", rng=None)` → image `[N, C, R, R]` in about [-1, 1]."""
+
+    @property
+    def w_avg(self) -> Tensor:
+        """The centre of w, `[w_dim]` float32; zeros where there is no mapping network."""
+        raise AttributeError("a generator defines w_avg")
+
+
+class Discriminator(nn.Module):
+    """What every discriminator is: `forward(img [N, C, R, R], label [N, label_dim] or None)` → logits `[N, 1]`."""
+
+    spec: GeneratorSpec
+    """The spec of the generator that it belongs to."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +108,15 @@ class Architecture:
     """The registry's key."""
     title: str
     """The name people use."""
-    build_G: Callable[[GeneratorSpec], nn.Module]
+    build_G: Callable[[GeneratorSpec], Generator]
     """Spec → generator with fresh weights."""
-    build_D: Callable[[GeneratorSpec], nn.Module]
+    build_D: Callable[[GeneratorSpec], Discriminator]
     """Spec of the generator → its discriminator with fresh weights, reading `params["D"]` for its own options."""
     make_spec: Callable[..., GeneratorSpec]
     """`make_spec(resolution=, img_channels=, label_dim=, **options)` → spec for training from scratch."""
     infer_spec: Callable[[Mapping[str, Tensor]], GeneratorSpec]
     """Tensors of a generator under NVIDIA's names → spec."""
-    style_weights: Callable[[nn.Module], dict[str, Tensor]]
+    style_weights: Callable[[Generator], dict[str, Tensor]]
     """Generator → style (affine) weights by layer, `[channels, w_dim]` each; empty where there is no style."""
     train_defaults: Mapping[str, Any]
     """Defaults of `TrainConfig` fields that suit this family."""

@@ -203,7 +203,9 @@ def scaled_conv2d(x: Tensor, weight: Tensor, styles: Tensor, f: Tensor | None = 
 # ---- Small layers --------------------------------------------------------------------------------------------------
 
 
-def bias_act(x: Tensor, bias: Tensor | None, *, act: str = "lrelu", gain: float = 1.0, clamp: float | None = None) -> Tensor:
+def bias_act(
+    x: Tensor, bias: Tensor | None, *, act: str = "lrelu", gain: float = 1.0, clamp: float | None = None
+) -> Tensor:
     """Add bias `[C]` along dim 1, apply `lrelu` (slope 0.2, scaled by √2 to keep the variance) or `linear`, multiply by
     gain, clamp to ±clamp·1."""
     if bias is not None:
@@ -265,7 +267,9 @@ class EqualizedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # The activation's √2 goes into weight and bias: lrelu(√2·y) = √2·lrelu(y).
         gain = SQRT2 if self.act == "lrelu" else 1.0
-        y = F.linear(x, self.weight.to(x.dtype) * (self.weight_gain * gain), self.bias.to(x.dtype) * (self.bias_gain * gain))
+        y = F.linear(
+            x, self.weight.to(x.dtype) * (self.weight_gain * gain), self.bias.to(x.dtype) * (self.bias_gain * gain)
+        )
         return F.leaky_relu(y, 0.2) if self.act == "lrelu" else y
 
 

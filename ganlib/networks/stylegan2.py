@@ -1,7 +1,6 @@
 """StyleGAN2: "Analyzing and Improving the Image Quality of StyleGAN", Karras et al. 2020 (arXiv 1912.04958).
 
-Mapping, synthesis (skip, resnet, orig) and discriminator (resnet, skip, orig), with class labels. Tensors carry NVIDIA's
-names, so that a snapshot of theirs and one of ours hold the same keys.
+Synthesis (skip, resnet, orig) and discriminator (resnet, skip, orig), with class labels. Tensors carry NVIDIA's names, so that a snapshot of theirs and one of ours hold the same keys.
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganlib.errors import CheckpointError, InputError
-from ganlib.networks import ops
+from ganlib.networks import base, ops
 from ganlib.networks.base import Architecture, GeneratorSpec
+from ganlib.networks.mapping import MappingNetwork
 from ganlib.networks.ops import SQRT2, EqualizedConv2d, EqualizedLinear
 
 Rng = torch.Generator | Sequence[torch.Generator] | None
@@ -50,49 +50,6 @@ def draw_noise(shape: tuple[int, int, int, int], rng: Rng, device: torch.device)
     return torch.stack([torch.randn(shape[1:], generator=g, device=g.device) for g in rng]).to(device)
 
 
-# ---- Mapping network (StyleGAN, figure 1b; truncation happens outside) ---------------------------------------------
-
-
-class MappingNetwork(nn.Module):
-    """z (and label) → w: an MLP on the normalised input, lrelu, learning 100 times slower than the rest."""
-
-    def __init__(
-        self,
-        z_dim: int,  # length of z; 0 in the discriminator's label mapping
-        label_dim: int,  # number of classes; 0 is unconditional
-        w_dim: int,  # length of w
-        *,
-        num_layers: int = 8,  # fully connected layers after the embedding
-        track_w_avg: bool = True,  # keep the running mean of w for truncation
-        lr_multiplier: float = 0.01,
-    ) -> None:
-        super().__init__()
-        self.z_dim, self.label_dim, self.num_layers = z_dim, label_dim, num_layers
-        if label_dim > 0:
-            self.embed = EqualizedLinear(label_dim, w_dim)
-        features = z_dim + (w_dim if label_dim > 0 else 0)
-        for i in range(num_layers):
-            layer = EqualizedLinear(features if i == 0 else w_dim, w_dim, act="lrelu", lr_multiplier=lr_multiplier)
-            setattr(self, f"fc{i}", layer)
-        if track_w_avg:
-            self.register_buffer("w_avg", torch.zeros(w_dim))
-
-    def forward(self, z: Tensor | None, label: Tensor | None = None) -> Tensor:
-        """z `[N, z_dim]`, label `[N, label_dim]` one-hot → w `[N, w_dim]` float32, not truncated."""
-        parts = []
-        if self.z_dim > 0:
-            assert z is not None
-            parts.append(ops.normalize_2nd_moment(z.float()))
-        if self.label_dim > 0:
-            if label is None:
-                raise InputError("this model has classes, and no label was given", "choose a class")
-            parts.append(ops.normalize_2nd_moment(self.embed(label.float())))
-        x = torch.cat(parts, dim=1)
-        for i in range(self.num_layers):
-            x = getattr(self, f"fc{i}")(x)
-        return x
-
-
 # ---- Small layers of the synthesis network -------------------------------------------------------------------------
 
 
@@ -113,7 +70,7 @@ class SynthesisLayer(nn.Module):
         super().__init__()
         self.resolution, self.up, self.conv_clamp = resolution, up, conv_clamp
         self.affine = EqualizedLinear(w_dim, in_channels, bias_init=1.0)
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.weight: Tensor = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
         self.noise_strength = nn.Parameter(torch.zeros([]))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.register_buffer("noise_const", torch.randn(resolution, resolution))
@@ -203,17 +160,14 @@ class SynthesisBlock(nn.Module):
         if self.has_torgb:
             self.torgb = ToRGB(out_channels, img_channels, w_dim, conv_clamp=conv_clamp)
         if not self.is_first and architecture == "resnet":
-            self.skip = EqualizedConv2d(
-                in_channels, out_channels, 1, bias=False, up=2, resample_filter=resample_filter
-            )
+            self.skip = EqualizedConv2d(in_channels, out_channels, 1, bias=False, up=2, resample_filter=resample_filter)
 
     def forward(
         self, x: Tensor | None, img: Tensor | None, ws: Tensor, noise_mode: str, rng: Rng = None
     ) -> tuple[Tensor, Tensor | None]:
         """x features, img picture so far, ws `[N, num_conv + 1, w_dim]` → features and picture at this resolution."""
         # Input.
-        half = self.use_fp16 and ws.is_cuda
-        dtype = torch.float16 if half else torch.float32
+        dtype = torch.float16 if self.use_fp16 and ws.is_cuda else torch.float32
         layout = torch.channels_last if self.conv1.resolution <= CHANNELS_LAST_LIMIT else torch.contiguous_format
         if x is None:
             x = self.const[None].expand(len(ws), -1, -1, -1)
@@ -247,7 +201,9 @@ class SynthesisNetwork(nn.Module):
         p = spec.params
         architecture = p.get("architecture", "skip")
         if architecture not in G_ARCHITECTURES:
-            raise CheckpointError(f"unknown generator architecture {architecture!r}", f"known: {', '.join(G_ARCHITECTURES)}")
+            raise CheckpointError(
+                f"unknown generator architecture {architecture!r}", f"known: {', '.join(G_ARCHITECTURES)}"
+            )
         self.resolutions = block_resolutions(spec.resolution)
         self.num_ws = spec.num_ws
         table = p.get("channels") or {}
@@ -282,8 +238,8 @@ class SynthesisNetwork(nn.Module):
         return img
 
 
-class Generator(nn.Module):
-    """z → w → picture; see `ganlib.networks.base.Generator` for the protocol."""
+class Generator(base.Generator):
+    """z → w → picture; see `ganlib.networks.base.Generator`."""
 
     def __init__(self, spec: GeneratorSpec) -> None:
         super().__init__()
@@ -295,7 +251,7 @@ class Generator(nn.Module):
     @property
     def w_avg(self) -> Tensor:
         """Running mean of w over training, `[w_dim]`."""
-        return self.mapping.w_avg
+        return self.mapping.w_avg  # type: ignore[attr-defined]  # a buffer of the module
 
     def forward(self, z: Tensor, label: Tensor | None = None, noise_mode: str = "const", rng: Rng = None) -> Tensor:
         """z `[N, z_dim]` → image `[N, C, R, R]`, no truncation, one w for all style inputs."""
@@ -331,7 +287,9 @@ class DiscriminatorBlock(nn.Module):
         self.conv0 = EqualizedConv2d(mid_channels, mid_channels, 3, act="lrelu", **options)
         self.conv1 = EqualizedConv2d(mid_channels, out_channels, 3, act="lrelu", down=2, **options)
         if architecture == "resnet":
-            self.skip = EqualizedConv2d(mid_channels, out_channels, 1, bias=False, down=2, resample_filter=resample_filter)
+            self.skip = EqualizedConv2d(
+                mid_channels, out_channels, 1, bias=False, down=2, resample_filter=resample_filter
+            )
 
     def forward(self, x: Tensor | None, img: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """x features or None, img picture or None → both at half the size."""
@@ -376,7 +334,9 @@ class DiscriminatorEpilogue(nn.Module):
         self.mbstd_group_size, self.mbstd_num_channels = mbstd_group_size, mbstd_num_channels
         if architecture == "skip":
             self.fromrgb = EqualizedConv2d(img_channels, in_channels, 1, act="lrelu")
-        self.conv = EqualizedConv2d(in_channels + mbstd_num_channels, in_channels, 3, act="lrelu", conv_clamp=conv_clamp)
+        self.conv = EqualizedConv2d(
+            in_channels + mbstd_num_channels, in_channels, 3, act="lrelu", conv_clamp=conv_clamp
+        )
         self.fc = EqualizedLinear(in_channels * 16, in_channels, act="lrelu")
         self.out = EqualizedLinear(in_channels, label_features or 1)
 
@@ -395,7 +355,7 @@ class DiscriminatorEpilogue(nn.Module):
         return x
 
 
-class Discriminator(nn.Module):
+class Discriminator(base.Discriminator):
     """Picture (and label) → logit: large means real."""
 
     def __init__(self, spec: GeneratorSpec) -> None:
@@ -406,17 +366,17 @@ class Discriminator(nn.Module):
             raise CheckpointError(f"unknown discriminator {architecture!r}", f"known: {', '.join(D_ARCHITECTURES)}")
         self.spec = spec
         self.resolutions = block_resolutions(spec.resolution)[:0:-1]
-        base, top = p["channel_base"], p["channel_max"]
+        widest, top = p["channel_base"], p["channel_max"]
         num_fp16_res = int(p.get("num_fp16_res", 0))
         options: dict[str, Any] = {"architecture": architecture, "conv_clamp": p.get("conv_clamp")}
         for i, res in enumerate(self.resolutions):
-            mid, out = channels_at(res, base, top), channels_at(res // 2, base, top)
+            mid, out = channels_at(res, widest, top), channels_at(res // 2, widest, top)
             block = DiscriminatorBlock(
                 mid if i > 0 else 0, mid, out, spec.img_channels, use_fp16=i < num_fp16_res,
                 resample_filter=p.get("resample_filter", (1, 3, 3, 1)), **options,
             )  # fmt: skip
             setattr(self, f"b{res}", block)
-        channels = channels_at(4, base, top)
+        channels = channels_at(4, widest, top)
         self.label_features = channels if spec.label_dim > 0 else 0
         if spec.label_dim > 0:
             layers = int(p.get("D_mapping_layers", 8))
@@ -459,7 +419,9 @@ def make_spec(
     """Return the spec of a StyleGAN2 generator; `D` holds discriminator options. Raises `InputError` on a resolution
     that is no power of two from 8 up, or on channels below 1."""
     if resolution < 8 or resolution & (resolution - 1):
-        raise InputError(f"resolution {resolution} is not a power of two from 8 up", "use 32, 64, 128, 256, 512 or 1024")
+        raise InputError(
+            f"resolution {resolution} is not a power of two from 8 up", "use 32, 64, 128, 256, 512 or 1024"
+        )
     if channel_base < resolution or channel_max < 1:
         raise InputError(
             f"channel_base {channel_base} leaves no feature map at {resolution} px", f"use at least {16 * resolution}"
@@ -477,7 +439,7 @@ def make_spec(
 
 
 def infer_spec(tensors: Mapping[str, Tensor]) -> GeneratorSpec:
-    """Read a generator's spec off its tensors (NVIDIA's names); raises `CheckpointError` when they are not StyleGAN2."""
+    """Read a generator's spec off its tensors (NVIDIA's names); raises `CheckpointError` when they are of another kind."""
     try:
         resolutions = sorted(int(k.split(".")[1][1:]) for k in tensors if k.endswith(".conv1.weight"))
         channels = {str(r): int(tensors[f"synthesis.b{r}.conv1.weight"].shape[0]) for r in resolutions}
@@ -490,7 +452,9 @@ def infer_spec(tensors: Mapping[str, Tensor]) -> GeneratorSpec:
         z_dim = int(tensors["mapping.fc0.weight"].shape[1]) - (w_dim if label_dim else 0)
         img_channels = int(tensors[f"synthesis.b{last}.torgb.weight"].shape[0])
     except (KeyError, IndexError, ValueError) as error:
-        raise CheckpointError(f"these tensors are no StyleGAN2 generator ({error})", "check which tool wrote the file") from error
+        raise CheckpointError(
+            f"these tensors are no StyleGAN2 generator ({error})", "check which tool wrote the file"
+        ) from error
     spec = make_spec(
         resolution=last, img_channels=img_channels, label_dim=label_dim, z_dim=z_dim, w_dim=w_dim,
         channel_base=channels[str(last)] * last, channel_max=max(channels.values()), mapping_layers=layers,
@@ -502,7 +466,7 @@ def infer_spec(tensors: Mapping[str, Tensor]) -> GeneratorSpec:
     return GeneratorSpec.from_dict({**spec.to_dict(), "params": {**spec.params, "channels": channels}})
 
 
-def style_weights(G: nn.Module) -> dict[str, Tensor]:
+def style_weights(G: base.Generator) -> dict[str, Tensor]:
     """Return each style layer's affine weight `[channels, w_dim]` in the order of use, for SeFa."""
     return {name: p for name, p in G.named_parameters() if name.endswith("affine.weight")}
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib.networks import build_discriminator, build_generator
-from ganlib.networks import ops, stylegan2
+from ganlib.networks import build_discriminator, build_generator, ops, stylegan2
 from ganlib.networks.base import GeneratorSpec
 
 pytestmark = pytest.mark.parity
