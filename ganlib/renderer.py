@@ -199,7 +199,7 @@ def load_w_plus(path: Path, spec: GeneratorSpec) -> Tensor:
     Raises `DataError` for a file of another kind or a latent of another model's shape."""
     hint = f"an .npz with an array `w` of shape [N, {spec.num_ws}, {spec.w_dim}] is expected"
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             w = np.asarray(arrays["w"], dtype=np.float32)
     except FileNotFoundError as error:
         raise DataError(f"no file {path}", hint) from error

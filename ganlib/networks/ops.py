@@ -130,11 +130,12 @@ def conv2d_resample(
 
 
 def conv2d_up(x: Tensor, w: Tensor, f: Tensor) -> Tensor:
-    """Convolve with w `[O, I, k, k]`, k odd, and double the picture; the fast twin of
+    """Convolve with w `[O, I, k, k]`, k 1 or 3, and double the picture; the fast twin of
     `conv2d_resample(up=2, padding=k//2, flip_weight=False)`: the transposed convolution skips the inserted zeros."""
     if w.shape[-1] == 1:
         return upsample2d(F.conv2d(x, w), f)
-    x = F.conv_transpose2d(x, w.transpose(0, 1), stride=2, padding=w.shape[-1] // 2 - 1)
+    assert w.shape[-1] == 3, w.shape
+    x = F.conv_transpose2d(x, w.transpose(0, 1), stride=2)
     return _depthwise(x, f * 4.0, padding=1)
 
 

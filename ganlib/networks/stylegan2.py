@@ -1,6 +1,7 @@
 """StyleGAN2: "Analyzing and Improving the Image Quality of StyleGAN", Karras et al. 2020 (arXiv 1912.04958).
 
-Synthesis (skip, resnet, orig) and discriminator (resnet, skip, orig), with class labels. Tensors carry NVIDIA's names, so that a snapshot of theirs and one of ours hold the same keys.
+Synthesis (skip, resnet, orig) and discriminator (resnet, skip, orig), with class labels. Tensors carry NVIDIA's
+names, so that a snapshot of theirs and one of ours hold the same keys.
 """
 
 from __future__ import annotations
@@ -439,7 +440,7 @@ def make_spec(
 
 
 def infer_spec(tensors: Mapping[str, Tensor]) -> GeneratorSpec:
-    """Read a generator's spec off its tensors (NVIDIA's names); raises `CheckpointError` when they are of another kind."""
+    """Read a generator's spec off its tensors (NVIDIA's names); raises `CheckpointError` for another kind."""
     try:
         resolutions = sorted(int(k.split(".")[1][1:]) for k in tensors if k.endswith(".conv1.weight"))
         channels = {str(r): int(tensors[f"synthesis.b{r}.conv1.weight"].shape[0]) for r in resolutions}

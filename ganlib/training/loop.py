@@ -210,7 +210,8 @@ def train(config: TrainConfig, run_dir: Path, reporter: Reporter) -> Path:
     num_params = sum(p.numel() for p in nets.G.parameters())
     reporter.log(
         f"{len(dataset)} pictures at {spec.resolution} px, label_dim {spec.label_dim}; "
-        f"G {num_params / 1e6:.2f} M parameters; {device}; batch {config.batch}; gamma {gamma:.4g}; from {images_seen / 1000:.1f} to {config.kimg:g} kimg"
+        f"G {num_params / 1e6:.2f} M parameters; {device}; batch {config.batch}; gamma {gamma:.4g}; "
+        f"from {images_seen / 1000:.1f} to {config.kimg:g} kimg"
     )
 
     # Steps.
@@ -253,7 +254,7 @@ def train(config: TrainConfig, run_dir: Path, reporter: Reporter) -> Path:
                 if not np.isfinite([d_loss, g_loss]).all():
                     raise RunError(
                         f"the losses are no longer finite at {images_seen / 1000:.1f} kimg",
-                        f"{last_snapshot.name} is whole; resume from it with a larger --gamma or half the learning rates",
+                        f"{last_snapshot.name} is whole; resume from it with a larger --gamma or smaller --glr, --dlr",
                     )
                 tick_start, tick_images = time.perf_counter(), images_seen
 

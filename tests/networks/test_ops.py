@@ -1,0 +1,118 @@
+"""The fast operators equal their plain twins, forwards, backwards and twice backwards."""
+
+import pytest
+import torch
+
+from ganlib.networks import ops, tiny_generator
+
+F = ops.setup_filter([1, 3, 3, 1])
+
+
+def rand(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).requires_grad_(True)
+
+
+def assert_same_to_second_order(fast, plain, inputs):
+    """Compare values, gradients, and gradients of the squared gradient."""
+    results = []
+    for function in (fast, plain):
+        y = function(*inputs)
+        first = torch.autograd.grad(y.sin().sum(), inputs, create_graph=True)
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), inputs, allow_unused=True)
+        results.append([y, *first, *[s for s in second if s is not None]])
+    assert len(results[0]) == len(results[1])
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("up", [1, 2])
+@pytest.mark.parametrize("demodulate", [True, False])
+def test_modulated_convolution_equals_per_sample_weights(up, demodulate):
+    inputs = [rand(3, 4, 5, 5), rand(6, 4, 3, 3, seed=1), rand(3, 4, seed=2)]
+    options = {"up": up, "demodulate": demodulate}
+    assert_same_to_second_order(
+        lambda x, w, s: ops.modulated_conv2d(x, w, s, F.double(), **options),
+        lambda x, w, s: ops.modulated_conv2d_grouped(x, w, s, F.double(), **options),
+        inputs,
+    )
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_fast_resampling_convolutions_equal_the_plain_form(k):
+    x, w = rand(2, 3, 8, 8), rand(5, 3, k, k, seed=1)
+    assert_same_to_second_order(
+        lambda x, w: ops.conv2d_up(x, w, F.double()),
+        lambda x, w: ops.conv2d_resample(x, w, F.double(), up=2, padding=k // 2, flip_weight=False),
+        [x, w],
+    )
+    assert_same_to_second_order(
+        lambda x, w: ops.conv2d_down(x, w, F.double()),
+        lambda x, w: ops.conv2d_resample(x, w, F.double(), down=2, padding=k // 2),
+        [x, w],
+    )
+
+
+def test_fast_resampling_of_pictures_equals_upfirdn2d():
+    x = rand(2, 3, 6, 10)
+    assert_same_to_second_order(
+        lambda x: ops.upsample2d(x, F.double()),
+        lambda x: ops.upfirdn2d(x, F.double(), up=2, padding=[2, 1, 2, 1], gain=4),
+        [x],
+    )
+    assert_same_to_second_order(
+        lambda x: ops.downsample2d(x, F.double()), lambda x: ops.upfirdn2d(x, F.double(), down=2, padding=1), [x]
+    )
+
+
+def test_upfirdn2d_convolves_and_does_not_correlate():
+    x = torch.zeros(1, 1, 3, 3)
+    x[0, 0, 1, 1] = 1.0
+    f = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    y = ops.upfirdn2d(x, f, padding=[1, 0, 1, 0])
+    torch.testing.assert_close(y[0, 0, 1:, 1:], f)
+    torch.testing.assert_close(ops.upfirdn2d(x, f, padding=[0, 1, 0, 1], flip_filter=True)[0, 0, :2, :2], f.flip([0, 1]))
+
+
+def test_minibatch_std_works_for_any_batch():
+    for n in (1, 2, 3, 5, 6, 7, 8):
+        y = ops.minibatch_std(torch.randn(n, 4, 4, 4), 4)
+        assert y.shape == (n, 5, 4, 4)
+        assert torch.isfinite(y).all()
+    same = torch.ones(4, 2, 4, 4)
+    assert ops.minibatch_std(same, 4)[:, 2].max() < 1e-3
+
+
+def test_bias_act_keeps_the_variance_and_clamps():
+    x = torch.randn(64, 128, generator=torch.Generator().manual_seed(0))
+    y = ops.bias_act(x, None)
+    assert abs(y.square().mean().item() - 1.04) < 0.03
+    assert ops.bias_act(x, torch.full([128], 5.0), act="linear", clamp=1.5).max() == 1.5
+
+
+def test_synthesis_is_the_same_with_and_without_gradients():
+    G = tiny_generator(resolution=32, channel_base=512)
+    with torch.no_grad():
+        for name, p in G.named_parameters():
+            if name.endswith("noise_strength"):
+                p.fill_(0.3)
+    w_plus = torch.randn(2, G.spec.num_ws, G.spec.w_dim, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        fast = G.synthesis(w_plus)
+    torch.testing.assert_close(fast, G.synthesis(w_plus).detach())
+
+
+def test_noise_modes_differ_and_a_seed_owns_its_noise():
+    G = tiny_generator()
+    with torch.no_grad():
+        for name, p in G.named_parameters():
+            if name.endswith("noise_strength"):
+                p.fill_(0.5)
+    w_plus = torch.randn(3, G.spec.num_ws, G.spec.w_dim, generator=torch.Generator().manual_seed(3))
+    rng = lambda seeds: [torch.Generator().manual_seed(s) for s in seeds]  # noqa: E731
+    with torch.no_grad():
+        const, none = G.synthesis(w_plus, "const"), G.synthesis(w_plus, "none")
+        batch = G.synthesis(w_plus, "random", rng([5, 6, 7]))
+        alone = G.synthesis(w_plus[1:2], "random", rng([6]))
+    assert (const - none).abs().max() > 0.01
+    assert (batch - const).abs().max() > 0.01
+    torch.testing.assert_close(batch[1:2], alone, atol=1e-5, rtol=1e-5)

@@ -1,0 +1,135 @@
+"""A picture is a function of recipe and model: in any batch, in any thread."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from ganlib import checkpoints, latents, networks
+from ganlib.errors import DataError, InputError
+from ganlib.latents import Edit, Recipe
+from ganlib.renderer import Renderer, load_w_plus
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    G = networks.tiny_generator(seed=1)
+    with torch.no_grad():
+        G.w_avg.copy_(torch.linspace(-1, 1, G.spec.w_dim))
+        for name, p in G.named_parameters():
+            if name.endswith("noise_strength"):
+                p.fill_(0.4)
+    return Renderer(G, directions={"size": torch.ones(G.spec.w_dim)})
+
+
+def seeds(*values, **changes):
+    return [Recipe(seeds=((v, 1.0),), **changes) for v in values]
+
+
+def difference(a, b):
+    return np.abs(a.astype(int) - b.astype(int)).max()
+
+
+@pytest.mark.parametrize("mode", ["const", "random", "none"])
+def test_batch_size_does_not_change_a_picture(renderer, mode):
+    recipes = [Recipe(seeds=((s, 1.0),), noise_mode=mode, noise_seed=s) for s in range(7)]
+    together = renderer.render(recipes, batch=7)
+    assert together.shape == (7, 16, 16, 3)
+    assert together.dtype == np.uint8
+    for batch in (1, 2, 3):
+        assert difference(renderer.render(recipes, batch=batch), together) <= 1
+    alone = renderer.render(recipes[4:5])
+    assert difference(alone[0], together[4]) <= 1
+
+
+def test_the_same_recipe_twice_is_identical(renderer):
+    assert np.array_equal(renderer.render(seeds(85)), renderer.render(seeds(85)))
+    assert difference(renderer.render(seeds(85)), renderer.render(seeds(86))) > 5
+
+
+def test_w_plus_follows_the_definition(renderer):
+    G, spec = renderer.generator, renderer.spec
+    w = [G.mapping(torch.from_numpy(latents.seed_z(s, spec.z_dim)).float())[0] for s in (1, 2, 3)]
+    recipe = Recipe(
+        seeds=((1, 3.0), (2, 1.0)), psi=0.5, cutoff=4, mix=((2, 3),), edits=(Edit("size", 2.0, first=1, last=2),)
+    )
+    expected = (0.75 * w[0] + 0.25 * w[1])[None].repeat(spec.num_ws, 1)
+    expected[2] = w[2]
+    expected[:4] = G.w_avg + 0.5 * (expected[:4] - G.w_avg)
+    expected[1:3] += 2.0
+    torch.testing.assert_close(renderer.w_plus([recipe])[0], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_psi_zero_is_the_average_picture(renderer):
+    a, b = renderer.render(seeds(1, 2, psi=0.0))
+    assert difference(a, b) <= 1
+
+
+def test_labels_reach_the_network():
+    labelled = Renderer(networks.tiny_generator(label_dim=3))
+    a, b = labelled.render([*seeds(1, label=0), *seeds(1, label=2)])
+    assert difference(a, b) > 3
+    with pytest.raises(InputError, match="class 3"):
+        labelled.render(seeds(1, label=3))
+
+
+def test_wrong_style_input_and_direction_are_named(renderer):
+    with pytest.raises(InputError, match="style input 99"):
+        renderer.render(seeds(1, mix=((99, 2),)))
+    with pytest.raises(InputError) as error:
+        renderer.render(seeds(1, edits=(Edit("colour", 1.0),)))
+    assert "size" in error.value.hint
+
+
+def test_threads_share_one_renderer(renderer):
+    expected = {s: renderer.render(seeds(s))[0] for s in range(8)}
+    wrong = []
+
+    def work(seed):
+        for _ in range(5):
+            if difference(renderer.render(seeds(seed))[0], expected[seed]) > 1:
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=work, args=(s,)) for s in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+
+
+def test_no_recipes_give_no_pictures(renderer):
+    assert renderer.render([]).shape == (0, 16, 16, 3)
+
+
+def test_a_saved_latent_is_a_base_for_recipes(tmp_path):
+    G = networks.tiny_generator(seed=1)
+    card = checkpoints.save_snapshot(tmp_path / "m.safetensors", G_ema=G)
+    renderer = Renderer.open(card.path, device="cpu")
+    w_plus = renderer.w_plus(seeds(5))
+    folder = card.folder / "w_plus"
+    folder.mkdir(parents=True)
+    np.savez(folder / "photo-1.npz", w=w_plus.numpy())
+    assert difference(renderer.render([Recipe(base="photo-1")]), renderer.render(seeds(5))) <= 1
+    with pytest.raises(DataError):
+        renderer.render([Recipe(base="absent")])
+
+
+def test_load_w_plus_takes_the_common_shapes_and_refuses_others(tmp_path, renderer):
+    spec = renderer.spec
+    path = tmp_path / "w.npz"
+    for shape in ((2, spec.num_ws, spec.w_dim), (spec.num_ws, spec.w_dim), (3, spec.w_dim)):
+        np.savez(path, w=np.ones(shape, np.float32))
+        assert load_w_plus(path, spec).shape[1:] == (spec.num_ws, spec.w_dim)
+    for bad in (np.ones((2, 3, 4)), np.full((spec.num_ws, spec.w_dim), np.nan), np.array(["a"])):
+        np.savez(path, w=bad)
+        with pytest.raises(DataError):
+            load_w_plus(path, spec)
+    np.savez(path, w=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(DataError):
+        load_w_plus(path, spec)
+    for junk in (b"", b"PK\x03\x04 nothing", b"text"):
+        path.write_bytes(junk)
+        with pytest.raises(DataError):
+            load_w_plus(path, spec)
