@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import re
 import struct
+import zipfile
 import zlib
+from collections.abc import Iterable
 from io import BytesIO
 
 import numpy as np
@@ -202,6 +204,24 @@ def read_recipe_text(data: bytes) -> str | None:
         return None
     match = _XMP_RECIPE.search(xmp.decode("utf-8", errors="replace") if isinstance(xmp, bytes) else str(xmp))
     return html.unescape(match[1]) if match else None
+
+
+def archive(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """Return the bytes of a zip of (name, bytes) files; nothing is compressed, because pictures already are.
+
+    A name that occurs again gets a number, so that no file is lost.
+    """
+    out, taken = BytesIO(), set[str]()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as folder:
+        for name, data in files:
+            stem, dot, suffix = name.rpartition(".")
+            unique, count = name, 1
+            while unique in taken:
+                count += 1
+                unique = f"{stem}-{count}{dot}{suffix}"
+            taken.add(unique)
+            folder.writestr(unique, data)
+    return out.getvalue()
 
 
 # --- pixels → pixels --------------------------------------------------------------------------------------------------

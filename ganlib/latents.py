@@ -375,6 +375,16 @@ def truncate(w_plus: Tensor, w_avg: Tensor, psi: float | Tensor, cutoff: int | N
     return torch.cat([truncated[:, :cutoff], w_plus[:, cutoff:]], dim=1)
 
 
+def style_groups(num_ws: int) -> tuple[range, range, range]:
+    """Return the (coarse, middle, fine) style inputs of a model, empty ranges where it has too few.
+
+    Coarse are the first four, up to 8 × 8 pixels (pose, shape); middle the next four, up to 32 × 32 (features); fine
+    the rest (colour, texture): the split of the StyleGAN papers. A model with fewer than ten is cut into thirds.
+    """
+    first, second = (4, 8) if num_ws >= 10 else (-(-num_ws // 3), -(-2 * num_ws // 3))
+    return range(first), range(first, second), range(second, num_ws)
+
+
 # --- favourites -------------------------------------------------------------------------------------------------------
 
 

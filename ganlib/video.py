@@ -123,14 +123,18 @@ def _pictures(
         yield images.resize(pixels, side, side)
 
 
-def preview(job: RenderJob, renderer: Renderer, *, max_frames: int = 48, side: int = 128) -> bytes:
-    """Return a small animated WebP of the film: the same duration, at most `max_frames` frames, `side` pixels."""
+def preview_frames(job: RenderJob, renderer: Renderer, *, max_frames: int = 48, side: int = 128) -> np.ndarray:
+    """Return at most `max_frames` frames, evenly spaced over the film, as uint8 `[n, side, side, 3]`."""
     job.validate()
     count = min(job.num_frames, max(2, max_frames))
     times = np.arange(count) * (job.path.seconds / (count if job.path.loop else count - 1))
-    parts = list(_pictures(job.path, renderer, times, side))
-    pictures = [Image.fromarray(pixels) for part in parts for pixels in part]
-    ends = np.round(np.arange(1, count + 1) * 1000 * job.path.seconds / count).astype(int)
+    return np.concatenate(list(_pictures(job.path, renderer, times, side)))
+
+
+def preview(job: RenderJob, renderer: Renderer, *, max_frames: int = 48, side: int = 128) -> bytes:
+    """Return a small animated WebP of the film: the same duration, at most `max_frames` frames, `side` pixels."""
+    pictures = [Image.fromarray(pixels) for pixels in preview_frames(job, renderer, max_frames=max_frames, side=side)]
+    ends = np.round(np.arange(1, len(pictures) + 1) * 1000 * job.path.seconds / len(pictures)).astype(int)
     milliseconds = np.maximum(np.diff(ends, prepend=0), 1).tolist()
     out = BytesIO()
     pictures[0].save(

@@ -258,3 +258,14 @@ def test_resize_takes_width_first():
     assert np.array_equal(large[::2, ::2], RAMP)
     with pytest.raises(InputError):
         images.resize(RAMP, 0, 5)
+
+
+def test_an_archive_keeps_every_file_even_of_the_same_name():
+    import zipfile
+
+    with zipfile.ZipFile(BytesIO(images.archive([("a.png", b"1"), ("b.png", b"2"), ("a.png", b"3")]))) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {
+            "a.png": b"1",
+            "b.png": b"2",
+            "a-2.png": b"3",
+        }

@@ -260,3 +260,11 @@ def test_favourites_added_at_once_are_all_kept(tmp_path):
     assert {favourite.recipe for favourite in latents.load_favourites(tmp_path)} == {
         Recipe.of_seed(s) for s in range(12)
     }
+
+
+def test_style_groups_cover_every_style_input_once():
+    for num_ws in range(1, 19):
+        groups = latents.style_groups(num_ws)
+        assert [layer for group in groups for layer in group] == list(range(num_ws))
+    assert latents.style_groups(18) == (range(4), range(4, 8), range(8, 18))
+    assert latents.style_groups(8) == (range(3), range(3, 6), range(6, 8))
