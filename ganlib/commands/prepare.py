@@ -1,0 +1,36 @@
+"""`prepare`: any pictures become a square training set, with a report about each of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from ganlib.commands.flags import flags_from_dataclass, values_from_flags
+
+EXAMPLES = (
+    "python -m ganlib prepare --source pictures.zip --dest data/fruit-64.zip --resolution 64",
+    "python -m ganlib prepare --source paintings --dest data/paintings.zip --labels folder --crop center",
+)
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    from ganlib.dataset.config import PrepareConfig
+
+    flags_from_dataclass(parser, PrepareConfig, required=("source", "dest"))
+    parser.add_argument("--dry-run", action="store_true", help="check source and settings, print them, do nothing")
+
+
+def execute(args: argparse.Namespace) -> int:
+    from ganlib.dataset import PrepareConfig, prepare
+    from ganlib.dataset.files import Files
+    from ganlib.runs import TerminalReporter
+
+    config = PrepareConfig(**values_from_flags(PrepareConfig, args)).validate()
+    if args.dry_run:
+        with Files(Path(config.source)) as files:
+            print(f"{len(files.pictures)} pictures in {config.source}")
+        print(json.dumps(config.to_dict(), indent=1))
+        return 0
+    print(prepare(config, reporter=TerminalReporter()))
+    return 0
