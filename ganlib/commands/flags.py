@@ -96,7 +96,9 @@ def _reading(hint: Any) -> dict[str, Any]:
     if kind not in (int, float, str, Path):
         raise TypeError(f"no flag can be made for {hint}")
     metavar = {int: "N", float: "X", str: "TEXT", Path: "PATH"}[kind]
-    return {"type": _or_none(kind) if len(alternatives) > 1 else kind, "metavar": metavar}
+    if len(alternatives) == 1:
+        return {"type": kind, "metavar": metavar}
+    return {"type": _or_none(kind), "metavar": f"{metavar}|none"}
 
 
 def _or_none(kind: Callable[[str], Any]) -> Callable[[str], Any]:
