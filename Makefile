@@ -29,7 +29,7 @@ $(VENV)/app.stamp: requirements.txt
 	@touch $@
 
 $(VENV)/test.stamp: tests/requirements.txt $(VENV)/app.stamp
-	$(PY) -m pip install -r tests/requirements.txt
+	$(PY) -m pip install --quiet -r tests/requirements.txt
 	@touch $@
 
 setup: $(VENV)/app.stamp
