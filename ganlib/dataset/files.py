@@ -1,0 +1,106 @@
+"""A folder tree or a zip as one flat list of named files. Names are keys and are never used to write anything."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from ganlib.errors import DataError
+
+PICTURE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif"))
+MAX_FILE_BYTES = 512 * 2**20  # of one picture file; a zip can claim to hold far more than the disk
+# What the zip module raises on damaged, encrypted (RuntimeError) or exotic (NotImplementedError) entries.
+_ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
+
+
+class Files:
+    """The files below a folder or in a zip. Dotfiles and `__MACOSX` are left out; the zip stays open until `close`."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises DataError, with the reason, if `path` is neither a folder nor a zip that can be listed."""
+        self.path = Path(path)
+        self._archive: zipfile.ZipFile | None = None
+        if self.path.is_dir():
+            names = _walk(self.path)
+        else:
+            self._archive = _open_zip(self.path)
+            names = [entry.filename for entry in self._archive.infolist() if not entry.is_dir()]
+        self.names: list[str] = sorted({name for name in names if not _is_hidden(name)})
+
+    @property
+    def pictures(self) -> list[str]:
+        """Return the names whose suffix is a picture's, in sorted order."""
+        return [name for name in self.names if is_picture_name(name)]
+
+    def read(self, name: str, num_bytes: int | None = None) -> bytes:
+        """Return the bytes of a file, or its first `num_bytes`. Raises DataError that names the file."""
+        try:
+            if self._archive is None:
+                file = self.path / name
+                if num_bytes is None and file.stat().st_size > MAX_FILE_BYTES:
+                    raise _too_large(name, file.stat().st_size)
+                with file.open("rb") as stream:
+                    return stream.read(-1 if num_bytes is None else num_bytes)
+            entry = self._archive.getinfo(name)
+            if num_bytes is None and entry.file_size > MAX_FILE_BYTES:
+                raise _too_large(name, entry.file_size)
+            with self._archive.open(entry) as member:
+                return member.read(-1 if num_bytes is None else num_bytes)
+        except KeyError:
+            raise DataError(f"{self.path.name} has no file {name}", "Prepare the set again.") from None
+        except OSError as error:
+            raise DataError(f"{name} cannot be read: {error.strerror or error}", "Check its permissions.") from error
+        except _ZIP_DAMAGE as error:
+            raise DataError(f"{name} cannot be unpacked: {error}", "Make the zip again, without a password.") from error
+
+    def close(self) -> None:
+        """Close the zip; a folder has nothing to close."""
+        if self._archive is not None:
+            self._archive.close()
+
+    def __enter__(self) -> Files:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def is_picture_name(name: str) -> bool:
+    """Return whether the suffix of `name` is one of `PICTURE_SUFFIXES`."""
+    return PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES
+
+
+def _walk(folder: Path) -> list[str]:
+    found = []
+    for top, _, files in os.walk(folder):
+        below = Path(top).relative_to(folder)
+        found += [(below / file).as_posix() for file in files if (Path(top) / file).is_file()]
+    return found
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part == "__MACOSX" or (part.startswith(".") and part not in (".", "..")) for part in name.split("/"))
+
+
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    hint = "Give a folder of pictures or a .zip of them."
+    if not path.exists():
+        beside = sorted(p.name for p in path.parent.glob("*.zip"))[:5] if path.parent.is_dir() else []
+        raise DataError(f"{path} does not exist", f"Beside it: {', '.join(beside)}." if beside else hint)
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+        if not head:
+            raise DataError(f"{path} is empty (0 bytes)", "Copy or download it again.")
+        return zipfile.ZipFile(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}", "Check its permissions.") from error
+    except _ZIP_DAMAGE:
+        what = "a zip that is damaged or cut off" if head.startswith(b"PK") else "not a zip archive"
+        raise DataError(f"{path} is {what}", "Copy or download it again." if head.startswith(b"PK") else hint) from None
+
+
+def _too_large(name: str, size: int) -> DataError:
+    return DataError(f"{name} unpacks to {size:,} bytes; {MAX_FILE_BYTES:,} are allowed", "Make it smaller first.")

@@ -1,0 +1,330 @@
+"""From a folder or zip of any pictures to a square training set: decode, frame, cut, label, write, report."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+import zipfile
+from collections import Counter, deque
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+
+from ganlib.dataset.config import PrepareConfig
+from ganlib.dataset.files import Files, is_picture_name
+from ganlib.dataset.framing import Bounds, Framing, Method, cut, frame_picture, has_plain_ground, letterbox
+from ganlib.dataset.reader import CARD_NAME, LABELS_NAME, Dataset
+from ganlib.errors import DataError, GanlibError
+from ganlib.images import contact_sheet, decode, encode
+from ganlib.runs import Reporter, SilentReporter, Stopped, replacing, write_bytes
+
+PROBED = 48  # pictures that are looked at to decide how `auto` crops the set
+PLAIN_MAJORITY = 0.6  # share of them on plain ground that makes it a set of subjects
+LEAST_ENLARGED = 0.5  # a crop smaller than this share of the resolution would be mostly interpolation
+CHUNK = 16  # pictures per task of a worker
+PARALLEL_FROM = 200  # fewer pictures are done before worker processes have started
+SHEET_PICTURES = 100
+_TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold; the same input gives the same bytes
+_TOO_SMALL, _NO_LABEL, _NO_PICTURE = "too small", "no label", "not a picture file"
+
+
+@dataclass(frozen=True)
+class Item:
+    """What became of one source file."""
+
+    name: str
+    status: Literal["kept", "aside", "error"]
+    reason: str = ""
+    box: Bounds | None = None
+    """Left, top, right, bottom of the crop in pixels of the upright source; it may reach beyond it."""
+    picture: str = ""
+    """Name in the data set; empty unless kept."""
+    label: str = ""
+    """Name of the class; empty without labels."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the line of the report."""
+        line: dict[str, Any] = {"name": self.name, "status": self.status, "reason": self.reason}
+        line["box"] = None if self.box is None else list(self.box)
+        return line | {key: value for key, value in (("picture", self.picture), ("label", self.label)) if value}
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What a preparation did: `aside` and `errors` count the files left out by reason."""
+
+    dest: Path
+    report: Path
+    kept: int
+    aside: dict[str, int]
+    errors: int
+    items: list[Item]
+    classes: list[str]
+    method: str
+
+    def __str__(self) -> str:
+        """Return a few lines for people."""
+        lines = [f"{self.kept} of {len(self.items)} files kept in {self.dest}"]
+        lines += [f"{count:6d} set aside: {reason}" for reason, count in self.aside.items()]
+        if self.errors:
+            lines.append(f"{self.errors:6d} unreadable")
+        if self.classes:
+            shown = ", ".join(self.classes[:12]) + (" …" if len(self.classes) > 12 else "")
+            lines.append(f"{len(self.classes)} classes: {shown}")
+        return "\n".join([*lines, f"every file and its reason: {self.report}"])
+
+
+def prepare(config: PrepareConfig, *, reporter: Reporter | None = None) -> PrepareReport:
+    """Write the data set `config.dest` and a report beside it (`NAME.report.jsonl`), and return the report.
+
+    The same source and settings give the same bytes. A file that cannot be used is reported and survived. Raises
+    InputError for impossible settings, DataError for an unreadable source and when no picture is left, and Stopped when
+    `reporter.should_stop()`; then `dest` is untouched. `reporter` None means silence.
+    """
+    config.validate()
+    reporter = reporter or SilentReporter()
+    with Files(Path(config.source)) as files:
+        names = _chosen(files.pictures, config.max_pictures)
+        if not names:
+            raise DataError(
+                f"{config.source} has no pictures", "It should hold PNG, JPEG, WebP, GIF, BMP or TIFF files."
+            )
+        skipped = [Item(name, "aside", _NO_PICTURE) for name in files.names if not is_picture_name(name)]
+        method = _decide(files, names, config)
+    reporter.log(f"{len(names)} pictures in {config.source}; crop: {_METHOD_WORDS[method]}")
+    for item in skipped:
+        reporter.log(f"{item.name}: {item.reason}")
+    dest = Path(config.dest)
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    items: list[Item] = []
+    with (
+        replacing(dest) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
+        closing(_framed(config, names, method)) as outcomes,
+    ):
+        for item, data in outcomes:
+            if reporter.should_stop():
+                raise Stopped
+            if data:
+                number = f"{_count(archive):08d}"
+                item = Item(item.name, "kept", box=item.box, picture=f"{number[:5]}/img{number}.png", label=item.label)
+                _write(archive, item.picture, data)
+            elif item.status == "error":
+                reporter.log(f"{item.name}: {item.reason}")
+            items.append(item)
+            reporter.progress(len(items), len(names), f"{_count(archive)} pictures kept")
+        report = _summary(config, items, skipped, method)
+        if report.kept == 0:
+            raise _nothing_left(config, report)
+        _write(archive, LABELS_NAME, _labels(report))
+        _write(archive, CARD_NAME, _json(_card(config, report)))
+    lines = (json.dumps(item.to_dict()) + "\n" for item in report.items)
+    write_bytes(report.report, "".join(lines).encode())
+    return report
+
+
+def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> None:
+    """Do a job of verb `prepare`: the data set, its report and a contact sheet become the job's artefacts."""
+    report = prepare(PrepareConfig.from_dict(config), reporter=reporter)
+    dataset = Dataset.open(report.dest)
+    shown = np.linspace(0, len(dataset) - 1, min(len(dataset), SHEET_PICTURES)).round().astype(int)
+    sheet = contact_sheet(np.stack([dataset[int(i)][0] for i in shown]), columns=20 if len(shown) > 20 else 10)
+    write_bytes(Path(run_dir) / "sheet.png", encode(sheet))
+    for path in (report.dest, report.report, Path(run_dir) / "sheet.png"):
+        reporter.artefact(path)
+    reporter.log(str(report))
+
+
+# --- what to do -------------------------------------------------------------------------------------------------------
+
+_METHOD_WORDS: dict[str, str] = {
+    "subject": "scan frames removed, then the subject on its plain ground",
+    "page": "scan frames removed, then the centre",
+    "whole": "the centre",
+    "letterbox": "whole pictures, letterboxed",
+}
+
+
+def _chosen(names: Sequence[str], most: int | None) -> list[str]:
+    if most is None or most >= len(names):
+        return list(names)
+    return [names[i * len(names) // most] for i in range(most)]
+
+
+def _decide(files: Files, names: Sequence[str], config: PrepareConfig) -> str:
+    """How the whole set is cropped. `auto` looks at a few pictures: one decision keeps paintings uncropped."""
+    if config.crop != "auto":
+        return {"center": "whole", "subject": "subject", "letterbox": "letterbox"}[config.crop]
+    seen = []
+    for name in _chosen(names, PROBED):
+        try:
+            seen.append(has_plain_ground(decode(files.read(name), name=name)))
+        except DataError:
+            continue  # reported when its turn comes
+    return "subject" if seen and sum(seen) >= PLAIN_MAJORITY * len(seen) else "page"
+
+
+def _class_of(name: str, labels: str) -> str | None:
+    """The class that a name states; None if it states none."""
+    path = PurePosixPath(name)
+    if labels == "folder":
+        return path.parent.name or None
+    prefix, separator, _ = path.stem.partition("_")
+    return prefix if separator and prefix else None
+
+
+# --- one picture ------------------------------------------------------------------------------------------------------
+
+
+def _frame_one(files: Files, name: str, config: PrepareConfig, method: str) -> tuple[Item, bytes]:
+    """What becomes of a picture, and its PNG bytes; empty if it is left out."""
+    label = "" if config.labels == "none" else _class_of(name, config.labels)
+    if label is None:
+        return Item(name, "aside", _NO_LABEL), b""
+    try:
+        pixels = decode(files.read(name), name=PurePosixPath(name).name)
+    except DataError as error:
+        return Item(name, "error", error.message), b""
+    height, width = pixels.shape[:2]
+    if method == "letterbox":
+        framing = Framing((0, 0, width, height), (0, 0, 0))
+    else:
+        crops: dict[str, Method] = {"subject": "subject", "page": "page", "whole": "whole"}
+        framing = frame_picture(pixels, crops[method], margin=config.margin)
+    left, top, right, bottom = framing.box
+    if framing.objection and not config.keep_outliers:
+        return Item(name, "aside", framing.objection, framing.box), b""
+    if max(right - left, bottom - top) < LEAST_ENLARGED * config.resolution:
+        return Item(name, "aside", _TOO_SMALL, framing.box), b""
+    square = letterbox(pixels, config.resolution) if method == "letterbox" else cut(pixels, framing, config.resolution)
+    return Item(name, "kept", box=framing.box, label=label), encode(square)
+
+
+def _framed(config: PrepareConfig, names: Sequence[str], method: str) -> Generator[tuple[Item, bytes], None, None]:
+    """Every picture's outcome in the order of `names`; few are in memory at a time."""
+    if config.workers == 1 or len(names) < PARALLEL_FROM:
+        with Files(Path(config.source)) as files:
+            for name in names:
+                yield _frame_one(files, name, config, method)
+        return
+    chunks = [names[i : i + CHUNK] for i in range(0, len(names), CHUNK)]
+    spawn = multiprocessing.get_context("spawn")  # forking a process that has run PyTorch's threads may hang
+    pool = ProcessPoolExecutor(config.workers, mp_context=spawn, initializer=_start_worker, initargs=(config.source,))
+    waiting: deque[Future[list[tuple[Item, bytes]]]] = deque()
+    try:
+        for chunk in chunks:
+            waiting.append(pool.submit(_frame_in_worker, chunk, config, method))
+            if len(waiting) > 4 * config.workers:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    except BrokenProcessPool as error:
+        hint = "It may have run out of memory: use --workers 1, or make very large pictures smaller."
+        raise DataError("a worker process ended before its work was done", hint) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+# --- worker processes -------------------------------------------------------------------------------------------------
+
+_OPEN: dict[str, Files] = {}  # the source, open once in each worker process
+
+
+def _start_worker(source: str) -> None:
+    """Open the source; leave interrupts to the parent, and end when it has died."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _OPEN[source] = Files(Path(source))
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _frame_in_worker(names: Sequence[str], config: PrepareConfig, method: str) -> list[tuple[Item, bytes]]:
+    return [_frame_one(_OPEN[config.source], name, config, method) for name in names]
+
+
+# --- what is written --------------------------------------------------------------------------------------------------
+
+
+def _write(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    entry = zipfile.ZipInfo(name, _TIMESTAMP)
+    entry.external_attr = 0o644 << 16
+    archive.writestr(entry, data)
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1) + "\n").encode()
+
+
+def _count(archive: zipfile.ZipFile) -> int:
+    return len(archive.filelist)
+
+
+def _summary(config: PrepareConfig, items: list[Item], skipped: list[Item], method: str) -> PrepareReport:
+    every = sorted([*items, *skipped], key=lambda item: item.name)
+    aside = Counter(item.reason for item in every if item.status == "aside")
+    return PrepareReport(
+        dest=Path(config.dest),
+        report=Path(config.dest).with_suffix(".report.jsonl"),
+        kept=sum(item.status == "kept" for item in every),
+        aside=dict(sorted(aside.items(), key=lambda pair: (-pair[1], pair[0]))),
+        errors=sum(item.status == "error" for item in every),
+        items=every,
+        classes=sorted({item.label for item in every if item.status == "kept" and item.label}),
+        method=method,
+    )
+
+
+def _nothing_left(config: PrepareConfig, report: PrepareReport) -> GanlibError:
+    reasons = [f"{count} × {reason}" for reason, count in report.aside.items()]
+    reasons += [item.reason for item in report.items if item.status == "error"][:3]
+    hint = "Use --crop center, or --keep-outliers, to take them as they are."
+    if max(report.aside, key=lambda reason: report.aside[reason], default="") == _TOO_SMALL:
+        sides = [max(item.box[2] - item.box[0], item.box[3] - item.box[1]) for item in report.items if item.box]
+        fitting = max(2 ** int(np.log2(max(float(np.median(sides)), 4.0))), 4)
+        hint = f"The middle crop is {int(np.median(sides))} pixels wide: use --resolution {fitting}."
+    elif report.errors:
+        hint = "Give a folder or zip of PNG, JPEG or WebP pictures."
+    return DataError(f"no picture of {config.source} can be used: {'; '.join(reasons)}", hint)
+
+
+def _labels(report: PrepareReport) -> bytes:
+    if not report.classes:
+        return _json({"labels": None})
+    number = {name: i for i, name in enumerate(report.classes)}
+    kept = (item for item in report.items if item.status == "kept")
+    return _json({"labels": [[item.picture, number[item.label]] for item in kept]})
+
+
+def _card(config: PrepareConfig, report: PrepareReport) -> dict[str, Any]:
+    """Where the set comes from. No paths and no times, so that it says nothing about the machine it was made on."""
+    settings = {
+        key: value
+        for key, value in config.to_dict().items()
+        if key in ("resolution", "crop", "margin", "keep_outliers", "labels", "max_pictures")
+    }
+    return {
+        "source": Path(config.source).resolve().name,
+        "licence": config.licence,
+        "credit": config.credit,
+        "pictures": report.kept,
+        "aside": report.aside,
+        "unreadable": report.errors,
+        "classes": report.classes,
+        "method": report.method,
+        "settings": settings,
+    }

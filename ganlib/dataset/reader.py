@@ -1,0 +1,155 @@
+"""`Dataset`: square pictures of one power-of-two size with optional class labels, from a zip or a folder.
+
+00000/img00000000.png …   pictures, in the order of their sorted names
+dataset.json              {"labels": null} or {"labels": [["00000/img00000000.png", 3], …]}
+card.json                 where the pictures come from; absent in sets made by other tools
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ganlib.dataset.files import Files
+from ganlib.errors import DataError
+from ganlib.images import decode
+
+LABELS_NAME = "dataset.json"
+CARD_NAME = "card.json"
+MAX_RESOLUTION = 4096
+_PREPARE = "Make a square set with `python -m ganlib prepare --source … --dest F.zip`."
+
+
+class Dataset:
+    """A prepared set of pictures; indexing gives `(pixels, label)`. Made by `Dataset.open`."""
+
+    def __init__(self, files: Files) -> None:
+        """Read the list, the labels and the sizes, no pixels. Raises DataError when this is no usable set."""
+        self.path = files.path
+        self.names: list[str] = files.pictures
+        self._files = files
+        self._guard = threading.Lock()
+        self._pixels: np.ndarray | None = None
+        if not self.names:
+            raise DataError(f"{self.path} has no pictures", _PREPARE)
+        self.resolution, self.num_channels = self._sizes()
+        self.labels: np.ndarray | None = self._read_labels()
+        self.card: dict[str, Any] = self._read_json(CARD_NAME) if CARD_NAME in files.names else {}
+        classes = self.card.get("classes")
+        num_named = len(classes) if isinstance(classes, list) and self.labels is not None else 0
+        self.label_dim: int = 0 if self.labels is None else max(int(self.labels.max()) + 1, num_named)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Dataset:
+        """Return the set in a zip or folder, ours or in NVIDIA's layout. Reads headers only.
+
+        Raises DataError for a missing, empty or foreign file, for no pictures, and for pictures that are not square,
+        differ in size, or have a side that is no power of two. Damage inside a picture shows when it is decoded.
+        """
+        files = Files(Path(path))
+        try:
+            return cls(files)
+        except DataError:
+            files.close()
+            raise
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, idx: int) -> tuple[np.ndarray, int | None]:
+        """Return uint8 RGB `[resolution, resolution, 3]` and the class or None. Raises DataError with its name."""
+        name = self.names[idx]
+        pixels = decode(self._files.read(name), name=f"{name} in {self.path.name}")
+        if pixels.shape != (self.resolution, self.resolution, 3):
+            raise self._wrong_size(name, pixels.shape[1], pixels.shape[0])
+        return pixels, None if self.labels is None else int(self.labels[idx])
+
+    def pixels(self) -> np.ndarray:
+        """Return all pictures, read-only uint8 `[N, resolution, resolution, 3]`, decoded at the first call."""
+        with self._guard:
+            if self._pixels is None:
+                pixels = np.empty((len(self), self.resolution, self.resolution, 3), np.uint8)
+                for i in range(len(self)):
+                    pixels[i] = self[i][0]
+                pixels.flags.writeable = False
+                self._pixels = pixels
+            return self._pixels
+
+    @cached_property
+    def digest(self) -> str:
+        """Return the SHA-256, in hex, of the pictures' names and bytes and their labels; a folder and its zip agree."""
+        sha = hashlib.sha256()
+        for i, name in enumerate(self.names):
+            data = self._files.read(name)
+            label = "" if self.labels is None else str(int(self.labels[i]))
+            sha.update(json.dumps([name, len(data), label]).encode())
+            sha.update(data)
+        return sha.hexdigest()
+
+    @property
+    def class_names(self) -> list[str]:
+        """Return the names of the classes, or their numbers where the card has no names."""
+        classes = self.card.get("classes")
+        named = [str(name) for name in classes] if isinstance(classes, list) else []
+        return [named[i] if i < len(named) else str(i) for i in range(self.label_dim)]
+
+    def _sizes(self) -> tuple[int, int]:
+        """The common side and the number of channels: 1 where every picture is a grey PNG, else 3."""
+        side = 0
+        all_grey = True
+        for name in self.names:
+            width, height, is_grey = self._header(name)
+            side = side or width
+            if (width, height) != (side, side):
+                raise self._wrong_size(name, width, height, side if width == height else None)
+            all_grey &= is_grey
+        if side < 4 or side > MAX_RESOLUTION or side & (side - 1):
+            raise DataError(f"the pictures in {self.path} are {side} px wide, no power of two from 4 to 4096", _PREPARE)
+        return side, 1 if all_grey else 3
+
+    def _header(self, name: str) -> tuple[int, int, bool]:
+        head = self._files.read(name, 33)
+        if len(head) >= 26 and head[:8] == b"\x89PNG\r\n\x1a\n" and head[12:16] == b"IHDR":
+            width, height, _, colour = struct.unpack(">IIBB", head[16:26])
+            return width, height, colour == 0
+        height, width, _ = decode(self._files.read(name), name=f"{name} in {self.path.name}").shape
+        return width, height, False
+
+    def _wrong_size(self, name: str, width: int, height: int, side: int | None = None) -> DataError:
+        problem = "is not square" if width != height else f"differs from the first one, {side or self.resolution} px"
+        return DataError(f"{name} in {self.path} is {width}×{height}: it {problem}", _PREPARE)
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        try:
+            value = json.loads(self._files.read(name).decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{name} in {self.path} is not readable JSON: {error}", "Prepare the set again.") from error
+        if not isinstance(value, dict):
+            raise DataError(f"{name} in {self.path} is not a JSON object", "Prepare the set again.")
+        return value
+
+    def _read_labels(self) -> np.ndarray | None:
+        pairs = self._read_json(LABELS_NAME).get("labels") if LABELS_NAME in self._files.names else None
+        if not pairs:
+            return None
+        try:
+            by_name = {str(name): label for name, label in pairs}
+        except (TypeError, ValueError):
+            raise DataError(
+                f"the labels in {self.path} are not [name, class] pairs", "Prepare the set again."
+            ) from None
+        labels = [by_name.get(name) for name in self.names]
+        for name, label in zip(self.names, labels, strict=True):
+            if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < 100_000:
+                problem = "has no label" if label is None else f"has the label {label!r}"
+                raise DataError(
+                    f"{name} in {self.path} {problem}", "Labels are whole numbers from 0; prepare it again."
+                )
+        return np.array(labels, np.int64)
