@@ -1,0 +1,186 @@
+"""The sliders of Explore: a recipe as values of controls and back, and the way it came (undo, redo)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ganlib.latents import Recipe, style_groups
+from ganlib.networks.base import GeneratorSpec
+from pages._ui.components import Choice, Control, Group, Seed, Slider
+from pages._ui.models import DEFAULT_PSI
+
+MAX_STEPS_BACK = 200
+STYLES = ("coarse", "middle", "fine")
+NOISE_WORDS = {"const": "fixed", "random": "fresh", "none": "none"}
+
+
+def groups_of(spec: GeneratorSpec) -> list[Group]:
+    """The groups of controls that make sense for a model."""
+    blend: list[Control] = [
+        Seed("a", "Seed A", help="the number that the picture grows from"),
+        Seed("b", "Seed B", optional=True, help="a second picture to blend with"),
+        Slider("mix", "Blend", 0, 1, 0, needs="b", help="from A to B, in w"),
+    ]
+    if spec.label_dim:
+        labels = tuple((label, str(label)) for label in range(spec.label_dim))
+        blend.append(Choice("label", "Kind", ((None, "any"), *labels), help="class label"))
+    groups = [Group("Blend", tuple(blend))]
+    variation: list[Control] = []
+    if spec.truncatable:
+        help = (
+            "truncation psi: 0 is the average picture, 1 the model as it is; beyond 1 it invents, and fails more often"
+        )
+        variation.append(Slider("psi", "Variation", -1, 1.5, DEFAULT_PSI, marks=(0, 1), help=help))
+    if spec.truncatable and spec.num_ws > 1:
+        help = "truncation cutoff: how many style inputs, from the coarsest on, Variation reaches"
+        count = spec.num_ws
+        variation.append(Slider("cutoff", "Variation reaches", 0, count, count, step=1, digits=0, help=help))
+    if len(spec.noise_modes) > 1:
+        options = tuple((mode, NOISE_WORDS[mode]) for mode in spec.noise_modes)
+        variation.append(Choice("noise_mode", "Grain", options, help="noise mode: const, random or none"))
+    if "random" in spec.noise_modes:
+        variation.append(
+            Seed("noise_seed", "Fresh grain", needs="noise_mode", needs_value="random", help="seed of fresh noise")
+        )
+    if variation:
+        groups.append(Group("Variation", tuple(variation)))
+    if spec.num_ws > 1:
+        words = {"coarse": "pose and shape", "middle": "features", "fine": "colour and texture"}
+        layers = dict(zip(STYLES, style_groups(spec.num_ws), strict=True))
+        help_of = {name: f"{words[name]}: {_layer_words(layers[name])}" for name in STYLES if layers[name]}
+        styles = tuple(
+            Seed(name, name.capitalize(), optional=True, empty="its own", help=help) for name, help in help_of.items()
+        )
+        groups.append(Group("Style from another seed", styles, note="style mixing"))
+    return groups
+
+
+def _layer_words(layers: range) -> str:
+    return f"style inputs {layers[0]} to {layers[-1]}" if len(layers) > 1 else f"style input {layers[0]}"
+
+
+def values_of(recipe: Recipe, spec: GeneratorSpec) -> dict[str, Any]:
+    """The values that the controls show for a recipe."""
+    seeds = [seed for seed, _ in recipe.seeds] or [0]
+    weights = recipe.blend_weights if recipe.seeds else (1.0,)
+    mixed = dict(recipe.mix)
+    values: dict[str, Any] = {
+        "a": seeds[0],
+        "b": seeds[1] if len(seeds) > 1 else None,
+        "mix": round(weights[1], 4) if len(seeds) > 1 else 0.0,
+        "label": recipe.label,
+        "psi": recipe.psi,
+        "cutoff": spec.num_ws if recipe.cutoff is None else recipe.cutoff,
+        "noise_mode": recipe.noise_mode,
+        "noise_seed": recipe.noise_seed,
+    }
+    for name, layers in zip(STYLES, style_groups(spec.num_ws), strict=True):
+        seeds_there = {mixed.get(layer) for layer in layers}
+        values[name] = seeds_there.pop() if len(seeds_there) == 1 else None
+    return values
+
+
+def with_values(recipe: Recipe, values: Mapping[str, Any], spec: GeneratorSpec) -> Recipe:
+    """The recipe with the controls' values; what no control was moved for stays as it is. Raises InputError."""
+    before = values_of(recipe, spec)
+    moved = {key: value for key, value in values.items() if key in before and value != before[key]}
+    changes: dict[str, Any] = {key: moved[key] for key in ("label", "psi", "noise_mode", "noise_seed") if key in moved}
+    if moved.keys() & {"a", "b", "mix"}:
+        first, second, share = values["a"], values["b"], round(float(values["mix"]), 4)
+        pair = ((first, 1.0),) if second is None else ((first, round(1 - share, 4)), (second, share))
+        changes |= {"seeds": pair, "base": None}
+    if "cutoff" in moved:
+        changes["cutoff"] = None if moved["cutoff"] >= spec.num_ws else int(moved["cutoff"])
+    mixed = dict(recipe.mix)
+    for name, layers in zip(STYLES, style_groups(spec.num_ws), strict=True):
+        for layer in layers if name in moved else ():
+            mixed[layer] = moved[name]
+    changes["mix"] = tuple((layer, seed) for layer, seed in mixed.items() if seed is not None)
+    return replace(recipe, **changes)
+
+
+def fitted(recipe: Recipe, spec: GeneratorSpec) -> tuple[Recipe, list[str]]:
+    """The recipe as far as a model can make it, and words for what had to be left out."""
+    changes: dict[str, Any] = {}
+    left_out = []
+    if recipe.label is not None and recipe.label >= spec.label_dim:
+        changes["label"] = None
+        left_out.append(f"class {recipe.label}")
+    if any(layer >= spec.num_ws for layer, _ in recipe.mix):
+        changes["mix"] = tuple((layer, seed) for layer, seed in recipe.mix if layer < spec.num_ws)
+        left_out.append(f"styles beyond the {spec.num_ws} of this model")
+    if recipe.cutoff is not None and recipe.cutoff > spec.num_ws:
+        changes["cutoff"] = None
+    if recipe.noise_mode not in spec.noise_modes:
+        changes["noise_mode"] = spec.noise_modes[0]
+        left_out.append(f"noise mode {recipe.noise_mode}")
+    return replace(recipe, **changes), left_out
+
+
+def recipe_words(recipe: Recipe) -> str:
+    """One line about a recipe: `seed 85 · variation 0.7 · fine 12`."""
+    words = [recipe.caption(), f"variation {recipe.psi:g}"]
+    if recipe.cutoff is not None:
+        words.append(f"up to style input {recipe.cutoff}")
+    if recipe.mix:
+        words.append("style of " + ", ".join(map(str, dict.fromkeys(seed for _, seed in recipe.mix))))
+    if recipe.noise_mode != "const":
+        words.append(f"{NOISE_WORDS[recipe.noise_mode]} grain")
+    return " · ".join(words)
+
+
+@dataclass
+class Bench:
+    """The recipe on the bench, and those before and after it."""
+
+    digest: str
+    """The model."""
+    recipe: Recipe
+    """What is shown, also while a slider is dragged."""
+    settled: Recipe
+    """What undo comes back to."""
+    past: list[Recipe] = field(default_factory=list)
+    future: list[Recipe] = field(default_factory=list)
+    note: str = ""
+    """What a person should know about the recipe shown; goes with the next step."""
+    rev: int = 0
+    """Grows when the sliders have to follow."""
+
+    @classmethod
+    def begin(cls, digest: str, recipe: Recipe) -> "Bench":
+        """A bench with one recipe and no way back."""
+        return cls(digest, recipe, recipe)
+
+    def drag(self, recipe: Recipe, is_settled: bool) -> None:
+        """Show a recipe that the sliders made; a settled one becomes a step."""
+        self.recipe = recipe
+        if is_settled and recipe != self.settled:
+            self._step(recipe)
+
+    def show(self, recipe: Recipe) -> None:
+        """Show a recipe from elsewhere: a link, a saved picture, reset."""
+        if recipe != self.settled:
+            self._step(recipe)
+        self.recipe = recipe
+        self.rev += 1
+
+    def undo(self) -> None:
+        """One step back, if there is one."""
+        self._walk(self.past, self.future)
+
+    def redo(self) -> None:
+        """One step forward again, if there is one."""
+        self._walk(self.future, self.past)
+
+    def _step(self, recipe: Recipe) -> None:
+        self.note = ""
+        self.past.append(self.settled)
+        del self.past[:-MAX_STEPS_BACK]
+        self.future.clear()
+        self.settled = recipe
+
+    def _walk(self, source: list[Recipe], target: list[Recipe]) -> None:
+        if source:
+            target.append(self.settled)
+            self.recipe = self.settled = source.pop()
+            self.rev += 1

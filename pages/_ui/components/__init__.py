@@ -1,0 +1,28 @@
+"""Parts of our own: each is one small file of plain JavaScript and CSS with a Python face.
+
+All data reaches the browser as JSON and enters the page through text nodes and properties, never as HTML.
+"""
+
+from pages._ui.components.player import film_player
+from pages._ui.components.shelf import ModelCard, model_shelf
+from pages._ui.components.sliders import Choice, Control, Group, Seed, Slider, slider_bank
+from pages._ui.components.stage import picture_stage
+from pages._ui.components.timeline import Stop, timeline
+from pages._ui.components.wall import WallPicture, picture_wall
+
+__all__ = [
+    "Choice",
+    "Control",
+    "Group",
+    "ModelCard",
+    "Seed",
+    "Slider",
+    "Stop",
+    "WallPicture",
+    "film_player",
+    "model_shelf",
+    "picture_stage",
+    "picture_wall",
+    "slider_bank",
+    "timeline",
+]

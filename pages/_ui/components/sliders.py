@@ -1,0 +1,96 @@
+"""The live slider bank: controls that act while they are dragged; the newest values win."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import streamlit as st
+
+from pages._ui.components.mounting import declare
+
+_mount = declare("sliders")
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A number on a track; a double-click brings it back to `reset`."""
+
+    id: str
+    label: str
+    low: float
+    high: float
+    reset: float
+    step: float = 0.01
+    digits: int = 2
+    """Decimals shown."""
+    marks: tuple[float, ...] = ()
+    """Values with a small tick under the track."""
+    needs: str = ""
+    """Id of a seed that must be set before this slider does anything; empty for none."""
+    help: str = ""
+    kind: Literal["slider"] = "slider"
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A whole number with steps and a dice."""
+
+    id: str
+    label: str
+    optional: bool = False
+    """Whether the field may be left empty; its value is then None."""
+    empty: str = "none"
+    """Shown in the empty field."""
+    needs: str = ""
+    """Id of a control that must have the value `needs_value` before this seed does anything; empty for none."""
+    needs_value: str = ""
+    help: str = ""
+    kind: Literal["seed"] = "seed"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words; more than four become a menu."""
+
+    id: str
+    label: str
+    options: tuple[tuple[Any, str], ...]
+    """(value, word) pairs."""
+    help: str = ""
+    kind: Literal["choice"] = "choice"
+
+
+Control = Slider | Seed | Choice
+
+
+@dataclass(frozen=True)
+class Group:
+    """Controls under one heading."""
+
+    title: str
+    controls: tuple[Control, ...]
+    note: str = ""
+
+
+def slider_bank(
+    groups: Sequence[Group],
+    values: Mapping[str, Any],
+    *,
+    key: str,
+    rev: str,
+    on_change: Callable[[dict[str, Any], bool], None],
+) -> None:
+    """Show the bank; call `on_change(values, settled)` before the next run of the surrounding fragment.
+
+    `settled` is False while a slider is being dragged. The browser owns the values; `values` is taken over when `rev`
+    changes, which is how undo and reset reach the sliders.
+    """
+
+    def changed() -> None:
+        message = st.session_state[key]["change"]
+        st.session_state[f"{key}-echo"] = str(message["echo"])
+        on_change(dict(message["values"]), bool(message["final"]))
+
+    echo = st.session_state.get(f"{key}-echo", "")
+    data = {"groups": [asdict(group) for group in groups], "values": dict(values), "rev": rev, "echo": echo}
+    _mount(key=key, data=data, on_change_change=changed)

@@ -1,0 +1,52 @@
+"""The timeline: keyframes in a row, dragged or stepped into order, with the seconds between them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pages._ui.components.mounting import data_url, declare, tag
+
+_mount = declare("timeline")
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One keyframe on the timeline."""
+
+    id: str
+    """Unique on one timeline."""
+    title: str
+    """What it is called; under the picture the word "seed" is left out."""
+    picture: bytes
+    """Picture bytes."""
+    seconds: float
+    """Seconds to the next keyframe."""
+
+
+def timeline(
+    stops: Sequence[Stop], *, key: str, loop: bool, rev: str, on_change: Callable[[list[tuple[str, float]]], None]
+) -> None:
+    """Show the keyframes; call `on_change` with the new (id, seconds) list before the next run when a person edits it.
+
+    A keyframe missing from the list was removed. The browser owns the order; `stops` is taken over when `rev` changes,
+    and an edit of an older `rev` is dropped.
+    """
+
+    def changed() -> None:
+        message = st.session_state[key]["change"]
+        if message["rev"] == rev:
+            on_change([(str(stop["id"]), float(stop["seconds"])) for stop in message["stops"]])
+
+    rows = [
+        {
+            "id": stop.id,
+            "caption": stop.title.removeprefix("seed "),
+            "title": stop.title,
+            "seconds": stop.seconds,
+            "src": data_url(stop.picture),
+            "tag": tag(stop.picture),
+        }
+        for stop in stops
+    ]
+    _mount(key=key, data={"stops": rows, "loop": loop, "rev": rev}, on_change_change=changed)

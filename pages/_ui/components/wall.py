@@ -1,0 +1,83 @@
+"""The picture wall: click opens, shift-click or the tick selects, the heart keeps, arrow keys walk."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pages._ui.components.mounting import data_url, declare, no_callback, tag
+
+_mount = declare("wall")
+
+
+@dataclass(frozen=True)
+class WallPicture:
+    """One place on the wall."""
+
+    id: str
+    """What the wall answers with; unique on one wall."""
+    title: str
+    """What it is called; under the picture the word "seed" is left out."""
+    picture: bytes | None = None
+    """Picture bytes, or None while the picture is still to be made."""
+    kept: bool = False
+    """Whether its heart is filled."""
+
+
+def picture_wall(
+    pictures: Sequence[WallPicture],
+    *,
+    key: str,
+    label: str,
+    columns: int = 6,
+    aspect: float = 1.0,
+    pixels: bool = False,
+    selected: Sequence[str] = (),
+    rev: str = "",
+    only_open: bool = False,
+    on_select: Callable[[list[str]], None] | None = None,
+    on_keep: Callable[[str, bool], None] | None = None,
+) -> str | None:
+    """Show a grid of pictures and return the id of the one that was opened, else None.
+
+    `on_select(ids)` and `on_keep(id, kept)` are called before the next run of the surrounding fragment. The browser
+    owns the selection while a person works on it; `selected` is taken over when `rev` changes. Places without a
+    picture ask for it, by another run, when they come into view. With `only_open` there are no ticks and hearts.
+    """
+
+    def select() -> None:
+        if on_select:
+            on_select([str(id) for id in st.session_state[key]["select"]])
+
+    def keep() -> None:
+        if on_keep:
+            on_keep(str(st.session_state[key]["keep"]["id"]), bool(st.session_state[key]["keep"]["kept"]))
+
+    rows = [
+        {
+            "id": picture.id,
+            "caption": picture.title.removeprefix("seed "),
+            "title": picture.title,
+            "kept": picture.kept,
+            "src": data_url(picture.picture) if picture.picture else None,
+            "tag": tag(picture.picture) if picture.picture else "",
+        }
+        for picture in pictures
+    ]
+    settings = {
+        "label": label,
+        "columns": columns,
+        "aspect": f"{aspect:.4f}",
+        "pixels": pixels,
+        "rev": rev,
+        "only": only_open,
+    }
+    answer = _mount(
+        key=key,
+        data={"pictures": rows, "selected": list(selected), **settings},
+        on_open_change=no_callback,
+        on_select_change=select,
+        on_keep_change=keep,
+        on_more_change=no_callback,
+    )
+    return answer.open

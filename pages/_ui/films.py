@@ -1,0 +1,145 @@
+"""Films: the sheet that previews one, the command that makes one, and the jobs and finished films in `runs/`."""
+
+import shlex
+from pathlib import Path
+from typing import Literal
+
+import streamlit as st
+
+from ganlib import images, runs
+from ganlib.checkpoints import Checkpoint
+from ganlib.latents import Recipe
+from ganlib.runs import RunDir
+from ganlib.video import RenderJob, preview_frames
+from pages._ui import models
+from pages._ui.frame import errors_told, part, plain
+
+SHEET_COLUMNS = 8
+SHELF = 6  # finished films shown at first
+ACTIVE = ("queued", "running")
+
+
+# --- before it is made ------------------------------------------------------------------------------------------------
+
+
+def preview_sheet(model: Checkpoint, job: RenderJob, *, side: int) -> tuple[bytes, int]:
+    """(WebP sheet in rows of `SHEET_COLUMNS`, number of frames) of a film, small."""
+    few = 48 if model.spec.resolution <= 128 else 24 if model.spec.resolution <= 256 else 12
+    return _sheet(str(model.path), model.digest, job, min(few, job.num_frames), side)
+
+
+@st.cache_data(max_entries=16, show_spinner="Rendering the preview …")
+def _sheet(path: str, digest: str, job: RenderJob, count: int, side: int) -> tuple[bytes, int]:
+    pixels = preview_frames(job, models.open_renderer(path, digest), max_frames=count, side=side)
+    sheet = images.contact_sheet(pixels, columns=SHEET_COLUMNS, gap=0)
+    return images.encode(sheet, "webp", quality=88), len(pixels)
+
+
+def command_of(job: RenderJob, out: str) -> str:
+    """The command that makes the same film; empty where the command line has no words for its keyframes."""
+    first = job.path.keyframes[0]
+    plain_seeds = [keyframe.recipe.seeds[0][0] for keyframe in job.path.keyframes if keyframe.recipe.seeds]
+    same = {"psi": first.recipe.psi, "label": first.recipe.label}
+    expected = [Recipe.of_seed(seed, **same) for seed in plain_seeds]
+    if [keyframe.recipe for keyframe in job.path.keyframes] != expected:
+        return ""
+    if any(keyframe.seconds != first.seconds for keyframe in job.path.keyframes):
+        return ""
+    words = ["python", "-m", "ganlib", "video", "--network", job.network, "--seeds", ",".join(map(str, plain_seeds))]
+    words += ["--seconds", f"{first.seconds:g}", "--fps", f"{job.fps:g}", "--curve", job.path.curve]
+    words += [] if job.path.loop else ["--no-loop"]
+    words += ["--trunc", f"{first.recipe.psi:g}"]
+    words += [] if first.recipe.label is None else ["--class", str(first.recipe.label)]
+    words += [] if job.size is None else ["--size", str(job.size)]
+    return shlex.join([*words, "--out", out])
+
+
+# --- while it is made -------------------------------------------------------------------------------------------------
+
+
+def show_films() -> None:
+    """The films under way, which are looked at once a second while there are any, and the shelf of finished ones."""
+    is_active = any(run.state in ACTIVE for run in runs.list_runs(models.runs_root(), verb="video"))
+    part(every=1.0 if is_active else None)(_films)(is_active)
+
+
+def _films(was_active: bool) -> None:
+    films = [(run, run.state) for run in runs.list_runs(models.runs_root(), verb="video")]
+    if was_active and not any(state in ACTIVE for _, state in films):
+        st.rerun()  # the last one has ended: show it, and stop looking
+    for run, state in films:
+        if state != "done":
+            _job_card(run, state)
+    done = [run for run, state in films if state == "done" and run.artefacts]
+    if done:
+        st.subheader("Finished films", anchor=False)
+        _shelf(done)
+
+
+def _job_card(run: RunDir, state: str) -> None:
+    with st.container(border=True, key=f"job-{run.path.name}"):
+        heading, button = st.columns([5, 1], vertical_alignment="center")
+        heading.markdown(f"**{plain(run.name)}** · {_words(run, state)}")
+        if state in ACTIVE:
+            st.progress(run.progress)
+            button.button("Cancel", key=f"stop-{run.path.name}", on_click=runs.stop, args=(run,), width="stretch")
+        else:
+            button.button("Resume", key=f"resume-{run.path.name}", on_click=_resume, args=(run,), width="stretch")
+            if state == "failed":
+                st.error(plain(run.message) + (f"\n\n{plain(run.hint)}" if run.hint else ""))
+        st.code(run.job["command"], language="bash", wrap_lines=True)
+
+
+def _words(run: RunDir, state: str) -> str:
+    if state == "running":
+        done, total = run.status.get("done", 0), run.status.get("total", 0)
+        left = run.eta_seconds
+        frames = f"{done:.0f} of {total:.0f} frames" if total else "opening the model"
+        return frames + (f", {runs.format_seconds(left)} left" if left is not None else "")
+    return {
+        "queued": "starting",
+        "stopped": "cancelled",
+        "lost": "its worker disappeared",
+        "failed": "failed",
+    }.get(state, state)
+
+
+def _resume(run: RunDir) -> None:
+    with errors_told():
+        runs.resume(run)
+
+
+# --- when it is made --------------------------------------------------------------------------------------------------
+
+
+def _shelf(done: list[RunDir]) -> None:
+    newest, *older = done[: st.session_state.setdefault("shelf-length", SHELF)]
+    _film(newest, is_newest=True)
+    for start in range(0, len(older), 3):
+        for column, run in zip(st.columns(3), older[start : start + 3], strict=False):
+            with column:
+                _film(run, is_newest=False)
+    if len(done) > st.session_state["shelf-length"]:
+        st.button("Show more", on_click=_lengthen)
+
+
+def _lengthen() -> None:
+    st.session_state["shelf-length"] += SHELF
+
+
+def _film(run: RunDir, *, is_newest: bool) -> None:
+    film: Path = run.artefacts[0]
+    kind = film.suffix.lstrip(".")
+    width: int | Literal["stretch"] = 420 if is_newest else "stretch"
+    if kind == "gif":
+        st.image(str(film), width=width)
+    else:
+        st.video(str(film), loop=True, autoplay=is_newest, muted=True, width=width)
+    st.download_button(
+        f"{run.name} · {film.stat().st_size / 1e6:.1f} MB",
+        film.read_bytes,
+        f"{run.path.name}.{kind}",
+        "image/gif" if kind == "gif" else "video/mp4",
+        icon=":material/download:",
+        key=f"download-{run.path.name}",
+    )

@@ -1,0 +1,112 @@
+"""What every page stands in: the title, the navigation, the look, and errors told in sentences."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from ganlib.device import tune_allocator
+from ganlib.errors import GanlibError
+
+NAME = "Latent Atelier"
+PAGES = Path(__file__).resolve().parents[1]
+STYLE = Path(__file__).with_name("style.css")
+MARK = Path(__file__).with_name("mark.svg")
+GALLERY, EXPLORE, MORPH = (str(PAGES / f"{name}.py") for name in ("gallery", "explore", "morph"))
+
+_inside_app = ContextVar("_inside_app", default=False)
+
+
+def run_app() -> None:
+    """Run the page that the address names; the body of app.py."""
+    page = _navigation()
+    token = _inside_app.set(True)
+    try:
+        page.run()
+    finally:
+        _inside_app.reset(token)
+
+
+def _navigation() -> Any:
+    # One section only: plain links. Sections (Create, Train, Library) appear when there are several.
+    pages = [
+        st.Page(GALLERY, title="Gallery", default=True),
+        st.Page(EXPLORE, title="Explore", url_path="explore"),
+        st.Page(MORPH, title="Morph", url_path="morph"),
+    ]
+    return st.navigation(pages, position="top")
+
+
+def open_page(title: str) -> DeltaGenerator:
+    """Begin a page: its name, the look of the house, its heading. The first line of every page.
+
+    Returns the row of the heading, where a page puts what belongs to the whole of it.
+
+    With a `pages/` folder Streamlit can run a page without app.py, on the first deep link after a restart; the
+    navigation is then drawn from here.
+    """
+    st.set_page_config(page_title=f"{title} · {NAME}", page_icon=MARK, layout="wide")
+    if not _inside_app.get():
+        _navigation()
+    _prepare_process()
+    st.html(STYLE)
+    heading = st.container(horizontal=True, vertical_alignment="center", key="heading")
+    heading.title(title, anchor=False, width="content")
+    return heading
+
+
+@st.cache_resource
+def _prepare_process() -> bool:
+    """Keep freed memory for the next picture; once in the life of the server."""
+    return tune_allocator()
+
+
+def show_error(error: GanlibError) -> None:
+    """Say what is wrong and what to do now."""
+    st.error(plain(error.message) + (f"\n\n{plain(error.hint)}" if error.hint else ""), icon=":material/error:")
+
+
+def plain(text: str) -> str:
+    """Return text that Streamlit's Markdown shows as it is."""
+    for character in "\\`*_{}[]()<>#+-.!|$~:":
+        text = text.replace(character, f"\\{character}")
+    return text
+
+
+@contextmanager
+def errors_told() -> Iterator[None]:
+    """Show a GanlibError raised inside as its message and hint; what follows the block goes on."""
+    try:
+        yield
+    except GanlibError as error:
+        show_error(error)
+
+
+def part(*, every: float | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a function a fragment, which its own controls rerun alone, and tell its errors.
+
+    `every`: seconds after which it runs again by itself; None for never.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def told(*arguments: Any) -> None:
+            with errors_told():
+                function(*arguments)
+
+        return st.fragment(told, run_every=every)
+
+    return decorate
+
+
+def empty_state(sentence: str, picture: bytes, button: str, on_click: Callable[[], None]) -> None:
+    """Show what a place is for while there is nothing in it yet: one sentence, one picture, one button."""
+    with st.container(key="empty-state", horizontal_alignment="center"):
+        st.image(picture, width=192)
+        st.markdown(sentence)
+        st.button(button, type="primary", on_click=on_click)

@@ -1,0 +1,211 @@
+"""The model a page works with, and pictures from it: chosen by name, opened once, cached by digest and recipe."""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from ganlib import images
+from ganlib.checkpoints import Checkpoint, list_checkpoints
+from ganlib.errors import InputError
+from ganlib.latents import (
+    Favourite,
+    Recipe,
+    add_favourite,
+    embed_text,
+    load_favourites,
+    parse_embedded,
+    remove_favourite,
+)
+from ganlib.renderer import Renderer
+from pages._ui.components import ModelCard, model_shelf
+from pages._ui.frame import errors_told, plain, show_error
+
+DEFAULT_PSI = 0.7
+FIRST_RECIPE = Recipe.of_seed(0, psi=DEFAULT_PSI)
+THUMB = 256  # longest side of a picture on a wall, in pixels
+STAGE = 512  # longest side of the picture in Explore
+FACES = 4  # models whose card has a picture; each has to be opened for it
+FILL_SECONDS = 0.7  # a wall shows what is ready after this long and asks for the rest
+
+
+def checkpoints_root() -> Path:
+    """The folder with the models: `ATELIER_CHECKPOINTS`, or `checkpoints`."""
+    return Path(os.environ.get("ATELIER_CHECKPOINTS", "checkpoints"))
+
+
+def runs_root() -> Path:
+    """The folder with the jobs: `ATELIER_RUNS`, or `runs`."""
+    return Path(os.environ.get("ATELIER_RUNS", "runs"))
+
+
+# --- choosing ---------------------------------------------------------------------------------------------------------
+
+
+def choose_model(heading: DeltaGenerator | None = None) -> Checkpoint:
+    """Show the model picker and return the chosen model; stop the page where there is none.
+
+    The picker is a row of cards, or a menu in the page's `heading` where that is given.
+
+    The choice comes from the address (`?model=NAME`) or from before; a model is only ever looked up by its name.
+    """
+    models, damaged = list_checkpoints(checkpoints_root())
+    for error in damaged:
+        show_error(error)
+    if not models:
+        _no_model()
+    by_name = {model.name: model for model in models}
+    asked = st.query_params.get("model", "")
+    if asked and asked not in by_name:
+        available = ", ".join(map(plain, by_name))
+        st.warning(f"There is no model called {plain(asked[:60])}. Available: {available}.", icon=":material/help:")
+    name = asked if asked in by_name else st.session_state.get("model", "")
+    model = by_name.get(name, models[0])
+    if heading is None:
+        chosen = model_shelf([_card(each, i < FACES) for i, each in enumerate(models)], model.name, key="models")
+        picked = by_name.get(chosen or "", model)
+    else:
+        names = list(by_name)
+        picked = by_name[
+            heading.selectbox(
+                "Model",
+                names,
+                names.index(model.name),
+                format_func=lambda name: by_name[name].title,
+                label_visibility="collapsed",
+                width=260,
+            )
+        ]
+    st.session_state["model"] = picked.name
+    if picked.name != model.name:
+        st.query_params.from_dict({"model": picked.name})
+        st.rerun()
+    return model
+
+
+def _card(model: Checkpoint, has_face: bool) -> ModelCard:
+    facts = f"{model.spec.resolution} px" + (f" · {model.kimg:.0f} kimg" if model.kimg else "")
+    about = " · ".join(filter(None, (model.data, model.licence)))
+    picture = None
+    with errors_told():
+        picture = pictures(model, (FIRST_RECIPE,), side=128)[0] if has_face else None
+    return ModelCard(model.name, model.title, facts, about, str(model.spec.resolution), picture)
+
+
+def _no_model() -> None:
+    root = checkpoints_root()
+    st.markdown(
+        f"**No model yet.** A model is one `.safetensors` file; this studio looks for them in `{str(root).replace('`', '')}`.\n\n"
+        "Copy one there, or train one from your own pictures:"
+    )
+    st.code(
+        "python -m ganlib prepare --source my-pictures --dest data/mine.zip --resolution 64\n"
+        "python -m ganlib train --data data/mine.zip",
+        language="bash",
+    )
+    st.button("Look again", type="primary", icon=":material/refresh:")
+    st.stop()
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def renderer(model: Checkpoint) -> Renderer:
+    """The opened model, shared by everyone who has the page open."""
+    return open_renderer(str(model.path), model.digest)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Opening the model …")
+def open_renderer(path: str, digest: str) -> Renderer:
+    return Renderer.open(Path(path))
+
+
+def pictures(model: Checkpoint, recipes: Sequence[Recipe], *, side: int = THUMB) -> list[bytes]:
+    """WebP pictures of recipes in one batch, their longest side at most `side` pixels."""
+    return _pictures(str(model.path), model.digest, tuple(recipes), side)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _pictures(path: str, digest: str, recipes: tuple[Recipe, ...], side: int) -> list[bytes]:
+    pixels = open_renderer(path, digest).render(recipes)
+    side = min(side, pixels.shape[1])
+    return [images.encode(picture, "webp", quality=92) for picture in images.resize(pixels, side, side)]
+
+
+def as_many_as_ready(model: Checkpoint, recipes: Sequence[Recipe]) -> list[bytes | None]:
+    """Pictures for a wall: what is cached or made within `FILL_SECONDS`, None for the rest."""
+    chunk = renderer(model).default_batch()
+    began, ready = time.monotonic(), list[bytes | None]()
+    for start in range(0, len(recipes), chunk):
+        if time.monotonic() - began > FILL_SECONDS:
+            break
+        ready += pictures(model, recipes[start : start + chunk])
+    return ready + [None] * (len(recipes) - len(ready))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def stage_picture(path: str, digest: str, recipe: Recipe, pixels: bool) -> bytes:
+    """One picture for the stage: as it is (PNG) where single pixels are to be seen, else smooth and large (JPEG)."""
+    picture = open_renderer(path, digest).render([recipe])[0]
+    if pixels:
+        return images.encode(picture, "png")
+    side = max(STAGE, picture.shape[0])
+    return images.encode(images.resize(picture, side, side), "jpeg", quality=92)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def file_name(model: Checkpoint, recipe: Recipe) -> str:
+    """A name for a saved picture, such as `fruit-64-seed85.png`."""
+    words = recipe.caption().replace("×", "x").split()
+    return "-".join([model.name, "".join(words[:2]), *("blend" for _ in words[2:3])]) + ".png"
+
+
+def png(model: Checkpoint, recipe: Recipe) -> bytes:
+    """A PNG at the model's own size with its recipe inside."""
+    text = embed_text(recipe, digest=model.digest, model=model.name)
+    return images.encode(renderer(model).render([recipe])[0], "png", recipe=text)
+
+
+def read_saved(name: str, data: bytes) -> tuple[Recipe, str, str]:
+    """(recipe, digest, model) inside a picture that this studio saved. Raises GanlibError for any other file."""
+    text = images.read_recipe_text(data)
+    if text is None:
+        images.decode(data, name=name)  # says what is wrong with a file that is no picture at all
+        raise InputError(f"{name} carries no recipe", "Choose a picture that was saved by this studio.")
+    return parse_embedded(text)
+
+
+def png_zip(model: Checkpoint, recipes: Sequence[Recipe]) -> bytes:
+    """A zip of such PNGs."""
+    return images.archive((file_name(model, recipe), png(model, recipe)) for recipe in recipes)
+
+
+def contact_sheet(model: Checkpoint, recipes: Sequence[Recipe], columns: int) -> bytes:
+    """One PNG with all pictures in rows."""
+    return images.encode(images.contact_sheet(renderer(model).render(recipes), columns=columns), "png")
+
+
+# --- favourites -------------------------------------------------------------------------------------------------------
+
+
+def favourites(model: Checkpoint) -> list[Favourite]:
+    """What was kept of this model, newest first; a damaged list is told and counts as empty."""
+    kept: list[Favourite] = []
+    with errors_told():
+        kept = load_favourites(model.folder)[::-1]
+    return kept
+
+
+def keep(model: Checkpoint, recipe: Recipe, kept: bool) -> None:
+    """Add a recipe to the favourites, or take it away. Raises GanlibError."""
+    if kept:
+        add_favourite(model.folder, recipe)
+        return
+    for favourite in load_favourites(model.folder):
+        if favourite.recipe == recipe:
+            remove_favourite(model.folder, favourite.id)

@@ -1,0 +1,125 @@
+"""Explore: one picture, large, that follows the sliders."""
+
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from ganlib.latents import Recipe
+from pages._ui import models
+from pages._ui.address import arrived, write_address
+from pages._ui.bench import Bench, fitted, groups_of, recipe_words, values_of, with_values
+from pages._ui.components import picture_stage, slider_bank
+from pages._ui.frame import errors_told, open_page, part, plain
+
+heading = open_page("Explore")
+
+# Read the recipe: from the address, or as it was.
+state = st.session_state
+model = models.choose_model(heading)
+spec = model.spec
+if "bench" not in state or state["bench"].digest != model.digest:
+    before = state["bench"].recipe if "bench" in state else models.FIRST_RECIPE
+    state["bench"] = Bench.begin(model.digest, fitted(before, spec)[0])
+bench: Bench = state["bench"]
+
+
+def show(recipe: Recipe, note: str = "") -> None:
+    """Put a recipe from elsewhere on the bench, as far as this model can make it."""
+    recipe, left_out = fitted(recipe, spec)
+    bench.show(recipe)
+    bench.note = note + (f" Left out: {', '.join(left_out)}." if left_out else "")
+
+
+with errors_told():
+    if (query := arrived("explore")) is not None:
+        show(Recipe.from_query(query))
+
+
+# What a person does arrives here, before the fragment below runs again.
+def drag(values: dict[str, Any], settled: bool) -> None:
+    with errors_told():
+        recipe = with_values(bench.recipe, values, spec)
+        recipe.validate()
+        bench.drag(recipe, settled)
+
+
+def reset() -> None:
+    show(Recipe(seeds=bench.recipe.seeds[:1] or models.FIRST_RECIPE.seeds, psi=models.DEFAULT_PSI))
+
+
+def keep(kept: bool) -> None:
+    with errors_told():
+        models.keep(model, bench.recipe, kept)
+
+
+def reopen() -> None:
+    """Take the recipe out of a picture that was dropped in."""
+    upload = state["explore-upload"]
+    if upload is None:
+        return
+    with errors_told():
+        recipe, digest, name = models.read_saved(upload.name, upload.getvalue())
+        same = digest == model.digest
+        show(recipe, "" if same else f"That picture was made with another model, {name}: here it looks different.")
+
+
+@part()
+def explore() -> None:
+    left, right = st.columns([3, 2], gap="large")
+    with right:
+        rev = f"{model.digest}-{bench.rev}"
+        slider_bank(groups_of(spec), values_of(bench.recipe, spec), key="bank", rev=rev, on_change=drag)
+    with left:
+        show_picture(bench.recipe)
+        show_actions(bench.recipe)
+        show_recipe(bench.settled)
+    write_address("explore", model.name, bench.settled.to_query())
+
+
+def show_picture(recipe: Recipe) -> None:
+    if bench.note:
+        st.warning(plain(bench.note), icon=":material/info:")
+    with errors_told():
+        pixels = bool(state.get("explore-pixels"))
+        picture = models.stage_picture(str(model.path), model.digest, recipe, pixels)
+        picture_stage(
+            picture,
+            key="stage",
+            width=spec.resolution,
+            height=spec.resolution,
+            title=recipe.caption(),
+            caption=recipe_words(recipe),
+            note=f"{model.title} · {spec.resolution} × {spec.resolution}",
+            side=models.STAGE,
+            pixels=pixels,
+        )
+
+
+def show_actions(recipe: Recipe) -> None:
+    kept = any(favourite.recipe == recipe for favourite in models.favourites(model))
+    file, data = models.file_name(model, recipe), partial(models.png, model, recipe)
+    with st.container(horizontal=True, vertical_alignment="center", key="explore-actions"):
+        st.button("Undo", icon=":material/undo:", on_click=bench.undo, disabled=not bench.past)
+        st.button("Redo", icon=":material/redo:", on_click=bench.redo, disabled=not bench.future)
+        st.button("Reset", icon=":material/restart_alt:", on_click=reset, help="Back to seed A alone")
+        icon = ":material/heart_check:" if kept else ":material/favorite:"
+        st.button("Kept" if kept else "Keep", icon=icon, on_click=keep, args=(not kept,), key="keep")
+        st.download_button("PNG", data, file, "image/png", icon=":material/download:", help="With its recipe inside")
+        st.toggle("Single pixels", key="explore-pixels", help="Show pixels crisp instead of smoothed")
+
+
+def show_recipe(recipe: Recipe) -> None:
+    with st.expander("Recipe", icon=":material/receipt_long:"):
+        st.caption("The address of this page is this picture. Whoever has the model can open it:")
+        st.code(f"/explore?{urlencode({'model': model.name, **recipe.to_query()})}", language=None, wrap_lines=True)
+        st.file_uploader(
+            "Drop a saved picture to reopen its recipe",
+            key="explore-upload",
+            on_change=reopen,
+            type=["png", "webp", "jpg", "jpeg"],
+        )
+
+
+explore()
