@@ -21,8 +21,11 @@ LOOK_SIDE = 192
 FRAME_LEVEL = 70
 # What is cut away besides: sheets lie a little askew, their edges are torn and JPEG blurs them.
 FRAME_INSET = 5
-# A scan has the lid on at least this many sides; a dark painting seldom has more than two dark sides.
+# A scan has the lid on at least this many sides, black along nearly the whole edge and not wide; the dark edges of
+# paintings are uneven and fade inwards.
 FRAME_SIDES = 3
+FRAME_SOLID = 0.8
+FRAME_WIDEST = 0.15  # of the picture's side
 # Paper keeps at least this share of either side; less is a dark picture, not a frame.
 PAGE_SHARE = 0.25
 
@@ -146,16 +149,16 @@ def _inside_frame(look: np.ndarray) -> Bounds:
     columns = np.flatnonzero(bright.mean(axis=0) > 0.5)
     if len(rows) < PAGE_SHARE * height or len(columns) < PAGE_SHARE * width:
         return 0, 0, width, height
-    framed = (columns[0] > 0, rows[0] > 0, columns[-1] < width - 1, rows[-1] < height - 1)
-    if sum(framed) < FRAME_SIDES:
+    first = np.array([columns[0], rows[0], width - 1 - columns[-1], height - 1 - rows[-1]])
+    edges = (bright[:, 0], bright[0], bright[:, -1], bright[-1])
+    solid = np.array([1 - edge.mean() > FRAME_SOLID for edge in edges])
+    framed = solid & (first > 0) & (first < FRAME_WIDEST * np.array([width, height, width, height]))
+    if framed.sum() < FRAME_SIDES:
         return 0, 0, width, height
-    left, top, right, bottom = (FRAME_INSET if side else 0 for side in framed)
-    return (
-        int(columns[0]) + left,
-        int(rows[0]) + top,
-        max(int(columns[-1]) + 1 - right, int(columns[0]) + left + 1),
-        max(int(rows[-1]) + 1 - bottom, int(rows[0]) + top + 1),
-    )
+    left, top, right, bottom = (int(value) for value in np.where(framed, first + FRAME_INSET, 0))
+    if left + right >= width or top + bottom >= height:
+        return 0, 0, width, height
+    return left, top, width - right, height - bottom
 
 
 def _from_ground(page: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
