@@ -135,7 +135,7 @@ def test_a_foreign_safetensors_file_is_named_as_such(tmp_path):
 
 
 def test_a_spec_that_does_not_fit_its_tensors_is_refused(saved, tmp_path):
-    G, _, card = saved
+    G, _, _ = saved
     wrong = networks.tiny_generator(resolution=32)
     wrong.spec = G.spec
     path = tmp_path / "wrong.safetensors"

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 SQRT2 = math.sqrt(2.0)
+Rng = torch.Generator | Sequence[torch.Generator] | None
 
 
 # ---- FIR resampling (StyleGAN2, appendix B; "Making convolutional networks shift-invariant again") -----------------
@@ -45,11 +46,13 @@ def _padding(value: int | Sequence[int]) -> tuple[int, int, int, int]:
     return x0, x1, y0, y1
 
 
-def _depthwise(x: Tensor, f: Tensor, *, stride: int | tuple[int, int] = 1, padding: int = 0) -> Tensor:
-    """Correlate each channel of x with the same 2-D filter f."""
+def _depthwise(
+    x: Tensor, f: Tensor, *, stride: int | tuple[int, int] = 1, padding: int = 0, bias: Tensor | None = None
+) -> Tensor:
+    """Correlate each channel of x with the same 2-D filter f, and add a bias `[C]`."""
     channels = x.shape[1]
     kernel = f.to(x.dtype)[None, None].expand(channels, 1, *f.shape)
-    return F.conv2d(x, kernel, stride=stride, padding=padding, groups=channels)
+    return F.conv2d(x, kernel, bias, stride=stride, padding=padding, groups=channels)
 
 
 def upfirdn2d(
@@ -129,14 +132,15 @@ def conv2d_resample(
     return F.conv2d(x, kernel, stride=down)
 
 
-def conv2d_up(x: Tensor, w: Tensor, f: Tensor) -> Tensor:
+def conv2d_up(x: Tensor, w: Tensor, f: Tensor, bias: Tensor | None = None) -> Tensor:
     """Convolve with w `[O, I, k, k]`, k 1 or 3, and double the picture; the fast twin of
     `conv2d_resample(up=2, padding=k//2, flip_weight=False)`: the transposed convolution skips the inserted zeros."""
     if w.shape[-1] == 1:
-        return upsample2d(F.conv2d(x, w), f)
+        y = upsample2d(F.conv2d(x, w), f)
+        return y if bias is None else y + bias[:, None, None]
     assert w.shape[-1] == 3, w.shape
     x = F.conv_transpose2d(x, w.transpose(0, 1), stride=2)
-    return _depthwise(x, f * 4.0, padding=1)
+    return _depthwise(x, f * 4.0, padding=1, bias=bias)
 
 
 def conv2d_down(x: Tensor, w: Tensor, f: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -150,9 +154,14 @@ def conv2d_down(x: Tensor, w: Tensor, f: Tensor, bias: Tensor | None = None) -> 
 # ---- Modulated convolution (StyleGAN2, section 2.2, equations 1 and 3) ---------------------------------------------
 
 
-def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
-    """Return d `[N, O]` = 1 / sqrt(Σ_ik (s_i w_oik)² + 1e-8): one small matrix product instead of N sets of weights."""
-    energy = weight.square().sum(dim=[2, 3])
+def energy(weight: Tensor) -> Tensor:
+    """Return Σ_k w² `[O, I]` of a weight `[O, I, k, k]`: all that demodulation needs to know of it."""
+    return weight.square().sum(dim=[2, 3])
+
+
+def demodulation(energy: Tensor, styles: Tensor) -> Tensor:
+    """Return d `[N, O]` = 1 / sqrt(Σ_ik (s_i w_oik)² + 1e-8) from `energy(w)` and styles `[N, I]`: one small matrix
+    product instead of N sets of weights."""
     return (styles.square() @ energy.t() + 1e-8).rsqrt()
 
 
@@ -186,19 +195,33 @@ def modulated_conv2d(
     Scaling the weights along i is scaling the input, and along o scaling the output, so with d from equation 3:
     y = d · conv(s · x, w). Returns `[N, O, H·up, W·up]`, dtype of x.
     """
-    d = demodulation(weight, styles) if demodulate else None
+    d = demodulation(energy(weight), styles) if demodulate else None
     y = scaled_conv2d(x, weight, styles, f, up=up)
     return y if d is None else y * d.to(y.dtype)[:, :, None, None]
 
 
 def scaled_conv2d(x: Tensor, weight: Tensor, styles: Tensor, f: Tensor | None = None, *, up: int = 1) -> Tensor:
     """Return conv(s · x, w), doubled in size for `up=2`: `modulated_conv2d` before demodulation."""
-    x = x * styles.to(x.dtype)[:, :, None, None]
-    w = weight.to(x.dtype)
+    return biased_conv2d(x * styles.to(x.dtype)[:, :, None, None], weight.to(x.dtype), None, f, up=up)
+
+
+def biased_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, f: Tensor | None = None, *, up: int = 1) -> Tensor:
+    """Return conv(x, w) + bias, doubled in size for `up=2`."""
     if up == 1:
-        return F.conv2d(x, w, padding=w.shape[-1] // 2)
+        return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
     assert f is not None
-    return conv2d_up(x, w, f)
+    return conv2d_up(x, weight, f, bias)
+
+
+def draw_noise(shape: tuple[int, int, int, int], rng: Rng, device: torch.device) -> Tensor:
+    """Return N(0, 1) noise `[N, 1, H, W]` float32; with one generator per sample, a sample's noise does not depend on
+    the batch that it is in."""
+    if rng is None:
+        return torch.randn(shape, device=device)
+    if isinstance(rng, torch.Generator):
+        return torch.randn(shape, generator=rng, device=rng.device).to(device)
+    assert len(rng) == shape[0], "one generator per sample"
+    return torch.stack([torch.randn(shape[1:], generator=g, device=g.device) for g in rng]).to(device)
 
 
 # ---- Small layers --------------------------------------------------------------------------------------------------
@@ -306,8 +329,7 @@ class EqualizedConv2d(nn.Module):
         if self.down == 2:
             x = conv2d_down(x, w, self.resample_filter, b)
         elif self.up == 2:
-            x = conv2d_up(x, w, self.resample_filter)
-            x = x if b is None else x + b[:, None, None]
+            x = conv2d_up(x, w, self.resample_filter, b)
         else:
             x = F.conv2d(x, w, b, padding=w.shape[-1] // 2)
         if self.act == "lrelu":

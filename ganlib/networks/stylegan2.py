@@ -18,13 +18,11 @@ from ganlib.errors import CheckpointError, InputError
 from ganlib.networks import base, ops
 from ganlib.networks.base import Architecture, GeneratorSpec
 from ganlib.networks.mapping import MappingNetwork
-from ganlib.networks.ops import SQRT2, EqualizedConv2d, EqualizedLinear
+from ganlib.networks.ops import SQRT2, EqualizedConv2d, EqualizedLinear, Rng
 
-Rng = torch.Generator | Sequence[torch.Generator] | None
 G_ARCHITECTURES = ("skip", "resnet", "orig")
 D_ARCHITECTURES = ("resnet", "skip", "orig")
-CHANNELS_LAST_LIMIT = 512
-"""Above this side, eager channels_last was measured slower than the plain layout on CPUs."""
+CHANNELS_LAST_LIMIT = 512  # above this side, eager channels_last was measured slower on CPUs
 
 
 # ---- Pure functions ------------------------------------------------------------------------------------------------
@@ -38,17 +36,6 @@ def block_resolutions(resolution: int) -> list[int]:
 def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
     """Number of feature maps at a resolution: min(channel_base / resolution, channel_max)."""
     return min(channel_base // resolution, channel_max)
-
-
-def draw_noise(shape: tuple[int, int, int, int], rng: Rng, device: torch.device) -> Tensor:
-    """Return N(0, 1) noise `[N, 1, H, W]` float32; with one generator per sample, a sample's noise does not depend on
-    the batch that it is in."""
-    if rng is None:
-        return torch.randn(shape, device=device)
-    if isinstance(rng, torch.Generator):
-        return torch.randn(shape, generator=rng, device=rng.device).to(device)
-    assert len(rng) == shape[0], "one generator per sample"
-    return torch.stack([torch.randn(shape[1:], generator=g, device=g.device) for g in rng]).to(device)
 
 
 # ---- Small layers of the synthesis network -------------------------------------------------------------------------
@@ -70,6 +57,7 @@ class SynthesisLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.resolution, self.up, self.conv_clamp = resolution, up, conv_clamp
+        self._cache: tuple[Any, Tensor, Tensor] | None = None
         self.affine = EqualizedLinear(w_dim, in_channels, bias_init=1.0)
         self.weight: Tensor = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
         self.noise_strength = nn.Parameter(torch.zeros([]))
@@ -79,27 +67,51 @@ class SynthesisLayer(nn.Module):
         self.noise_const: Tensor
         self.resample_filter: Tensor
 
+    def _prepared(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return the weight as the convolution wants it and Σ_k w² `[O, I]`, kept between calls without gradients.
+
+        Half precision overflows unless the weight is scaled to at most 1/√(I·k²); demodulation undoes any scale. The
+        layout matters on CPUs: oneDNN reorders a weight of 512×512×3×3 in as long as it convolves a 32×32 picture."""
+        weight = self.weight
+        if dtype == torch.float16:
+            weight = weight / (weight.abs().amax(dim=[1, 2, 3], keepdim=True) * math.sqrt(weight[0].numel()))
+        if torch.is_grad_enabled():
+            return weight, ops.energy(weight)
+        key = (self.weight.data_ptr(), self.weight._version, dtype)
+        if self._cache is None or self._cache[0] != key:
+            layout = weight.to(dtype) if self.up == 1 else weight.to(dtype).transpose(0, 1)
+            layout = layout.contiguous(memory_format=torch.channels_last)
+            self._cache = (key, layout if self.up == 1 else layout.transpose(0, 1), ops.energy(weight))
+        return self._cache[1:]
+
     def forward(self, x: Tensor, w: Tensor, noise_mode: str, rng: Rng = None, gain: float = 1.0) -> Tensor:
         """x `[N, I, H, W]`, w `[N, w_dim]` → `[N, O, H·up, W·up]` in the dtype of x."""
-        # Styles and demodulation, in float32. Half precision overflows unless both factors are scaled to at most 1;
-        # demodulation undoes any scale of weights and styles.
+        # Styles and demodulation, in float32.
         styles = self.affine(w)
-        weight = self.weight
         if x.dtype == torch.float16:
-            weight = weight / (weight.abs().amax(dim=[1, 2, 3], keepdim=True) * math.sqrt(weight[0].numel()))
             styles = styles / styles.abs().amax(dim=1, keepdim=True)
+        weight, energy = self._prepared(x.dtype)
         act_gain = SQRT2 * gain
-        d = ops.demodulation(weight, styles) * act_gain
+        d = ops.demodulation(energy, styles) * act_gain
 
-        # Convolution; then scale, noise and bias in one pass, the activation's √2 folded into all three.
-        y = ops.scaled_conv2d(x, weight, styles, self.resample_filter, up=self.up)
-        shift = (self.bias * act_gain)[None, :, None, None]
+        # Noise and bias, the activation's √2 folded in; their sum is made channels-last, as the picture is.
+        bias, noise = self.bias * act_gain, None
         if noise_mode == "const":
-            shift = shift + self.noise_const * (self.noise_strength * act_gain)
+            noise = self.noise_const[None, :, :, None] * (self.noise_strength * act_gain)
         elif noise_mode == "random":
-            noise = draw_noise((len(x), 1, self.resolution, self.resolution), rng, x.device)
-            shift = shift + noise * (self.noise_strength * act_gain)
-        y = torch.addcmul(shift.to(y.dtype), y, d.to(y.dtype)[:, :, None, None])
+            noise = ops.draw_noise((len(x), 1, self.resolution, self.resolution), rng, x.device).permute(0, 2, 3, 1)
+            noise = noise * (self.noise_strength * act_gain)
+
+        if len(x) == 1 and weight[0].numel() < self.resolution**2 and not torch.is_grad_enabled():
+            # One picture with more pixels than a filter has weights: scaling the weights is the smaller pass.
+            own = weight * (styles[0, :, None, None] * d[0, :, None, None, None]).to(x.dtype)
+            y = ops.biased_conv2d(x, own, bias.to(x.dtype), self.resample_filter, up=self.up)
+            y = y if noise is None else y.add_(noise.permute(0, 3, 1, 2))
+        else:
+            # Convolution; then scale, noise and bias in one pass.
+            y = ops.scaled_conv2d(x, weight, styles, self.resample_filter, up=self.up)
+            shift = bias[None, None, None] if noise is None else bias + noise
+            y = torch.addcmul(shift.permute(0, 3, 1, 2).to(y.dtype), y, d.to(y.dtype)[:, :, None, None])
         y = F.leaky_relu(y, 0.2) if torch.is_grad_enabled() else F.leaky_relu_(y, 0.2)
         return y if self.conv_clamp is None else y.clamp(-self.conv_clamp * gain, self.conv_clamp * gain)
 

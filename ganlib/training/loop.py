@@ -14,7 +14,7 @@ from torch import Tensor
 from ganlib import checkpoints, images, latents, networks, runs
 from ganlib.dataset import Dataset
 from ganlib.device import choose_device, memory_report, out_of_memory_hint
-from ganlib.errors import DataError, RunError
+from ganlib.errors import DataError, InputError, RunError
 from ganlib.networks.base import GeneratorSpec, one_hot
 from ganlib.runs import Reporter
 from ganlib.training import losses
@@ -217,6 +217,14 @@ def train(config: TrainConfig, run_dir: Path, reporter: Reporter) -> Path:
     # Steps.
     total = int(config.kimg * 1000)
     last_snapshot = run_dir / f"network-snapshot-{images_seen // 1000:06d}.safetensors"
+    if images_seen >= total:
+        if last_snapshot.exists():
+            reporter.log(f"nothing left to do: the run has its {config.kimg:g} kimg")
+            return last_snapshot
+        raise InputError(
+            f"the model to resume already has {images_seen / 1000:g} kimg and the run ends at {config.kimg:g}",
+            f"give a larger --kimg than {images_seen / 1000:g}",
+        )
     avg, real_batches = Averages(), batches(dataset, config, spec, device, images_seen)
     step = images_seen // config.batch
     tick_start, tick_images, snap_images, stopping = time.perf_counter(), images_seen, images_seen, False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,11 @@ from ganlib.training.config import TrainConfig
 STATE_NAME = "training-state-latest.pt"
 R1_INTERVAL = 16
 PL_INTERVAL = 4
+# What torch.load(weights_only=True) was seen to raise on damaged and hostile files.
+UNREADABLE = (
+    OSError, RuntimeError, LookupError, ValueError, TypeError, EOFError, AttributeError, ArithmeticError,
+    AssertionError, pickle.UnpicklingError, struct.error,
+)  # fmt: skip
 
 
 class Networks:
@@ -93,7 +99,7 @@ def load_state(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return {**state, "spec": GeneratorSpec.from_dict(json.loads(state["spec"]))}
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, pickle.UnpicklingError) as error:
+    except UNREADABLE as error:
         raise CheckpointError(f"{path.name} is no training state: {error}", "resume from a snapshot instead") from error
 
 
