@@ -171,7 +171,7 @@ def test_unreadable_files_are_survived_and_reported(tmp_path):
         "text.png": b"this is not a picture",
         "empty.jpg": b"",
         "cut off.png": good[: len(good) // 2],
-        "notes.txt": b"hello",
+        "notes\x1b[2J\n.txt": b"hello",
         "../up.png": png(painting(9)),
         "__MACOSX/._picture0.png": b"resource fork",
         ".hidden.png": b"x",
@@ -190,6 +190,7 @@ def test_unreadable_files_are_survived_and_reported(tmp_path):
     assert lines["picture1.png"]["box"] == [0, 0, 48, 48]
     assert ".hidden.png" not in lines and len(lines) == 9
     assert any("text.png" in text for text in recorder.texts)
+    assert all(text.isprintable() for text in recorder.texts)
     assert {path.name for path in tmp_path.iterdir()} == {"in.zip", "sub"}
     assert recorder.last[0] == recorder.last[1] == 8
 

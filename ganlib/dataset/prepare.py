@@ -80,7 +80,18 @@ class PrepareReport:
         if self.classes:
             shown = ", ".join(self.classes[:12]) + (" …" if len(self.classes) > 12 else "")
             lines.append(f"{len(self.classes)} classes: {shown}")
+        if self.aside.get(_TOO_SMALL, 0) > len(self.items) / 2:
+            lines.append(self.size_advice)
         return "\n".join([*lines, f"every file and its reason: {self.report}"])
+
+    @property
+    def size_advice(self) -> str:
+        """Return the resolution that the crops would fill, as a sentence; empty if nothing was cropped."""
+        sides = [max(item.box[2] - item.box[0], item.box[3] - item.box[1]) for item in self.items if item.box]
+        if not sides:
+            return ""
+        middle = int(np.median(sides))
+        return f"The middle crop is {middle} pixels wide: use --resolution {2 ** max(middle.bit_length() - 1, 2)}."
 
 
 def prepare(config: PrepareConfig, *, reporter: Reporter | None = None) -> PrepareReport:
@@ -102,7 +113,7 @@ def prepare(config: PrepareConfig, *, reporter: Reporter | None = None) -> Prepa
         method = _decide(files, names, config)
     reporter.log(f"{len(names)} pictures in {config.source}; crop: {_METHOD_WORDS[method]}")
     for item in skipped:
-        reporter.log(f"{item.name}: {item.reason}")
+        reporter.log(_printable(f"{item.name}: {item.reason}"))
     dest = Path(config.dest)
     dest.parent.mkdir(parents=True, exist_ok=True)
     items: list[Item] = []
@@ -119,7 +130,7 @@ def prepare(config: PrepareConfig, *, reporter: Reporter | None = None) -> Prepa
                 item = Item(item.name, "kept", box=item.box, picture=f"{number[:5]}/img{number}.png", label=item.label)
                 _write(archive, item.picture, data)
             elif item.status == "error":
-                reporter.log(f"{item.name}: {item.reason}")
+                reporter.log(_printable(f"{item.name}: {item.reason}"))
             items.append(item)
             reporter.progress(len(items), len(names), f"{_count(archive)} pictures kept")
         report = _summary(config, items, skipped, method)
@@ -152,6 +163,11 @@ _METHOD_WORDS: dict[str, str] = {
     "whole": "the centre",
     "letterbox": "whole pictures, letterboxed",
 }
+
+
+def _printable(text: str) -> str:
+    """`text` without line breaks and control characters, which the names inside a zip may hold."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _chosen(names: Sequence[str], most: int | None) -> list[str]:
@@ -293,10 +309,8 @@ def _nothing_left(config: PrepareConfig, report: PrepareReport) -> GanlibError:
     reasons = [f"{count} × {reason}" for reason, count in report.aside.items()]
     reasons += [item.reason for item in report.items if item.status == "error"][:3]
     hint = "Use --crop center, or --keep-outliers, to take them as they are."
-    if max(report.aside, key=lambda reason: report.aside[reason], default="") == _TOO_SMALL:
-        sides = [max(item.box[2] - item.box[0], item.box[3] - item.box[1]) for item in report.items if item.box]
-        fitting = max(2 ** int(np.log2(max(float(np.median(sides)), 4.0))), 4)
-        hint = f"The middle crop is {int(np.median(sides))} pixels wide: use --resolution {fitting}."
+    if report.aside.get(_TOO_SMALL, 0) > len(report.items) / 2:
+        hint = report.size_advice
     elif report.errors:
         hint = "Give a folder or zip of PNG, JPEG or WebP pictures."
     return DataError(f"no picture of {config.source} can be used: {'; '.join(reasons)}", hint)
