@@ -81,7 +81,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
             if length > min(MAX_HEADER_BYTES, size - 8):
                 raise CheckpointError(
                     f"{path.name} is not a safetensors file, or it is truncated",
-                    "open files of other tools with `python -m ganlib import`; or copy the file again",
+                    "models of this studio are .safetensors files; if this is one, copy it again",
                 )
             raw = stream.read(length)
     except FileNotFoundError as error:

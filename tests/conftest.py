@@ -9,8 +9,9 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-# Before torch is imported, here and in the processes that tests start: tiny networks gain nothing from many threads.
-os.environ.setdefault("OMP_NUM_THREADS", str(min(4, os.cpu_count() or 1)))
+# Before torch is imported, here and in the processes that tests start: tiny networks gain nothing from a second thread,
+# and on a busy machine the threads wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 

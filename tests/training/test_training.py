@@ -67,8 +67,8 @@ def test_a_run_writes_its_files(data, tmp_path):
     last = train(config(data, title="Tiny", licence="CC0"), tmp_path / "run", reporter)
     names = {p.name for p in (tmp_path / "run").iterdir()}
     assert names == {
-        "training_options.json", "reals.png", "fakes_init.png", "fakes000000.png", "network-snapshot-000000.safetensors",
-        "training-state-latest.pt",
+        "training_options.json", "reals.png", "fakes_init.png", "fakes000000.png",
+        "network-snapshot-000000.safetensors", "training-state-latest.pt",
     }  # fmt: skip
     card = checkpoints.read_card(last)
     assert (card.title, card.licence, card.kimg, card.has_discriminator) == ("Tiny", "CC0", 0.064, True)
