@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ganlib.networks import ops, tiny_generator
+from ganlib.networks.stylegan2 import SynthesisLayer
 
 F = ops.setup_filter([1, 3, 3, 1])
 
@@ -117,3 +118,42 @@ def test_noise_modes_differ_and_a_seed_owns_its_noise():
     assert (const - none).abs().max() > 0.01
     assert (batch - const).abs().max() > 0.01
     torch.testing.assert_close(batch[1:2], alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("up", [1, 2])
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+def test_half_precision_survives_large_styles_and_weights(up, scale):
+    """Without pre-scaling, weights and styles of this size overflow float16; demodulation makes the scale irrelevant."""
+    torch.manual_seed(0)
+    layer = SynthesisLayer(64, 32, 16, 16 * up, up=up, conv_clamp=256.0).requires_grad_(False)
+    layer.weight.mul_(scale)
+    layer.affine.weight.mul_(scale)
+    layer.noise_strength.fill_(0.1)
+    x, w = torch.randn(2, 64, 16, 16), torch.randn(2, 16)
+    with torch.no_grad():
+        full, half = layer(x, w, "const"), layer(x.half(), w, "const")
+    assert half.dtype == torch.float16
+    assert (half.float() - full).abs().max() < 0.02 * full.std()
+
+
+def test_one_large_picture_equals_its_place_in_a_batch():
+    """A single picture takes the path with its own weights, a batch the one with shared weights."""
+    G = tiny_generator(resolution=64, channel_base=512, channel_max=16)
+    w_plus = torch.randn(3, G.spec.num_ws, G.spec.w_dim, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        for name, p in G.named_parameters():
+            if name.endswith("noise_strength"):
+                p.fill_(0.3)
+        torch.testing.assert_close(G.synthesis(w_plus[1:2]), G.synthesis(w_plus)[1:2], atol=1e-5, rtol=1e-5)
+
+
+def test_new_weights_are_used_after_a_change():
+    """The layer keeps its weight in the convolution's layout; changing the weight must not leave the old one in use."""
+    layer = SynthesisLayer(4, 4, 8, 8).requires_grad_(False)
+    x, w = torch.randn(2, 4, 8, 8), torch.randn(2, 8)
+    with torch.no_grad():
+        before = layer(x, w, "none")
+        layer.weight.copy_(torch.randn_like(layer.weight))
+        after = layer(x, w, "none")
+    assert (before - after).abs().max() > 0.1
+    torch.testing.assert_close(after, layer(x, w.requires_grad_(True), "none").detach(), atol=1e-5, rtol=1e-5)
