@@ -13,6 +13,8 @@ from pages._ui.bench import Bench, fitted, groups_of, recipe_words, values_of, w
 from pages._ui.components import picture_stage, slider_bank
 from pages._ui.frame import errors_told, open_page, part, plain
 
+PIXELS_HELP = "Show pixels crisp instead of smoothed"
+
 heading = open_page("Explore")
 
 # Read the recipe: from the address, or as it was.
@@ -33,7 +35,7 @@ def show(recipe: Recipe, note: str = "") -> None:
 
 
 with errors_told():
-    if (query := arrived("explore")) is not None:
+    if (query := arrived("explore", "seeds", "base")) is not None:
         show(Recipe.from_query(query))
 
 
@@ -66,16 +68,17 @@ def reopen() -> None:
 
 
 @part()
-def explore() -> None:
+def live() -> None:
+    """The sliders and their picture; the rest of the page follows when a slider is let go."""
     left, right = st.columns([3, 2], gap="large")
     with right:
         rev = f"{model.digest}-{bench.rev}"
         slider_bank(groups_of(spec), values_of(bench.recipe, spec), key="bank", rev=rev, on_change=drag)
     with left:
         show_picture(bench.recipe)
-        show_actions(bench.recipe)
-        show_recipe(bench.settled)
-    write_address("explore", model.name, bench.settled.to_query())
+    if bench.page_is_behind:
+        bench.page_is_behind = False
+        st.rerun()
 
 
 def show_picture(recipe: Recipe) -> None:
@@ -107,7 +110,7 @@ def show_actions(recipe: Recipe) -> None:
         icon = ":material/heart_check:" if kept else ":material/favorite:"
         st.button("Kept" if kept else "Keep", icon=icon, on_click=keep, args=(not kept,), key="keep")
         st.download_button("PNG", data, file, "image/png", icon=":material/download:", help="With its recipe inside")
-        st.toggle("Single pixels", key="explore-pixels", help="Show pixels crisp instead of smoothed")
+        st.toggle("Single pixels", key="explore-pixels", help=PIXELS_HELP, persist_state="session")
 
 
 def show_recipe(recipe: Recipe) -> None:
@@ -122,4 +125,10 @@ def show_recipe(recipe: Recipe) -> None:
         )
 
 
-explore()
+bench.page_is_behind = False
+live()
+left, _ = st.columns([3, 2], gap="large")
+with left:
+    show_actions(bench.settled)
+    show_recipe(bench.settled)
+write_address("explore", model.name, bench.settled.to_query())

@@ -2,23 +2,18 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import streamlit as st
 
 from ganlib.latents import Recipe, parse_seeds
 from ganlib.paths import Keyframe
 from pages._ui import models
-from pages._ui.address import arrived, write_address
+from pages._ui.address import arrivals, arrived, write_address
 from pages._ui.components import Group, Slider, WallPicture, picture_wall, slider_bank
 from pages._ui.frame import EXPLORE, MORPH, empty_state, errors_told, open_page, part
 from pages._ui.keyframes import MAX_KEYFRAMES, SECONDS, recipe_id, recipe_of, to_text
-from pages._ui.view import View
+from pages._ui.view import EMPTY, STEPS, View, Wall
 
-EMPTY = {
-    "Favourites": "Nothing kept yet. The heart under a picture keeps it here, beside its model.",
-    "Selection": "Nothing selected yet. Shift-click a picture, or tick its corner, to gather it here.",
-}
 PSI = Slider("psi", "Variation", -1, 1.5, models.DEFAULT_PSI, marks=(0, 1), help="truncation psi")
 
 open_page("Gallery")
@@ -26,31 +21,20 @@ open_page("Gallery")
 # Read what is wanted: from the address, or as it was.
 model = models.choose_model()
 state = st.session_state
-state.setdefault("view", View())
-selections: dict[str, list[str]] = state.setdefault("selection", {})
-selections.setdefault(model.name, [])
-if (query := arrived("gallery")) is not None:
+wall: Wall = state.setdefault("gallery", Wall(model.name))
+if wall.name != model.name:
+    wall = state["gallery"] = Wall(model.name, wall.view)
+if (query := arrived("gallery", "show")) is not None:
     with errors_told():
-        state["view"] = state["view"].with_query(query)
-        state["gallery-seeds"] = state["view"].seeds
+        wall.change(wall.view.with_query(query))
+        state["seeds"] = wall.view.seeds
 
 
-def change_view(view: View) -> None:
-    """Show another view; pictures selected on the wall follow its variation."""
-    recipes = map(recipe_of, selections[model.name])
-    select([recipe_id(state["view"].followed_by(recipe, view)) for recipe in recipes])
-    state["selection-rev"] = state.get("selection-rev", 0) + 1
-    state["view"] = view
-    state["gallery-seeds"] = view.seeds
-
-
+# What a person does arrives here, before the fragment below runs again.
 def move(by: int) -> None:
     with errors_told():
-        change_view(state["view"].stepped(by) if by else state["view"].shuffled())
-
-
-def drag_psi(values: dict[str, Any], settled: bool) -> None:
-    change_view(replace(state["view"], psi=float(values["psi"])))
+        wall.change(wall.view.stepped(by) if by else wall.view.shuffled())
+        state["seeds"] = wall.view.seeds
 
 
 def keep(id: str, kept: bool) -> None:
@@ -58,71 +42,65 @@ def keep(id: str, kept: bool) -> None:
         models.keep(model, recipe_of(id), kept)
 
 
-def select(ids: list[str]) -> None:
-    selections[model.name] = ids
-
-
-def clear_selection() -> None:
-    select([])
-    state["selection-rev"] = state.get("selection-rev", 0) + 1
-
-
 def show_all() -> None:
-    state["gallery-tab"] = "All"
+    state["tab"] = "All"
 
 
 def controls(view: View) -> View:
     """The row above the wall; a list of seeds that cannot be read leaves the wall as it is."""
-    state.setdefault("gallery-seeds", view.seeds)
-    with st.container(horizontal=True, vertical_alignment="bottom", key="gallery-controls"):
-        st.text_input("Seeds", key="gallery-seeds", width=300, help="Each seed is one picture: 85, 6600-6625, 1,5,9-12")
-        st.button(
-            "", icon=":material/chevron_left:", help="Seeds before these", on_click=move, args=(-1,), key="before"
-        )
-        st.button("", icon=":material/chevron_right:", help="Seeds after these", on_click=move, args=(1,), key="after")
-        st.button("Shuffle", icon=":material/casino:", on_click=move, args=(0,))
-        with st.container(width=280, key="gallery-psi"):
-            slider_bank([Group("", (PSI,))], {"psi": view.psi}, key="gallery-bank", rev="0", on_change=drag_psi)
+    state.setdefault("seeds", view.seeds)
+    label = view.label if model.spec.label_dim else None
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input("Seeds", key="seeds", width=240, help="Each seed is one picture: 85, 6600-6625, 1,5,9-12")
+        for name, icon, help, by in STEPS:
+            st.button("", icon=icon, help=help, on_click=move, args=(by,), key=f"seeds-{name}")
+        with st.container(width=260):
+            rev = str(arrivals("gallery"))
+            slider_bank([Group("", (PSI,))], {"psi": view.psi}, key="psi", rev=rev, on_change=wall.drag)
+        if model.spec.label_dim:
+            kinds = [None, *range(model.spec.label_dim)]
+            words = {None: "any", **{kind: str(kind) for kind in kinds[1:]}}
+            label = st.selectbox("Kind", kinds, help="class label", width=120, format_func=words.__getitem__)
         with st.popover("View", icon=":material/grid_view:"):
             columns = st.slider("Columns", 2, 12, view.columns)
             per_page = st.select_slider("Pictures on a page", (12, 24, 48, 96), view.per_page)
             pixels = st.toggle("Single pixels", view.pixels, help="Show pixels crisp instead of smoothed")
-        label = view.label
-        if model.spec.label_dim:
-            label = st.selectbox("Kind", [None, *range(model.spec.label_dim)], help="class label", width=120)
     asked = replace(view, columns=columns, per_page=per_page, pixels=pixels, label=label)
     with errors_told():
-        parse_seeds(state["gallery-seeds"])
-        if state["gallery-seeds"] != view.seeds:
-            asked = replace(asked, seeds=state["gallery-seeds"], start=0)
-    state["view"] = asked
+        parse_seeds(state["seeds"])
+        if state["seeds"] != view.seeds:
+            asked = replace(asked, seeds=state["seeds"], start=0)
+    wall.view = asked
     return asked
 
 
 @part()
 def gallery() -> None:
-    view = controls(state["view"])
+    view = controls(wall.view)
     favourites = [favourite.recipe for favourite in models.favourites(model)]
-    counts = {"All": 0, "Favourites": len(favourites), "Selection": len(selections[model.name])}
+    counts = {"All": 0, "Favourites": len(favourites), "Selection": len(wall.selection)}
+    words = {name: f"{name} {count}" if count else name for name, count in counts.items()}.__getitem__
     tab = st.segmented_control(
-        "Show", list(counts), default="All", key="gallery-tab", label_visibility="collapsed",
-        format_func=lambda name: f"{name} {counts[name]}" if counts[name] else name,
-    )  # fmt: skip
-    if tab == "Favourites":
-        recipes = favourites
-    elif tab == "Selection":
-        recipes = [recipe_of(id) for id in selections[model.name]]
-    else:
-        recipes = view.recipes(model)
-    write_address("gallery", model.name, view.to_query())
+        "Show",
+        list(counts),
+        default="All",
+        key="tab",
+        format_func=words,
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    recipes = {"Favourites": favourites, "Selection": [recipe_of(id) for id in wall.selection]}.get(tab or "All")
+    recipes = view.recipes(model) if recipes is None else recipes
+    if not wall.is_dragging:
+        write_address("gallery", model.name, view.to_query())
     if recipes:
-        show_wall(view, recipes, set(favourites))
+        show_pictures(view, recipes, set(favourites))
     else:
         empty_state(EMPTY[str(tab)], models.pictures(model, [models.FIRST_RECIPE])[0], "Back to all", show_all)
     show_selection(view)
 
 
-def show_wall(view: View, recipes: list[Recipe], favourites: set[Recipe]) -> None:
+def show_pictures(view: View, recipes: list[Recipe], favourites: set[Recipe]) -> None:
     ready = models.as_many_as_ready(model, recipes)
     places = [
         WallPicture(recipe_id(recipe), recipe.caption(), picture, recipe in favourites)
@@ -134,9 +112,9 @@ def show_wall(view: View, recipes: list[Recipe], favourites: set[Recipe]) -> Non
         label="Pictures",
         columns=view.columns,
         pixels=view.pixels,
-        selected=selections[model.name],
-        rev=f"{model.digest}-{state.get('selection-rev', 0)}",
-        on_select=select,
+        selected=wall.selection,
+        rev=f"{model.digest}-{wall.rev}",
+        on_select=wall.select,
         on_keep=keep,
     )
     if opened:
@@ -145,7 +123,7 @@ def show_wall(view: View, recipes: list[Recipe], favourites: set[Recipe]) -> Non
 
 def show_selection(view: View) -> None:
     """The bar at the foot of the window: what can be done with the selected pictures."""
-    chosen = [recipe_of(id) for id in selections[model.name]]
+    chosen = [recipe_of(id) for id in wall.selection]
     if not chosen:
         st.caption("Click opens a picture · shift-click or the tick selects · the heart keeps · arrow keys walk.")
         return
@@ -164,7 +142,7 @@ def show_selection(view: View) -> None:
             st.download_button("ZIP", data, f"{model.name}.zip", "application/zip", icon=":material/download:")
         data = partial(models.contact_sheet, model, chosen, view.columns)
         st.download_button("Contact sheet", data, f"{model.name}-sheet.png", "image/png", icon=":material/grid_on:")
-        st.button("Clear", type="tertiary", on_click=clear_selection)
+        st.button("Clear", type="tertiary", on_click=wall.clear)
 
 
 gallery()

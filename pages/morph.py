@@ -1,7 +1,6 @@
 """Morph: pictures in a row become a film."""
 
 from dataclasses import replace
-from itertools import accumulate
 
 import streamlit as st
 
@@ -12,12 +11,13 @@ from ganlib.paths import Keyframe, LatentPath
 from ganlib.video import RenderJob
 from pages._ui import models
 from pages._ui.address import arrived, write_address
-from pages._ui.components import Stop, WallPicture, film_player, picture_wall, timeline
-from pages._ui.films import SHEET_COLUMNS, command_of, preview_sheet, show_films
+from pages._ui.components import Stop, WallPicture, picture_wall, timeline
+from pages._ui.films import show_command, show_films, show_preview
 from pages._ui.frame import errors_told, open_page, part, show_error
 from pages._ui.keyframes import SECONDS, Track, from_text, recipe_id, recipe_of, to_text
 
 CURVES = {"cubic": "Smooth", "linear": "Straight", "slerp": "Around"}
+FORMAT_HELP = "mp4: H.264, plays everywhere. gif: at most 50 frames per second"
 CURVE_HELP = "Smooth: a cubic spline in w. Straight: lines in w. Around: great circles in z (slerp)."
 SIZES = {None: "as the model", 512: "512 px", 1080: "1080 px", 2160: "2160 px"}
 
@@ -28,7 +28,7 @@ state = st.session_state
 model = models.choose_model(heading)
 track: Track = state.setdefault("track", Track(model.digest))
 with errors_told():
-    if (query := arrived("morph")) is not None:
+    if (query := arrived("morph", "k")) is not None:
         track.put(from_text(query.get("k", "")), model.spec)
     elif track.digest != model.digest:
         track.put(track.keyframes, model.spec)
@@ -37,7 +37,7 @@ track.digest = model.digest
 
 # What a person does arrives here, before the fragment below runs again.
 def append(recipes: list[Recipe]) -> None:
-    added = [Keyframe(recipe, state.get("morph-seconds", SECONDS)) for recipe in recipes]
+    added = [Keyframe(recipe, state.get("seconds", SECONDS)) for recipe in recipes]
     track.put([*track.keyframes, *added], model.spec)
 
 
@@ -51,7 +51,7 @@ def append_seeds() -> None:
 
 
 def set_seconds() -> None:
-    track.put([replace(keyframe, seconds=state["morph-seconds"]) for keyframe in track.keyframes], model.spec)
+    track.put([replace(keyframe, seconds=state["seconds"]) for keyframe in track.keyframes], model.spec)
 
 
 @part()
@@ -63,20 +63,43 @@ def morph() -> None:
         show_timeline(loop=job is None or job.path.loop)
         show_additions()
         if job is not None:
-            show_preview(job)
+            show_preview(model, job)
     write_address("morph", model.name, {"k": to_text(track.keyframes)} if track.stops else {})
 
 
 def show_settings() -> RenderJob | None:
     """The film as it is set; None while there are too few keyframes for one."""
     first, second = st.columns(2)
-    first.number_input("Seconds each", 0.1, 60.0, SECONDS, 0.5, key="morph-seconds", on_change=set_seconds)
-    fps = second.selectbox("Frames per second", (24, 25, 30, 50, 60), 2, help="fps")
-    curve = st.segmented_control("Way", list(CURVES), default="cubic", format_func=CURVES.__getitem__, help=CURVE_HELP)
+    first.number_input(
+        "Seconds each", 0.1, 60.0, SECONDS, 0.5, key="seconds", on_change=set_seconds, persist_state="session"
+    )
+    fps = second.selectbox("Frames per second", (24, 25, 30, 50, 60), 2, help="fps", key="fps", persist_state="session")
+    curve = st.segmented_control(
+        "Way",
+        CURVES,
+        default="cubic",
+        format_func=CURVES.__getitem__,
+        help=CURVE_HELP,
+        key="curve",
+        persist_state="session",
+    )
     first, second = st.columns(2)
-    size = first.selectbox("Size", list(SIZES), format_func=SIZES.__getitem__, help="Side of the square film")
-    kind = second.selectbox("Format", ("mp4", "gif"), help="mp4: H.264, plays everywhere. gif: at most 50 fps")
-    loop = st.toggle("Loop", True, help="The last picture leads back to the first, without a jump")
+    size = first.selectbox(
+        "Size",
+        SIZES,
+        format_func=SIZES.__getitem__,
+        help="Side of the square film",
+        key="size",
+        persist_state="session",
+    )
+    kind = second.selectbox("Format", ("mp4", "gif"), help=FORMAT_HELP, key="format", persist_state="session")
+    loop = st.toggle(
+        "Loop",
+        True,
+        help="The last picture leads back to the first, without a jump",
+        key="loop",
+        persist_state="session",
+    )
     if len(track.stops) < 2:
         return None
     path = LatentPath(tuple(track.keyframes), curve=curve or "cubic", loop=loop)
@@ -88,9 +111,7 @@ def show_settings() -> RenderJob | None:
         if st.button("Export the film", type="primary", icon=":material/movie:", width="stretch"):
             runs.submit(models.runs_root(), "video", f"{model.title}, {len(track.stops)} pictures", job.to_dict())
             st.rerun()
-    if command := command_of(job, f"{model.name}.{kind}"):
-        with st.expander("The same from a terminal"):
-            st.code(command, language="bash", wrap_lines=True)
+    show_command(job, f"{model.name}.{kind}")
     return job
 
 
@@ -123,15 +144,6 @@ def show_additions() -> None:
                 st.rerun(scope="fragment")
     if state.get("morph-error"):
         show_error(state["morph-error"])
-
-
-def show_preview(job: RenderJob) -> None:
-    side = min(192, model.spec.resolution)
-    steps = replace(job, fps=30, size=None, format="mp4")  # the preview is the same for all of these
-    sheet, count = preview_sheet(model, steps, side=side)
-    seconds = job.path.seconds
-    keys = [share / seconds for share in accumulate((0.0, *job.path.segment_seconds[:-1]))]
-    film_player(sheet, key="preview", side=side, count=count, columns=SHEET_COLUMNS, seconds=seconds, keys=keys)
 
 
 morph()

@@ -19,7 +19,7 @@ def groups_of(spec: GeneratorSpec) -> list[Group]:
     blend: list[Control] = [
         Seed("a", "Seed A", help="the number that the picture grows from"),
         Seed("b", "Seed B", optional=True, help="a second picture to blend with"),
-        Slider("mix", "Blend", 0, 1, 0, needs="b", help="from A to B, in w"),
+        Slider("mix", "From A to B", 0, 1, 0, needs="b", help="weight of B in w"),
     ]
     if spec.label_dim:
         labels = tuple((label, str(label)) for label in range(spec.label_dim))
@@ -30,11 +30,11 @@ def groups_of(spec: GeneratorSpec) -> list[Group]:
         help = (
             "truncation psi: 0 is the average picture, 1 the model as it is; beyond 1 it invents, and fails more often"
         )
-        variation.append(Slider("psi", "Variation", -1, 1.5, DEFAULT_PSI, marks=(0, 1), help=help))
+        variation.append(Slider("psi", "How unusual", -1, 1.5, DEFAULT_PSI, marks=(0, 1), help=help))
     if spec.truncatable and spec.num_ws > 1:
-        help = "truncation cutoff: how many style inputs, from the coarsest on, Variation reaches"
+        help = "truncation cutoff: how many style inputs, from the coarsest on, that reaches"
         count = spec.num_ws
-        variation.append(Slider("cutoff", "Variation reaches", 0, count, count, step=1, digits=0, help=help))
+        variation.append(Slider("cutoff", "On how many layers", 0, count, count, step=1, digits=0, help=help))
     if len(spec.noise_modes) > 1:
         options = tuple((mode, NOISE_WORDS[mode]) for mode in spec.noise_modes)
         variation.append(Choice("noise_mode", "Grain", options, help="noise mode: const, random or none"))
@@ -119,7 +119,7 @@ def fitted(recipe: Recipe, spec: GeneratorSpec) -> tuple[Recipe, list[str]]:
 
 def recipe_words(recipe: Recipe) -> str:
     """One line about a recipe: `seed 85 · variation 0.7 · fine 12`."""
-    words = [recipe.caption(), f"variation {recipe.psi:g}"]
+    words = [recipe.caption(), f"psi {recipe.psi:g}"]
     if recipe.cutoff is not None:
         words.append(f"up to style input {recipe.cutoff}")
     if recipe.mix:
@@ -143,6 +143,8 @@ class Bench:
     future: list[Recipe] = field(default_factory=list)
     note: str = ""
     """What a person should know about the recipe shown; goes with the next step."""
+    page_is_behind: bool = False
+    """Whether a slider was let go since the page outside the sliders' fragment was drawn."""
     rev: int = 0
     """Grows when the sliders have to follow."""
 
@@ -156,6 +158,7 @@ class Bench:
         self.recipe = recipe
         if is_settled and recipe != self.settled:
             self._step(recipe)
+            self.page_is_behind = True
 
     def show(self, recipe: Recipe) -> None:
         """Show a recipe from elsewhere: a link, a saved picture, reset."""

@@ -1,6 +1,8 @@
 """Films: the sheet that previews one, the command that makes one, and the jobs and finished films in `runs/`."""
 
 import shlex
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +14,7 @@ from ganlib.latents import Recipe
 from ganlib.runs import RunDir
 from ganlib.video import RenderJob, preview_frames
 from pages._ui import models
+from pages._ui.components import film_player
 from pages._ui.frame import errors_told, part, plain
 
 SHEET_COLUMNS = 8
@@ -22,10 +25,15 @@ ACTIVE = ("queued", "running")
 # --- before it is made ------------------------------------------------------------------------------------------------
 
 
-def preview_sheet(model: Checkpoint, job: RenderJob, *, side: int) -> tuple[bytes, int]:
-    """(WebP sheet in rows of `SHEET_COLUMNS`, number of frames) of a film, small."""
+def show_preview(model: Checkpoint, job: RenderJob) -> None:
+    """Play a film at once, small: at most 48 frames."""
     few = 48 if model.spec.resolution <= 128 else 24 if model.spec.resolution <= 256 else 12
-    return _sheet(str(model.path), model.digest, job, min(few, job.num_frames), side)
+    side = min(192, model.spec.resolution)
+    same = replace(job, fps=30, size=None, format="mp4")  # the preview is the same for all of these
+    sheet, count = _sheet(str(model.path), model.digest, same, min(few, job.num_frames), side)
+    seconds = job.path.seconds
+    keys = [passed / seconds for passed in accumulate((0.0, *job.path.segment_seconds[:-1]))]
+    film_player(sheet, key="preview", side=side, count=count, columns=SHEET_COLUMNS, seconds=seconds, keys=keys)
 
 
 @st.cache_data(max_entries=16, show_spinner="Rendering the preview …")
@@ -33,6 +41,13 @@ def _sheet(path: str, digest: str, job: RenderJob, count: int, side: int) -> tup
     pixels = preview_frames(job, models.open_renderer(path, digest), max_frames=count, side=side)
     sheet = images.contact_sheet(pixels, columns=SHEET_COLUMNS, gap=0)
     return images.encode(sheet, "webp", quality=88), len(pixels)
+
+
+def show_command(job: RenderJob, out: str) -> None:
+    """The command that a person could type instead, where there is one."""
+    if command := command_of(job, out):
+        with st.expander("The same from a terminal"):
+            st.code(command, language="bash", wrap_lines=True)
 
 
 def command_of(job: RenderJob, out: str) -> str:

@@ -96,9 +96,9 @@ def _card(model: Checkpoint, has_face: bool) -> ModelCard:
 
 
 def _no_model() -> None:
-    root = checkpoints_root()
+    root = str(checkpoints_root()).replace("`", "")
     st.markdown(
-        f"**No model yet.** A model is one `.safetensors` file; this studio looks for them in `{str(root).replace('`', '')}`.\n\n"
+        f"**No model yet.** A model is one `.safetensors` file; this studio looks for them in `{root}`.\n\n"
         "Copy one there, or train one from your own pictures:"
     )
     st.code(

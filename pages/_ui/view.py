@@ -2,11 +2,25 @@
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ganlib.checkpoints import Checkpoint
 from ganlib.latents import MAX_SEED, Recipe, parse_seeds
+from pages._ui.keyframes import recipe_id, recipe_of
 from pages._ui.models import DEFAULT_PSI
+
+# What the wall says where it is empty.
+EMPTY = {
+    "Favourites": "Nothing kept yet. The heart under a picture keeps it here, beside its model.",
+    "Selection": "Nothing selected yet. Shift-click a picture, or tick its corner, to gather it here.",
+}
+# The buttons beside the seeds: name, icon, help, pages to go; 0 draws by chance.
+STEPS = (
+    ("before", ":material/chevron_left:", "Seeds before these", -1),
+    ("after", ":material/chevron_right:", "Seeds after these", 1),
+    ("shuffle", ":material/casino:", "Shuffle: any seeds", 0),
+)
 
 
 @dataclass(frozen=True)
@@ -37,14 +51,14 @@ class View:
 
     def to_query(self) -> dict[str, str]:
         """What of it is worth sharing, as parameters of the address."""
-        query = {"seeds": self.seeds, "psi": f"{self.psi:g}"}
+        query = {"show": self.seeds, "psi": f"{self.psi:g}"}
         return query | ({} if self.label is None else {"label": str(self.label)})
 
     def with_query(self, query: Mapping[str, str]) -> "View":
         """This view with the parameters of an address. Raises InputError."""
         shared = Recipe.from_query({key: query[key] for key in ("psi", "label") if key in query})
         psi = shared.psi if "psi" in query else self.psi
-        return replace(self, seeds=query.get("seeds", self.seeds)[:2000], start=0, psi=psi, label=shared.label)
+        return replace(self, seeds=query.get("show", self.seeds)[:2000], start=0, psi=psi, label=shared.label)
 
     def stepped(self, by: int) -> "View":
         """The next page of seeds (`by` 1) or the one before (-1): within the list, then beyond its ends.
@@ -72,3 +86,38 @@ class View:
         """A wall full of seeds drawn by chance from the first hundred thousand."""
         seeds = random.sample(range(100_000), self.per_page)
         return replace(self, seeds=", ".join(map(str, seeds)), start=0)
+
+
+@dataclass
+class Wall:
+    """The view, and what is selected of one model's pictures."""
+
+    name: str
+    """The model."""
+    view: View = View()
+    selection: list[str] = field(default_factory=list)
+    """Recipes as words, in the order of selecting."""
+    is_dragging: bool = False
+    """Whether the variation slider is on its way."""
+    rev: int = 0
+    """Grows when the wall's own selection has to follow."""
+
+    def change(self, view: View) -> None:
+        """Show another view; selected pictures of the old one follow its variation."""
+        self.selection = [recipe_id(self.view.followed_by(recipe, view)) for recipe in map(recipe_of, self.selection)]
+        self.view = view
+        self.rev += 1
+
+    def drag(self, values: dict[str, Any], settled: bool) -> None:
+        """Take over the variation slider's value."""
+        self.is_dragging = not settled
+        self.change(replace(self.view, psi=float(values["psi"])))
+
+    def select(self, ids: list[str]) -> None:
+        """Take over the wall's own selection."""
+        self.selection = ids
+
+    def clear(self) -> None:
+        """Select nothing."""
+        self.selection = []
+        self.rev += 1

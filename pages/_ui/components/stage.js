@@ -33,7 +33,8 @@ function fit(memory) {
   const { width, height, side } = memory.data;
   const room = memory.easel.clientWidth - 24;
   if (room <= 0) return;
-  const times = Math.min(room / width, side / Math.max(width, height));
+  const tallest = matchMedia("(max-width: 640px)").matches ? window.innerHeight * 0.42 : side;
+  const times = Math.min(room / width, side / width, side / height, tallest / height);
   const scale = times >= 1 ? Math.floor(times) : times;
   const shownWidth = Math.round(width * scale);
   const shownHeight = Math.round(height * scale);
