@@ -1,0 +1,20 @@
+"""A folder with one tiny model, and pages that look there."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import streamlit as st
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    shutil.copy(tiny_model, folder)
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(folder))
+    monkeypatch.setenv("ATELIER_RUNS", str(tmp_path / "runs"))
+    st.cache_data.clear()
+    return folder

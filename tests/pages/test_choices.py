@@ -1,0 +1,134 @@
+"""The choices behind the pages: sliders, timelines and views as values."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ganlib.__main__ import main
+from ganlib.checkpoints import read_card
+from ganlib.errors import InputError
+from ganlib.latents import MAX_SEED, Recipe
+from ganlib.networks import tiny_generator
+from ganlib.paths import Keyframe, LatentPath
+from ganlib.video import RenderJob
+from pages._ui.bench import Bench, fitted, groups_of, values_of, with_values
+from pages._ui.films import command_of
+from pages._ui.keyframes import MAX_KEYFRAMES, Track, from_text, to_text
+from pages._ui.models import file_name
+from pages._ui.view import View, Wall
+
+SPEC = tiny_generator(resolution=64).spec
+
+RECIPES = [
+    Recipe.of_seed(85),
+    Recipe(((85, 0.25), (12, 0.75)), psi=-0.5, cutoff=4, noise_mode="random", noise_seed=9),
+    Recipe(((1, 1.0), (2, 1.0), (3, 1.0)), mix=((0, 7), (1, 7), (2, 7), (3, 7), (5, 8))),
+    Recipe(base="portrait", psi=0.3),
+]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_sliders_that_nobody_moves_change_nothing(recipe):
+    assert with_values(recipe, values_of(recipe, SPEC), SPEC) == recipe
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_one_slider_changes_its_own_field_alone(recipe):
+    values = values_of(recipe, SPEC)
+    assert with_values(recipe, values | {"psi": 0.9}, SPEC) == Recipe(**(vars(recipe) | {"psi": 0.9}))
+    mixed = with_values(recipe, values | {"fine": 5}, SPEC)
+    assert dict(mixed.mix) == dict(recipe.mix) | {8: 5, 9: 5}
+    assert mixed.seeds == recipe.seeds and mixed.base == recipe.base
+
+
+def test_blend_styles_and_cutoff_go_there_and_back():
+    values = values_of(Recipe.of_seed(1), SPEC) | {"b": 2, "mix": 0.3, "coarse": 4, "cutoff": 3}
+    recipe = with_values(Recipe.of_seed(1), values, SPEC)
+    assert recipe == Recipe(((1, 0.7), (2, 0.3)), cutoff=3, mix=tuple((layer, 4) for layer in range(4)))
+    assert values_of(recipe, SPEC) == values
+    assert with_values(recipe, values | {"b": None, "coarse": None, "cutoff": 10}, SPEC) == Recipe.of_seed(1)
+
+
+def test_the_bank_has_what_the_model_can_do():
+    ids = [control.id for group in groups_of(SPEC) for control in group.controls]
+    assert ids == ["a", "b", "mix", "psi", "cutoff", "noise_mode", "noise_seed", "coarse", "middle", "fine"]
+    labelled = [control.id for group in groups_of(tiny_generator(label_dim=3).spec) for control in group.controls]
+    assert "label" in labelled
+
+
+def test_a_recipe_is_fitted_to_another_model():
+    recipe = Recipe.of_seed(1, label=4, cutoff=18, mix=((3, 5), (14, 6)))
+    fitting, left_out = fitted(recipe, SPEC)
+    assert fitting == Recipe.of_seed(1, mix=((3, 5),))
+    assert len(left_out) == 2
+
+
+def test_undo_and_redo_walk_over_settled_steps_only():
+    bench = Bench.begin("digest", Recipe.of_seed(1))
+    for psi, settled in ((0.9, False), (0.8, False), (0.7, True), (0.6, True)):
+        bench.drag(Recipe.of_seed(1, psi=psi), settled)
+    bench.undo()
+    assert bench.recipe.psi == 0.7
+    bench.undo()
+    assert bench.recipe.psi == 1.0
+    bench.undo()
+    bench.redo()
+    assert bench.recipe.psi == 0.7 and bench.settled.psi == 0.7
+    bench.show(Recipe.of_seed(2))
+    assert not bench.future and bench.past[-1].psi == 0.7
+
+
+def test_keyframes_go_through_an_address():
+    keyframes = [Keyframe(recipe, seconds) for recipe, seconds in zip(RECIPES, (2.0, 0.5, 1.25, 60.0), strict=True)]
+    assert from_text(to_text(keyframes)) == keyframes
+    assert from_text("") == []
+
+
+def test_a_timeline_reorders_removes_and_times():
+    track = Track("digest")
+    track.put([Keyframe(Recipe.of_seed(seed)) for seed in (1, 2, 3)], SPEC)
+    first, _, third = track.stops
+    track.edit([(third, 1.0), (first, 4.0), ("of an older timeline", 1.0)])
+    assert [(k.recipe.seeds[0][0], k.seconds) for k in track.keyframes] == [(3, 1.0), (1, 4.0)]
+    with pytest.raises(InputError, match="pictures in one film"):
+        track.put(track.keyframes * MAX_KEYFRAMES, SPEC)
+    assert len(track.stops) == 2
+
+
+def test_views_step_within_their_list_and_beyond_it():
+    view = View(seeds="0-99", per_page=24)
+    for start in (24, 48, 72, 96):
+        view = view.stepped(1)
+        assert (view.seeds, view.start) == ("0-99", start)
+    assert view.stepped(1).seeds == "100-123"
+    assert View("10-13").stepped(-1).seeds == "6-9"
+    assert View("2-5").stepped(-1).seeds == "0-3"
+    assert View(f"{MAX_SEED}").stepped(1).seeds == f"{MAX_SEED}-{MAX_SEED}"
+    with pytest.raises(InputError):
+        View("x").stepped(1)
+
+
+def test_a_selection_follows_the_variation_of_its_wall():
+    wall = Wall("tiny", View(psi=0.7), ["seeds=3&psi=0.7", "seeds=4&psi=0.2", "seeds=3,4&psi=0.7"])
+    wall.drag({"psi": 0.5}, True)
+    assert wall.selection == ["seeds=3&psi=0.5", "seeds=4&psi=0.2", "seeds=3%2C4&psi=0.7"]
+
+
+def test_the_command_shown_makes_the_same_film(tiny_model, capsys):
+    keyframes = tuple(Keyframe(Recipe.of_seed(seed, psi=0.7), 1.5) for seed in (5, 6, 7))
+    job = RenderJob(str(tiny_model), LatentPath(keyframes, "slerp", loop=False), fps=24, size=64, format="gif")
+    command = shlex.split(command_of(job, "film.gif"))
+    assert command[:3] == ["python", "-m", "ganlib"]
+    assert main([*command[3:], "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith(f"{job.num_frames} frames of 64 px at 24 per second")
+    odd = (*keyframes, Keyframe(Recipe(((1, 0.5), (2, 0.5))), 1.5))
+    assert command_of(RenderJob("x", LatentPath(odd)), "f.mp4") == ""
+
+
+def test_files_are_named_after_model_and_seed(tiny_model: Path):
+    model = read_card(tiny_model)
+    assert file_name(model, Recipe.of_seed(85)) == "tiny-seed85.png"
+    assert file_name(model, Recipe(((85, 0.25), (12, 0.75)))) == "tiny-seeds85-blend.png"

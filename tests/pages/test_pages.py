@@ -1,0 +1,188 @@
+"""The pages without a browser: they run alone and inside the app, and tell errors in sentences."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from ganlib import runs
+from ganlib.latents import Recipe, add_favourite
+
+PAGES = ("gallery", "explore", "morph")
+
+
+def open_app(repository: Path, page: str = "gallery", **query: str) -> AppTest:
+    app = AppTest.from_file(str(repository / "pages" / f"{page}.py"), default_timeout=60)
+    for key, value in query.items():
+        app.query_params[key] = value
+    return app.run()
+
+
+def told(app: AppTest) -> str:
+    assert not app.exception, app.exception
+    return " | ".join(element.value for element in (*app.error, *app.warning)).replace("\\", "")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_runs_without_app_py(repository, checkpoints, page):
+    app = open_app(repository, page)
+    assert told(app) == ""
+    assert app.title[0].value == page.title()
+
+
+def test_the_app_opens_the_gallery(repository, checkpoints):
+    app = AppTest.from_file(str(repository / "app.py"), default_timeout=60).run()
+    assert told(app) == ""
+    assert app.title[0].value == "Gallery"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_without_a_model_a_page_says_how_to_get_one(repository, tmp_path, monkeypatch, page):
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path / "nothing"))
+    app = open_app(repository, page)
+    assert not app.exception
+    assert "No model yet" in app.markdown[0].value and "ganlib train" in app.code[0].value
+    assert [button.label for button in app.button] == ["Look again"]
+
+
+def test_a_damaged_model_is_named_and_the_others_work(repository, checkpoints):
+    (checkpoints / "broken.safetensors").write_bytes(b"\x00" * 5)
+    app = open_app(repository)
+    assert "broken.safetensors has 5 bytes" in told(app)
+    assert app.text_input(key="seeds").value == "0-23"
+
+
+def test_an_unknown_model_in_the_address_is_told_and_another_shown(repository, checkpoints):
+    app = open_app(repository, "explore", model="../../etc/passwd")
+    assert "There is no model called ../../etc/passwd. Available: tiny." in told(app)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("-1", "Seeds are whole numbers"), ("6625-6600", "Write 6600-6625"), ("nan", "'nan' is no seed"), ("", "no seed")],
+)
+def test_bad_seeds_leave_the_wall_as_it_was(repository, checkpoints, text, words):
+    app = open_app(repository, show="5-7")
+    app.text_input(key="seeds").set_value(text).run()
+    assert words in told(app)
+    assert app.session_state["gallery"].view.seeds == "5-7"
+    app.text_input(key="seeds").set_value("8").run()
+    assert told(app) == "" and app.session_state["gallery"].view.seeds == "8"
+
+
+def test_the_gallery_steps_through_seeds_and_back(repository, checkpoints):
+    app = open_app(repository, show="100-111")
+    app.button(key="seeds-after").click().run()
+    assert app.text_input(key="seeds").value == "112-123"
+    app.button(key="seeds-before").click().run()
+    assert app.text_input(key="seeds").value == "100-111"
+    app.button(key="seeds-shuffle").click().run()
+    assert len(app.text_input(key="seeds").value.split(",")) == 24
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"seeds": "x"}, "no whole number"),
+        ({"seeds": "1", "psi": "nan"}, "psi nan is not between"),
+        ({"seeds": "1", "label": "7"}, "Left out: class 7"),
+        ({"seeds": "1", "mix": "40:3"}, "Left out: styles beyond"),
+        ({"seeds": "1", "base": "../x"}, "is no name"),
+        ({"seeds": "1", "edits": "smile:2"}, "no direction named"),
+    ],
+)
+def test_a_bad_link_is_explained_and_the_page_lives(repository, checkpoints, query, words):
+    app = open_app(repository, "explore", model="tiny", **query)
+    assert words in told(app)
+    assert any(button.label == "Reset" for button in app.button)
+    next(button for button in app.button if button.label == "Reset").click().run()
+    assert "no direction" not in told(app)
+
+
+def test_explore_reads_the_recipe_in_its_address(repository, checkpoints):
+    app = open_app(repository, "explore", model="tiny", seeds="85:0.25,12:0.75", psi="0.5", noise="none")
+    assert told(app) == ""
+    assert app.session_state["bench"].recipe == Recipe(((85, 0.25), (12, 0.75)), psi=0.5, noise_mode="none")
+
+
+def test_the_heart_keeps_a_recipe_beside_its_model(repository, checkpoints):
+    app = open_app(repository, "explore", model="tiny", seeds="85")
+    app.button(key="keep").click().run()
+    kept = json.loads((checkpoints / "tiny" / "favourites.json").read_text())["favourites"]
+    assert [row["recipe"]["seeds"] for row in kept] == [[[85, 1.0]]]
+    assert app.button(key="keep").label == "Kept"
+    app.button(key="keep").click().run()
+    assert json.loads((checkpoints / "tiny" / "favourites.json").read_text())["favourites"] == []
+
+
+def test_a_damaged_list_of_favourites_is_told_and_left_alone(repository, checkpoints):
+    (checkpoints / "tiny").mkdir()
+    (checkpoints / "tiny" / "favourites.json").write_text("{")
+    for page in PAGES:
+        assert "favourites.json is damaged" in told(open_app(repository, page))
+    app = open_app(repository, "explore", seeds="1")
+    app.button(key="keep").click().run()
+    assert "favourites.json is damaged" in told(app)
+    assert (checkpoints / "tiny" / "favourites.json").read_text() == "{"
+
+
+def test_favourites_are_a_tab_of_the_gallery(repository, checkpoints):
+    add_favourite(checkpoints / "tiny", Recipe.of_seed(7))
+    app = open_app(repository)
+    assert app.segmented_control(key="tab").options == ["All", "Favourites 1", "Selection"]
+    app.segmented_control(key="tab").set_value("Selection").run()
+    assert "Nothing selected yet" in " ".join(element.value for element in app.markdown)
+
+
+def test_morph_begins_with_examples_and_reads_its_address(repository, checkpoints):
+    app = open_app(repository, "morph")
+    assert "A film goes from picture to picture" in " ".join(element.value for element in app.markdown)
+    next(button for button in app.button if button.label == "Begin with three pictures").click().run()
+    assert [k.recipe.seeds[0][0] for k in app.session_state["track"].keyframes] == [1, 2, 3]
+    assert any("180 frames" in caption.value for caption in app.caption)
+
+    app = open_app(repository, "morph", k="seeds=5&psi=0.7@1.5~seeds=6@2")
+    assert [k.seconds for k in app.session_state["track"].keyframes] == [1.5, 2.0]
+    for bad in ("seeds=5", "seeds=5@x", "seeds=x@2", "~"):
+        assert told(open_app(repository, "morph", k=bad)) != "", bad
+
+
+def test_too_many_or_bad_keyframes_are_explained(repository, checkpoints):
+    app = open_app(repository, "morph", k="seeds=5@1~seeds=6@1")
+    for text, words in (("-1", "Seeds are whole numbers"), ("1-500", "At most 60")):
+        app.text_input(key="morph-add").set_value(text).run()
+        assert words in told(app)
+        assert len(app.session_state["track"].keyframes) == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [("lost", "its worker disappeared"), ("failed", "the disk is full"), ("stopped", "cancelled")]
+)
+def test_jobs_that_ended_badly_are_shown_with_resume(repository, checkpoints, tmp_path, state, words):
+    run = runs.create_run(tmp_path / "runs", "video", "a <b>film</b>", {})
+    status = {"state": "running" if state == "lost" else state, "message": "the disk is full", "hint": "Free some."}
+    runs.write_json(run.path / "status.json", status)
+    os.utime(run.path / "job.json", (1, 1))
+    app = open_app(repository, "morph")
+    shown = " ".join(element.value for element in (*app.markdown, *app.error)).replace("\\", "")
+    assert words in shown and "a <b>film</b>" in shown
+    assert any(button.label == "Resume" for button in app.button)
+
+
+def test_export_submits_a_job_that_makes_the_film(repository, checkpoints, tmp_path):
+    app = open_app(repository, "morph", k="seeds=5@0.5~seeds=6@0.5")
+    next(button for button in app.button if button.label == "Export the film").click().run()
+    assert told(app) == ""
+    (run,) = runs.list_runs(tmp_path / "runs", verb="video")
+    deadline = time.monotonic() + 60
+    while run.state in ("queued", "running") and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert run.state == "done", run.log_tail()
+    assert [path.name for path in run.artefacts] == ["morph.mp4"]
+    app.run()
+    assert "Finished films" in [element.value for element in app.subheader]
