@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,9 +10,11 @@ import torch
 
 from ganlib.errors import CheckpointError, InputError
 from ganlib.networks.base import Architecture, Discriminator, Generator, GeneratorSpec
+from ganlib.networks.dcgan import DCGAN
+from ganlib.networks.progan import PROGAN
 from ganlib.networks.stylegan2 import STYLEGAN2
 
-ARCHITECTURES: dict[str, Architecture] = {STYLEGAN2.name: STYLEGAN2}
+ARCHITECTURES: dict[str, Architecture] = {row.name: row for row in (DCGAN, PROGAN, STYLEGAN2)}
 
 __all__ = ["ARCHITECTURES", "architecture", "build_discriminator", "build_generator", "tiny_generator"]
 
@@ -54,16 +57,16 @@ def _spec_errors(spec: GeneratorSpec) -> Iterator[None]:
 def tiny_generator(arch: str = "stylegan2", *, seed: int = 0, **options: object) -> Generator:
     """Return a generator of milliseconds with weights drawn from `seed`, for tests and demonstrations.
 
-    `options` replace fields of the tiny spec (`resolution`, `label_dim`, …)."""
+    `options` replace arguments that the tiny spec was made with (`resolution`, `label_dim`, …); raises `InputError`
+    for one that this family does not have."""
     row = architecture(arch)
     spec = row.tiny()
     if options:
-        params = spec.params
-        spec = row.make_spec(**{
-            "resolution": spec.resolution, "z_dim": spec.z_dim, "w_dim": spec.w_dim,
-            "channel_base": params["channel_base"], "channel_max": params["channel_max"],
-            "mapping_layers": params["mapping_layers"], **options,
-        })  # fmt: skip
+        known = inspect.signature(row.make_spec).parameters
+        if unknown := sorted(set(options) - set(known)):
+            raise InputError(f"{row.title} has no option {', '.join(unknown)}", f"known: {', '.join(known)}")
+        tiny = {**spec.to_dict(), **spec.params}
+        spec = row.make_spec(**{name: tiny[name] for name in known} | options)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build_generator(spec)

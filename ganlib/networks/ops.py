@@ -258,7 +258,8 @@ def minibatch_std(x: Tensor, group_size: int | None, num_features: int = 1) -> T
     g = n if group_size is None else min(group_size, n)
     while n % g:
         g -= 1
-    y = x.float().reshape(g, n // g, num_features, c // num_features, h, w)
+    y = x.to(torch.promote_types(x.dtype, torch.float32))  # half precision is summed in float32
+    y = y.reshape(g, n // g, num_features, c // num_features, h, w)
     y = y - y.mean(dim=0)
     y = (y.square().mean(dim=0) + 1e-8).sqrt()
     y = y.mean(dim=[2, 3, 4])

@@ -41,6 +41,27 @@ class TestContract:
         D = networks.build_discriminator(spec)
         assert D(torch.zeros(4, spec.img_channels, spec.resolution, spec.resolution)).shape == (4, 1)
 
+    def test_labels_change_picture_and_logit_and_are_required(self, arch):
+        torch.manual_seed(0)
+        G = networks.tiny_generator(arch, label_dim=3)
+        D = networks.build_discriminator(G.spec)
+        z, labels = torch.randn(1, G.spec.z_dim).repeat(2, 1), torch.eye(3)[:2]
+        w = G.mapping(z, labels)
+        assert w.shape == (2, G.spec.w_dim)
+        assert (w[0] - w[1]).abs().max() > 1e-3
+        image = G.synthesis(w[:, None].repeat(1, G.spec.num_ws, 1))
+        assert not torch.equal(image[0], image[1])
+        logits = D(image[:1].repeat(2, 1, 1, 1), labels)
+        assert logits[0].item() != logits[1].item()
+        for missing in (lambda: G.mapping(z), lambda: D(image)):
+            with pytest.raises(InputError, match="no label"):
+                missing()
+
+    def test_tiny_takes_the_options_of_its_family_only(self, arch):
+        assert networks.tiny_generator(arch, resolution=32, img_channels=1).spec.resolution == 32
+        with pytest.raises(InputError, match="no option wings"):
+            networks.tiny_generator(arch, wings=2)
+
     def test_tiny_weights_follow_the_seed(self, arch):
         a, b, c = (networks.tiny_generator(arch, seed=s) for s in (1, 1, 2))
         key = next(iter(dict(a.named_parameters())))
@@ -51,15 +72,6 @@ class TestContract:
         G = networks.tiny_generator(arch)
         for weight in networks.ARCHITECTURES[arch].style_weights(G).values():
             assert weight.shape[1] == G.spec.w_dim
-
-
-def test_labels_change_the_picture_and_are_required():
-    G = networks.tiny_generator(label_dim=3)
-    z = torch.randn(1, G.spec.z_dim)
-    a, b = (G.mapping(z, torch.eye(3)[i : i + 1]) for i in (0, 1))
-    assert (a - b).abs().max() > 1e-3
-    with pytest.raises(InputError, match="no label"):
-        G.mapping(z)
 
 
 @pytest.mark.parametrize("architecture", ["skip", "resnet", "orig"])
