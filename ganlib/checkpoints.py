@@ -221,6 +221,7 @@ def save_snapshot(
     try:
         with runs.replacing(path) as temporary:
             safetensors.torch.save_file(tensors, temporary, metadata={KEY: json.dumps(card)})
+            temporary.chmod(0o644)  # safetensors writes files that only their owner may read
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(
             f"{path} could not be written: {error}", "free some disk space; nothing was lost"

@@ -123,7 +123,7 @@ def test_noise_modes_differ_and_a_seed_owns_its_noise():
 @pytest.mark.parametrize("up", [1, 2])
 @pytest.mark.parametrize("scale", [1.0, 300.0])
 def test_half_precision_survives_large_styles_and_weights(up, scale):
-    """Without pre-scaling, weights and styles of this size overflow float16; demodulation makes the scale irrelevant."""
+    """Without pre-scaling, weights and styles of this size overflow float16; demodulation undoes any scale."""
     torch.manual_seed(0)
     layer = SynthesisLayer(64, 32, 16, 16 * up, up=up, conv_clamp=256.0).requires_grad_(False)
     layer.weight.mul_(scale)
