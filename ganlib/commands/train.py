@@ -31,9 +31,12 @@ def execute(args: argparse.Namespace) -> int:
     from ganlib.dataset import Dataset
     from ganlib.runs import create_run
     from ganlib.training.config import TrainConfig
+    from ganlib.training.state import find_resume
 
     config = TrainConfig(**values_from_flags(TrainConfig, args)).validate()
     data = Dataset.open(Path(config.data))
+    if config.resume:
+        find_resume(config.resume)
     if args.dry_run:
         print(f"{len(data)} pictures of {data.resolution} px, {data.label_dim} classes, in {config.data}")
         print(json.dumps(config.to_dict(), indent=1))

@@ -103,11 +103,23 @@ def load_state(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path.name} is no training state: {error}", "resume from a snapshot instead") from error
 
 
-def resume_from(text: str, nets: Networks, draws: Draws, reporter: Reporter) -> int:
-    """Continue a run directory or state file exactly, or start from a model's weights; return pictures seen so far."""
+def find_resume(text: str) -> Path:
+    """Return the training state (`.pt`) or model that `--resume` names; raises `CheckpointError` when there is none."""
     path = Path(text)
     if path.is_dir():
         path = path / STATE_NAME
+    if path.suffix != ".pt":
+        return checkpoints.find_checkpoint(text)
+    if not path.is_file():
+        raise CheckpointError(
+            f"no training state at {path}", "name a run directory that was stopped, a .pt file in one, or a model"
+        )
+    return path
+
+
+def resume_from(text: str, nets: Networks, draws: Draws, reporter: Reporter) -> int:
+    """Continue a run directory or state file exactly, or start from a model's weights; return pictures seen so far."""
+    path = find_resume(text)
     if path.suffix == ".pt":
         state = load_state(path)
         if state["spec"] != GeneratorSpec.from_dict(nets.G.spec.to_dict()):
@@ -119,7 +131,6 @@ def resume_from(text: str, nets: Networks, draws: Draws, reporter: Reporter) -> 
         draws.generator.set_state(state["draws"])
         reporter.log(f"resumed exactly from {path} at {state['images_seen'] / 1000:.1f} kimg")
         return int(state["images_seen"])
-    path = checkpoints.find_checkpoint(text)
     card = checkpoints.read_card(path)
     try:
         for target in (nets.G, nets.G_ema):

@@ -125,6 +125,14 @@ def test_a_run_starts_from_a_model(data, tmp_path):
         train(config(data, cmax=16, resume=str(tmp_path / "a")), tmp_path / "d", Stopper())
 
 
+def test_a_resume_that_leads_nowhere_is_named(data, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for resume in (tmp_path / "empty", tmp_path / "absent.pt", tmp_path / "absent", "absent"):
+        with pytest.raises(CheckpointError) as error:
+            train(config(data, resume=str(resume)), tmp_path / "run", Stopper())
+        assert error.value.hint
+
+
 def test_labels_are_trained_when_asked(data, tmp_path):
     path = train(config(data, cond=True, kimg=0.016), tmp_path / "run", Stopper())
     assert checkpoints.read_card(path).spec.label_dim == 3
