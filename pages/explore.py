@@ -11,7 +11,7 @@ from pages._ui import models
 from pages._ui.address import arrived, write_address
 from pages._ui.bench import Bench, fitted, groups_of, recipe_words, values_of, with_values
 from pages._ui.components import picture_stage, slider_bank
-from pages._ui.frame import errors_told, open_page, part, plain
+from pages._ui.frame import download, errors_told, open_page, part, plain
 
 PIXELS_HELP = "Show pixels crisp instead of smoothed"
 
@@ -21,8 +21,9 @@ heading = open_page("Explore")
 state = st.session_state
 model = models.choose_model(heading)
 spec = model.spec
-if "bench" not in state or state["bench"].digest != model.digest:
-    before = state["bench"].recipe if "bench" in state else models.FIRST_RECIPE
+is_new = "bench" not in state
+if is_new or state["bench"].digest != model.digest:
+    before = models.FIRST_RECIPE if is_new else state["bench"].recipe
     state["bench"] = Bench.begin(model.digest, fitted(before, spec)[0])
 bench: Bench = state["bench"]
 
@@ -37,6 +38,8 @@ def show(recipe: Recipe, note: str = "") -> None:
 with errors_told():
     if (query := arrived("explore", "seeds", "base")) is not None:
         show(Recipe.from_query(query))
+        if is_new:
+            bench.past.clear()
 
 
 # What a person does arrives here, before the fragment below runs again.
@@ -102,14 +105,15 @@ def show_picture(recipe: Recipe) -> None:
 
 def show_actions(recipe: Recipe) -> None:
     kept = any(favourite.recipe == recipe for favourite in models.favourites(model))
-    file, data = models.file_name(model, recipe), partial(models.png, model, recipe)
     with st.container(horizontal=True, vertical_alignment="center", key="explore-actions"):
         st.button("Undo", icon=":material/undo:", on_click=bench.undo, disabled=not bench.past)
         st.button("Redo", icon=":material/redo:", on_click=bench.redo, disabled=not bench.future)
         st.button("Reset", icon=":material/restart_alt:", on_click=reset, help="Back to seed A alone")
         icon = ":material/heart_check:" if kept else ":material/favorite:"
         st.button("Kept" if kept else "Keep", icon=icon, on_click=keep, args=(not kept,), key="keep")
-        st.download_button("PNG", data, file, "image/png", icon=":material/download:", help="With its recipe inside")
+        download(
+            "PNG", models.file_name(model, recipe), partial(models.png, model, recipe), help="With its recipe inside"
+        )
         st.toggle("Single pixels", key="explore-pixels", help=PIXELS_HELP, persist_state="session")
 
 

@@ -10,7 +10,7 @@ from ganlib.paths import Keyframe
 from pages._ui import models
 from pages._ui.address import arrivals, arrived, write_address
 from pages._ui.components import Group, Slider, WallPicture, picture_wall, slider_bank
-from pages._ui.frame import EXPLORE, MORPH, empty_state, errors_told, open_page, part
+from pages._ui.frame import EXPLORE, MORPH, download, empty_state, errors_told, open_page, part
 from pages._ui.keyframes import MAX_KEYFRAMES, SECONDS, recipe_id, recipe_of, to_text
 from pages._ui.view import EMPTY, STEPS, View, Wall
 
@@ -135,13 +135,11 @@ def show_selection(view: View) -> None:
             keyframes = [Keyframe(recipe, SECONDS) for recipe in chosen]
             st.switch_page(MORPH, query_params={"model": model.name, "k": to_text(keyframes)})
         if len(chosen) == 1:
-            name, data = models.file_name(model, chosen[0]), partial(models.png, model, chosen[0])
-            st.download_button("PNG", data, name, "image/png", icon=":material/download:")
+            download("PNG", models.file_name(model, chosen[0]), partial(models.png, model, chosen[0]))
         else:
-            data = partial(models.png_zip, model, chosen)
-            st.download_button("ZIP", data, f"{model.name}.zip", "application/zip", icon=":material/download:")
-        data = partial(models.contact_sheet, model, chosen, view.columns)
-        st.download_button("Contact sheet", data, f"{model.name}-sheet.png", "image/png", icon=":material/grid_on:")
+            download("ZIP", f"{model.name}.zip", partial(models.png_zip, model, chosen))
+        sheet = partial(models.contact_sheet, model, chosen, view.columns)
+        download("Contact sheet", f"{model.name}-sheet.png", sheet, icon="grid_on")
         st.button("Clear", type="tertiary", on_click=wall.clear)
 
 

@@ -12,14 +12,14 @@ from ganlib.video import RenderJob
 from pages._ui import models
 from pages._ui.address import arrived, write_address
 from pages._ui.components import Stop, WallPicture, picture_wall, timeline
-from pages._ui.films import show_command, show_films, show_preview
+from pages._ui.films import show_command, show_jobs, show_preview, show_shelf
 from pages._ui.frame import errors_told, open_page, part, show_error
 from pages._ui.keyframes import SECONDS, Track, from_text, recipe_id, recipe_of, to_text
 
 CURVES = {"cubic": "Smooth", "linear": "Straight", "slerp": "Around"}
 FORMAT_HELP = "mp4: H.264, plays everywhere. gif: at most 50 frames per second"
 CURVE_HELP = "Smooth: a cubic spline in w. Straight: lines in w. Around: great circles in z (slerp)."
-SIZES = {None: "as the model", 512: "512 px", 1080: "1080 px", 2160: "2160 px"}
+SIZES = {0: "as the model", 512: "512 px", 1080: "1080 px", 2160: "2160 px"}
 
 heading = open_page("Morph")
 
@@ -59,6 +59,7 @@ def morph() -> None:
     left, right = st.columns([2, 1], gap="large")
     with right:
         job = show_settings()
+        show_jobs()
     with left:
         show_timeline(loop=job is None or job.path.loop)
         show_additions()
@@ -103,7 +104,7 @@ def show_settings() -> RenderJob | None:
     if len(track.stops) < 2:
         return None
     path = LatentPath(tuple(track.keyframes), curve=curve or "cubic", loop=loop)
-    job = RenderJob(str(model.path), path, fps=fps, size=size, format=kind)
+    job = RenderJob(str(model.path), path, fps=fps, size=size or None, format=kind)
     side = job.side(model.spec.resolution)
     st.caption(f"{len(track.stops)} pictures · {path.seconds:.1f} s · {job.num_frames} frames · {side} × {side}")
     with errors_told():
@@ -147,4 +148,4 @@ def show_additions() -> None:
 
 
 morph()
-show_films()
+show_shelf()

@@ -4,7 +4,6 @@ import shlex
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Literal
 
 import streamlit as st
 
@@ -15,7 +14,7 @@ from ganlib.runs import RunDir
 from ganlib.video import RenderJob, preview_frames
 from pages._ui import models
 from pages._ui.components import film_player
-from pages._ui.frame import errors_told, part, plain
+from pages._ui.frame import download, errors_told, part, plain, sentences
 
 SHEET_COLUMNS = 8
 SHELF = 6  # finished films shown at first
@@ -72,36 +71,33 @@ def command_of(job: RenderJob, out: str) -> str:
 # --- while it is made -------------------------------------------------------------------------------------------------
 
 
-def show_films() -> None:
-    """The films under way, which are looked at once a second while there are any, and the shelf of finished ones."""
+def show_jobs() -> None:
+    """The films under way, looked at once a second while there are any, and those that ended badly."""
     is_active = any(run.state in ACTIVE for run in runs.list_runs(models.runs_root(), verb="video"))
-    part(every=1.0 if is_active else None)(_films)(is_active)
+    part(every=1.0 if is_active else None)(_jobs)(is_active)
 
 
-def _films(was_active: bool) -> None:
+def _jobs(was_active: bool) -> None:
     films = [(run, run.state) for run in runs.list_runs(models.runs_root(), verb="video")]
-    if was_active and not any(state in ACTIVE for _, state in films):
-        st.rerun()  # the last one has ended: show it, and stop looking
-    for run, state in films:
-        if state != "done":
-            _job_card(run, state)
-    done = [run for run, state in films if state == "done" and run.artefacts]
-    if done:
-        st.subheader("Finished films", anchor=False)
-        _shelf(done)
+    active = [(run, state) for run, state in films if state in ACTIVE]
+    if was_active and not active:
+        st.rerun()  # the last one has ended: show it on the shelf, and stop looking
+    ended = [(run, state) for run, state in films if state not in (*ACTIVE, "done")]
+    for run, state in active + ended[:SHELF]:
+        _job_card(run, state)
 
 
 def _job_card(run: RunDir, state: str) -> None:
     with st.container(border=True, key=f"job-{run.path.name}"):
-        heading, button = st.columns([5, 1], vertical_alignment="center")
-        heading.markdown(f"**{plain(run.name)}** · {_words(run, state)}")
+        row = st.container(horizontal=True, vertical_alignment="center")
+        row.markdown(f"**{plain(run.name)}**  \n{_words(run, state)}", width="stretch")
         if state in ACTIVE:
             st.progress(run.progress)
-            button.button("Cancel", key=f"stop-{run.path.name}", on_click=runs.stop, args=(run,), width="stretch")
+            row.button("Cancel", key=f"stop-{run.path.name}", on_click=runs.stop, args=(run,))
         else:
-            button.button("Resume", key=f"resume-{run.path.name}", on_click=_resume, args=(run,), width="stretch")
+            row.button("Resume", key=f"resume-{run.path.name}", on_click=_resume, args=(run,))
             if state == "failed":
-                st.error(plain(run.message) + (f"\n\n{plain(run.hint)}" if run.hint else ""))
+                st.error(sentences(run.message, run.hint), icon=":material/error:")
         st.code(run.job["command"], language="bash", wrap_lines=True)
 
 
@@ -127,14 +123,18 @@ def _resume(run: RunDir) -> None:
 # --- when it is made --------------------------------------------------------------------------------------------------
 
 
-def _shelf(done: list[RunDir]) -> None:
-    newest, *older = done[: st.session_state.setdefault("shelf-length", SHELF)]
-    _film(newest, is_newest=True)
-    for start in range(0, len(older), 3):
-        for column, run in zip(st.columns(3), older[start : start + 3], strict=False):
+def show_shelf() -> None:
+    """The finished films; the newest one plays."""
+    length = st.session_state.setdefault("shelf-length", SHELF)
+    films = [run for run in runs.list_runs(models.runs_root(), verb="video") if run.state == "done" and run.artefacts]
+    if not films:
+        return
+    st.subheader("Finished films", anchor=False)
+    for start in range(0, min(length, len(films)), 3):
+        for column, run in zip(st.columns(3), films[start : min(start + 3, length)], strict=False):
             with column:
-                _film(run, is_newest=False)
-    if len(done) > st.session_state["shelf-length"]:
+                _film(run, is_newest=run is films[0])
+    if len(films) > length:
         st.button("Show more", on_click=_lengthen)
 
 
@@ -145,16 +145,9 @@ def _lengthen() -> None:
 def _film(run: RunDir, *, is_newest: bool) -> None:
     film: Path = run.artefacts[0]
     kind = film.suffix.lstrip(".")
-    width: int | Literal["stretch"] = 420 if is_newest else "stretch"
     if kind == "gif":
-        st.image(str(film), width=width)
+        st.image(str(film))
     else:
-        st.video(str(film), loop=True, autoplay=is_newest, muted=True, width=width)
-    st.download_button(
-        f"{run.name} · {film.stat().st_size / 1e6:.1f} MB",
-        film.read_bytes,
-        f"{run.path.name}.{kind}",
-        "image/gif" if kind == "gif" else "video/mp4",
-        icon=":material/download:",
-        key=f"download-{run.path.name}",
-    )
+        st.video(str(film), loop=True, autoplay=is_newest, muted=True)
+    size = f"{film.stat().st_size / 1e6:.1f} MB"
+    download(f"{run.name} · {size}", f"{run.path.name}.{kind}", film.read_bytes)

@@ -76,7 +76,7 @@ def choose_model(heading: DeltaGenerator | None = None) -> Checkpoint:
                 names.index(model.name),
                 format_func=lambda name: by_name[name].title,
                 label_visibility="collapsed",
-                width=260,
+                width=210,
             )
         ]
     st.session_state["model"] = picked.name

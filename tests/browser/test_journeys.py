@@ -14,8 +14,6 @@ from playwright.sync_api import Locator, Page, expect
 from ganlib.images import decode, read_recipe_text
 from ganlib.latents import load_favourites, parse_embedded
 
-K_THREE = "seeds%3D1%26psi%3D0.7@1~seeds%3D2%26psi%3D0.7@1~seeds%3D3%26psi%3D0.7@1"
-
 
 def cells(page: Page) -> Locator:
     return page.locator(".wall .cell")
@@ -67,6 +65,17 @@ def film(path: Path, side: int) -> np.ndarray:
         check=True,
     ).stdout
     return np.frombuffer(raw, np.uint8).reshape(-1, side, side, 3).astype(float)
+
+
+def test_the_first_deep_link_after_a_start_has_the_navigation(page: Page) -> None:
+    """The first request to a fresh server: Streamlit may run the page without app.py."""
+    page.goto("/explore?model=tiny&seeds=3")
+    expect(stage(page)).to_be_visible()
+    expect(page.get_by_test_id("stTopNavLink")).to_have_text(["Gallery", "Explore", "Morph"])
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    page.get_by_test_id("stTopNavLink").filter(has_text="Gallery").click()
+    expect(cells(page)).to_have_count(24)
+    expect(page.get_by_test_id("stTopNavLink")).to_have_count(3)
 
 
 def test_gallery_to_explore_to_a_saved_picture_and_back(page: Page, tmp_path: Path) -> None:
@@ -195,7 +204,17 @@ def test_three_seeds_become_a_film_that_loops_without_a_jump(page: Page, tmp_pat
     page.keyboard.press("ArrowRight")
     expect(page).to_have_url(re.compile(r"k=seeds%3D2.*seeds%3D1.*seeds%3D3"))
 
+    first, last = (page.locator(".timeline .thumb").nth(place).bounding_box() for place in (0, 2))
+    assert first is not None and last is not None
+    page.mouse.move(first["x"] + 20, first["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(last["x"], last["y"] + 20, steps=3)
+    page.mouse.move(last["x"] + last["width"], last["y"] + 20, steps=3)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(r"k=seeds%3D1.*seeds%3D3.*seeds%3D2"))
+
     page.get_by_role("button", name="Export the film").click()
+    expect(page.get_by_text("python -m ganlib run")).to_be_visible()
     page.reload()  # while it is made: everything is still there
     expect(page.locator(".timeline .stop")).to_have_count(3)
     expect(page.get_by_text("Finished films")).to_be_visible(timeout=60_000)

@@ -89,11 +89,11 @@ def test_the_gallery_steps_through_seeds_and_back(repository, checkpoints):
     ("query", "words"),
     [
         ({"seeds": "x"}, "no whole number"),
-        ({"seeds": "1", "psi": "nan"}, "psi nan is not between"),
+        ({"seeds": "1", "psi": "nan"}, "Psi nan is not between"),
         ({"seeds": "1", "label": "7"}, "Left out: class 7"),
         ({"seeds": "1", "mix": "40:3"}, "Left out: styles beyond"),
         ({"seeds": "1", "base": "../x"}, "is no name"),
-        ({"seeds": "1", "edits": "smile:2"}, "no direction named"),
+        ({"seeds": "1", "edits": "smile:2"}, "No direction named"),
     ],
 )
 def test_a_bad_link_is_explained_and_the_page_lives(repository, checkpoints, query, words):
@@ -101,7 +101,7 @@ def test_a_bad_link_is_explained_and_the_page_lives(repository, checkpoints, que
     assert words in told(app)
     assert any(button.label == "Reset" for button in app.button)
     next(button for button in app.button if button.label == "Reset").click().run()
-    assert "no direction" not in told(app)
+    assert "No direction" not in told(app)
 
 
 def test_explore_reads_the_recipe_in_its_address(repository, checkpoints):
@@ -161,7 +161,8 @@ def test_too_many_or_bad_keyframes_are_explained(repository, checkpoints):
 
 
 @pytest.mark.parametrize(
-    ("state", "words"), [("lost", "its worker disappeared"), ("failed", "the disk is full"), ("stopped", "cancelled")]
+    ("state", "words"),
+    [("lost", "its worker disappeared"), ("failed", "The disk is full. Free some."), ("stopped", "cancelled")],
 )
 def test_jobs_that_ended_badly_are_shown_with_resume(repository, checkpoints, tmp_path, state, words):
     run = runs.create_run(tmp_path / "runs", "video", "a <b>film</b>", {})

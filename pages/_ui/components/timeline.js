@@ -83,24 +83,28 @@ function makeGap(root, memory, stop, returns) {
 // A mouse or pen drags; on touch the strip scrolls and the small arrows reorder.
 function startDrag(event, root, memory, stop, item) {
   if (event.pointerType === "touch" || event.button !== 0) return;
+  event.preventDefault();
   const list = item.parentElement;
   const from = memory.stops.indexOf(stop);
-  const target = event.currentTarget;
-  target.setPointerCapture(event.pointerId);
-  item.classList.add("dragged");
   const place = (moved) => {
+    item.classList.add("dragged");
     const others = [...list.children].filter((other) => other !== item);
-    const after = others.find((other) => { const box = other.querySelector(".card").getBoundingClientRect(); return moved.clientX < box.left + box.width / 2; });
+    const after = others.find((other) => {
+      const box = other.querySelector(".card").getBoundingClientRect();
+      return moved.clientX < box.left + box.width / 2;
+    });
     if (item.nextElementSibling !== (after ?? null)) list.insertBefore(item, after ?? null);
   };
   const finish = () => {
-    target.removeEventListener("pointermove", place);
-    item.classList.remove("dragged");
+    window.removeEventListener("pointermove", place);
+    window.removeEventListener("pointerup", finish);
+    window.removeEventListener("pointercancel", finish);
     const to = [...list.children].indexOf(item);
     memory.drawn = null;
     if (to === from) draw(root, memory);
     else move(root, memory, from, to);
   };
-  target.addEventListener("pointermove", place);
-  target.addEventListener("lostpointercapture", finish, { once: true });
+  window.addEventListener("pointermove", place);
+  window.addEventListener("pointerup", finish);
+  window.addEventListener("pointercancel", finish);
 }
