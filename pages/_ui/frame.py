@@ -78,7 +78,7 @@ def show_error(error: GanlibError) -> None:
 def sentences(*parts: str) -> str:
     """Return parts as sentences: a capital at the beginning, a stop at the end; Markdown is shown as it is."""
     whole = []
-    for part in filter(None, parts):
+    for part in filter(str.strip, parts):
         first = part.split(maxsplit=1)[0]  # a file name keeps its small letter
         opening = part[:1].upper() if first.isalpha() else part[:1]
         whole.append(opening + part[1:] + ("" if part.endswith((".", "!", "?", ":")) else "."))
