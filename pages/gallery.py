@@ -60,7 +60,8 @@ def controls(view: View) -> View:
         if model.spec.label_dim:
             kinds = [None, *range(model.spec.label_dim)]
             words = {None: "any", **{kind: str(kind) for kind in kinds[1:]}}
-            label = st.selectbox("Kind", kinds, help="class label", width=120, format_func=words.__getitem__)
+            at = kinds.index(view.label) if view.label in kinds else 0
+            label = st.selectbox("Kind", kinds, at, help="class label", width=120, format_func=words.__getitem__)
         with st.popover("View", icon=":material/grid_view:"):
             columns = st.slider("Columns", 2, 12, view.columns)
             per_page = st.select_slider("Pictures on a page", (12, 24, 48, 96), view.per_page)

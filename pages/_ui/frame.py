@@ -60,7 +60,7 @@ def open_page(title: str) -> DeltaGenerator:
     if st.context.theme.type == "dark":
         st.html(DARK_INK)
     heading = st.container(horizontal=True, vertical_alignment="center", key="heading")
-    heading.title(title, anchor=False, width="content")
+    heading.title(title, anchor=False)
     return heading
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -187,3 +188,24 @@ def test_export_submits_a_job_that_makes_the_film(repository, checkpoints, tmp_p
     assert [path.name for path in run.artefacts] == ["morph.mp4"]
     app.run()
     assert "Finished films" in [element.value for element in app.subheader]
+
+
+def test_a_model_with_classes_offers_them_and_a_link_names_one(repository, checkpoints, tiny_labelled_model):
+    shutil.copy(tiny_labelled_model, checkpoints)
+    app = open_app(repository, model="tiny-labelled", show="1-3", label="2")
+    assert told(app) == ""
+    assert app.session_state["gallery"].view.label == 2
+    kind = next(box for box in app.selectbox if box.label == "Kind")
+    assert kind.options == ["any", "0", "1", "2"]
+    app = open_app(repository, "explore", model="tiny-labelled", seeds="1", label="2")
+    assert told(app) == "" and app.session_state["bench"].recipe.label == 2
+    app = open_app(repository, "morph", model="tiny-labelled", k="seeds=5&label=1@1~seeds=6&label=2@1")
+    assert told(app) == ""
+
+
+def test_changing_the_model_keeps_the_recipe_as_far_as_it_fits(repository, checkpoints, tiny_labelled_model):
+    shutil.copy(tiny_labelled_model, checkpoints)
+    app = open_app(repository, "explore", model="tiny-labelled", seeds="9", label="2", psi="0.4")
+    app.selectbox[0].set_value("tiny").run()
+    assert told(app) == ""
+    assert app.session_state["bench"].recipe == Recipe.of_seed(9, psi=0.4)
