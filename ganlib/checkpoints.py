@@ -118,7 +118,7 @@ def read_card(path: Path) -> Checkpoint:
         card = json.loads(text)
         version = card["format"]
         kimg = float(card.get("kimg", 0.0))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise CheckpointError(f"{path.name} has a damaged card", _DAMAGED) from error
     if version != FORMAT:
         raise CheckpointError(
@@ -143,7 +143,7 @@ def read_card(path: Path) -> Checkpoint:
 
 def _model_files(root: Path) -> list[Path]:
     # Names that begin with a dot are files still being written.
-    return sorted(p for p in root.glob(f"*{SUFFIX}") if not p.name.startswith("."))
+    return sorted(p for p in root.glob(f"*{SUFFIX}") if not p.name.startswith(".") and p.is_file())
 
 
 def list_checkpoints(root: Path) -> tuple[list[Checkpoint], list[GanlibError]]:

@@ -112,7 +112,8 @@ def raw_file(path, header, body=b""):
      {}, {"__metadata__": []}, {"__metadata__": {"latent-atelier": 5}}, {"__metadata__": {"latent-atelier": "{"}},
      {"__metadata__": {"latent-atelier": "[]"}}, {"__metadata__": {"latent-atelier": json.dumps({"format": 99})}},
      {"__metadata__": {"latent-atelier": json.dumps({"format": 1, "spec": {"arch": "stylegan2"}})}},
-     {"__metadata__": {"latent-atelier": json.dumps({"format": 1, "kimg": "many", "spec": None})}}],
+     {"__metadata__": {"latent-atelier": json.dumps({"format": 1, "kimg": "many", "spec": None})}},
+     {"__metadata__": {"latent-atelier": json.dumps({"format": 1, "kimg": 10**400, "spec": None})}}],
 )  # fmt: skip
 def test_hostile_headers_end_in_a_clear_error(tmp_path, header):
     with pytest.raises(CheckpointError) as error:

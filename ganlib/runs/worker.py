@@ -125,21 +125,18 @@ class _JobReporter:
             if time.monotonic() - self._progress_at >= PROGRESS_SECONDS:
                 self._progress_at = time.monotonic()
                 self._write()
-        if self._echo:
-            self._echo.progress(done, total, message)
+        self._tell("progress", done, total, message)
 
     def stats(self, record: Mapping[str, Any]) -> None:
         line = json.dumps(plain({**record, "timestamp": time.time()}), allow_nan=False) + "\n"
         with self._guard:
             append_text(self._path / "stats.jsonl", line)
-        if self._echo:
-            self._echo.stats(record)
+        self._tell("stats", record)
 
     def log(self, text: str) -> None:
         with self._guard:
             append_text(self._path / "log.txt", text.rstrip("\n") + "\n")
-        if self._echo:
-            self._echo.log(text)
+        self._tell("log", text)
 
     def artefact(self, path: Path) -> None:
         path = Path(path).resolve()
@@ -148,8 +145,15 @@ class _JobReporter:
         with self._guard:
             self._status["artefacts"] = [old for old in self._status["artefacts"] if old != name] + [name]
             self._write()
-        if self._echo:
-            self._echo.artefact(path)
+        self._tell("artefact", path)
+
+    def _tell(self, verb: str, *words: Any) -> None:
+        """Repeat to the terminal, as long as there is one: a closed terminal must not end the work."""
+        try:
+            if self._echo:
+                getattr(self._echo, verb)(*words)
+        except (OSError, ValueError):
+            self._echo = None
 
     def should_stop(self) -> bool:
         if self.asked_by_signal or (self._path / "stop").exists():

@@ -268,7 +268,7 @@ def train(config: TrainConfig, run_dir: Path, reporter: Reporter) -> Path:
 
             # Snapshots.
             if done or images_seen - snap_images >= config.snap * 1000:
-                kimg = images_seen / 1000
+                snap_start, kimg = time.perf_counter(), images_seen / 1000
                 last_snapshot = run_dir / f"network-snapshot-{images_seen // 1000:06d}.safetensors"
                 checkpoints.save_snapshot(
                     last_snapshot, G_ema=nets.G_ema, D=nets.D, kimg=kimg, title=config.title or run_dir.name,
@@ -279,7 +279,7 @@ def train(config: TrainConfig, run_dir: Path, reporter: Reporter) -> Path:
                     save_state(own_state, nets, draws, images_seen, config)
                 reporter.artefact(last_snapshot)
                 snap_images = images_seen
-                tick_start = time.perf_counter()
+                tick_start += time.perf_counter() - snap_start
     return last_snapshot
 
 

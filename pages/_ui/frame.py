@@ -1,5 +1,7 @@
 """What every page stands in: the title, the navigation, the look, and errors told in sentences."""
 
+import importlib
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -27,6 +29,10 @@ _inside_app = ContextVar("_inside_app", default=False)
 def run_app() -> None:
     """Run the page that the address names; the body of app.py."""
     page = _navigation()
+    if "torch" not in sys.modules:  # the first visitor after a start waits for it, and sees that something happens
+        st.html(STYLE)
+        with st.spinner("Opening the studio …"):
+            importlib.import_module("ganlib.renderer")
     token = _inside_app.set(True)
     try:
         page.run()

@@ -123,11 +123,29 @@ def test_gallery_to_explore_to_a_saved_picture_and_back(page: Page, tmp_path: Pa
     expect(stage(page)).to_have_attribute("data-tag", dragged)
 
 
+def test_a_quick_hand_loses_nothing(page: Page) -> None:
+    """Keys faster than the server answers: the browser reports old addresses meanwhile, which must not win."""
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    page.goto("/explore?seeds=7&psi=0.5")
+    slider = page.locator("#range-psi")
+    expect(slider).to_have_value("0.5")
+    slider.focus()
+    for _ in range(6):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(250)
+    idle(page)
+    page.wait_for_timeout(1500)
+    idle(page)
+    expect(slider).to_have_value("0.56")
+    expect(page).to_have_url(re.compile(r"psi=0\.56"))
+
+
 def test_the_wall_selects_keeps_and_walks_by_keyboard(page: Page, studio, tmp_path: Path) -> None:
     page.goto("/?model=tiny&show=100-111")
     expect(cells(page)).to_have_count(12)
     cells(page).nth(1).locator(".frame").click(modifiers=["Shift"])
     expect(page.get_by_text("1 selected")).to_be_visible()
+    expect(page.get_by_role("button", name="Make a morph")).to_be_in_viewport()
     cells(page).nth(1).focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")

@@ -89,7 +89,9 @@ def slider_bank(
     def changed() -> None:
         message = st.session_state[key]["change"]
         st.session_state[f"{key}-echo"] = str(message["echo"])
-        on_change(dict(message["values"]), bool(message["final"]))
+        # A message sent before the sliders heard of an undo or a reset would take it back.
+        if str(message["echo"]).rsplit(":", 1)[0] == rev:
+            on_change(dict(message["values"]), bool(message["final"]))
 
     echo = st.session_state.get(f"{key}-echo", "")
     data = {"groups": [asdict(group) for group in groups], "values": dict(values), "rev": rev, "echo": echo}
