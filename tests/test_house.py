@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # Leftmost is the ground: a module imports only modules to its left. Packages count as one name. This list *is* the
 # architecture; a name may stand here before its file exists.
 ORDER = [
-    *("errors", "runs", "device", "images"),
+    *("errors", "options", "runs", "device", "images"),
     *("networks",),
     *("foreign", "checkpoints", "hub", "latents", "paths"),
     *("features", "dataset", "superres", "renderer", "benchmark"),
@@ -23,7 +23,7 @@ ORDER = [
     *("commands", "__main__"),
 ]
 
-STANDARD_LIBRARY_ONLY = ("errors", "runs")
+STANDARD_LIBRARY_ONLY = ("errors", "options", "runs")
 FORBIDDEN_IN_PAGES = {"torch", "numpy", "PIL", "torchvision", "imageio"}
 
 
