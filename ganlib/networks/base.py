@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.errors import CheckpointError
+from ganlib.networks.ops import Rng
 
 NOISE_MODES = ("const", "random", "none")
 
@@ -92,12 +93,37 @@ class Generator(nn.Module):
         """The centre of w, `[w_dim]` float32; zeros where there is no mapping network."""
         raise AttributeError("a generator defines w_avg")
 
+    @property
+    def num_stages(self) -> int:
+        """Number of stages that the network grows by in training; 1 where it does not grow."""
+        return 1
+
+    def grow(self, stage: int, alpha: float = 1.0) -> None:
+        """Use the blocks up to `stage`, the last faded in by `alpha`; nothing happens where there is one stage."""
+
+    def training_images(self, w_plus: Tensor, rng: Rng = None) -> Tensor:
+        """w_plus `[N, num_ws, w_dim]` → image `[N, C, r, r]` as the discriminator of the same growth wants it, with fresh
+        noise where the family has any."""
+        mode = "random" if "random" in self.spec.noise_modes else self.spec.noise_modes[0]
+        return self.synthesis(w_plus, noise_mode=mode, rng=rng)
+
 
 class Discriminator(nn.Module):
     """What every discriminator is: `forward(img [N, C, R, R], label [N, label_dim] or None)` → logits `[N, 1]`."""
 
     spec: GeneratorSpec
     """The spec of the generator that it belongs to."""
+
+    def grow(self, stage: int, alpha: float = 1.0) -> None:
+        """As `Generator.grow`."""
+
+    def match_real(self, img: Tensor) -> Tensor:
+        """Return real pictures `[N, C, R, R]` as this growth should see them: unchanged where nothing grows."""
+        return img
+
+    def layers(self) -> list[nn.Module]:
+        """Return the modules that hold parameters, those nearest to the picture first (Freeze-D, Mo et al. 2020)."""
+        return [m for m in self.modules() if any(True for _ in m.parameters(recurse=False))]
 
 
 @dataclass(frozen=True)

@@ -296,6 +296,8 @@ DCGAN = Architecture(
     make_spec=make_spec,
     infer_spec=infer_spec,
     style_weights=lambda G: {},
-    train_defaults={"loss": "bce", "glr": 2e-4, "dlr": 2e-4, "betas": (0.5, 0.999), "batch": 64, "gamma": 0.0},
+    train_defaults={
+        "loss": "bce", "glr": 2e-4, "dlr": 2e-4, "betas": (0.5, 0.999), "batch": 64, "gamma": 0.0, "aug": "noaug",
+    },
     tiny=lambda: make_spec(resolution=16, z_dim=16, ngf=8, ndf=8),
-)
+)  # fmt: skip

@@ -181,6 +181,10 @@ class Generator(base.Generator):
         """Return (stage, alpha)."""
         return self.synthesis.growth()
 
+    def training_images(self, w_plus: Tensor, rng: Rng = None) -> Tensor:
+        """w_plus `[N, 1, w_dim]` → image `[N, C, r, r]` at the stage's own side r."""
+        return self.synthesis.at_own_side(w_plus)
+
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """z `[N, z_dim]` → image `[N, C, R, R]`."""
         return self.synthesis(self.mapping(z, label)[:, None])
@@ -344,7 +348,7 @@ PROGAN = Architecture(
     style_weights=lambda G: {},
     train_defaults={
         "loss": "wgan-gp", "glr": 1e-3, "dlr": 1e-3, "betas": (0.0, 0.99), "batch": 16, "gp_weight": 10.0,
-        "drift": 1e-3, "gamma": 0.0,
+        "drift": 1e-3, "gamma": 0.0, "aug": "noaug", "ema_kimg": 10.0,
     },
     tiny=lambda: make_spec(resolution=16, z_dim=16, channel_base=128, channel_max=16),
 )  # fmt: skip

@@ -492,7 +492,10 @@ STYLEGAN2 = Architecture(
     make_spec=make_spec,
     infer_spec=infer_spec,
     style_weights=style_weights,
-    train_defaults={"loss": "logistic", "r1_interval": 16, "pl_interval": 4},
+    train_defaults={
+        "loss": "logistic", "glr": 2.5e-3, "dlr": 2.5e-3, "betas": (0.0, 0.99), "batch": 16, "aug": "ada",
+        "cbase": 16384, "cmax": 512, "z_dim": 512, "w_dim": 512, "map_depth": 2,
+    },
     tiny=lambda: make_spec(
         resolution=16, z_dim=32, w_dim=32, channel_base=256, channel_max=16, mapping_layers=2,
         D={"mbstd_group_size": 4},
