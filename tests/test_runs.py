@@ -203,17 +203,33 @@ def test_stop_before_the_start_is_honoured(tmp_path):
     assert runs.work(run, lambda *_: pytest.fail("ran"), echo=QUIET) == "stopped"
 
 
-def test_a_terminate_signal_is_a_request_to_stop(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_is_a_request_to_stop_and_a_second_one_interrupts(tmp_path, number):
     run = runs.create_run(tmp_path, "train", "a", {})
 
-    def execute(config, path, reporter):
-        os.kill(os.getpid(), signal.SIGTERM)
+    def polite(config, path, reporter):
+        os.kill(os.getpid(), number)
         assert reporter.should_stop()
         raise runs.Stopped
 
-    before = signal.getsignal(signal.SIGTERM)
-    assert runs.work(run, execute, echo=QUIET) == "stopped"
-    assert signal.getsignal(signal.SIGTERM) is before
+    def deaf(config, path, reporter):
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+        pytest.fail("not interrupted")
+
+    before = signal.getsignal(number)
+    assert runs.work(run, polite, echo=QUIET) == "stopped"
+    assert runs.work(run, deaf, echo=QUIET) == "stopped" == run.state
+    assert signal.getsignal(number) is before
+
+
+def test_an_ignored_hang_up_stays_ignored(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        run = runs.create_run(tmp_path, "train", "a", {})
+        assert runs.work(run, lambda *_: os.kill(os.getpid(), signal.SIGHUP), echo=QUIET) == "done"
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_resumed_job_is_queued_until_its_worker_reports_and_lost_if_it_never_does(tmp_path, monkeypatch):
@@ -238,7 +254,7 @@ def test_submit_starts_a_worker_in_its_own_session_wherever_it_is_called(tmp_pat
 
     def fake(command, **options):
         started.append((command, options))
-        code = "import ganlib.runs, os, sys; print(os.getsid(0) == os.getpid(), os.getcwd())"
+        code = "import ganlib.runs, os, sys; print(f'{os.getsid(0) == os.getpid()} {os.getcwd()}')"
         return popen([sys.executable, "-c", code, *command[1:]], **options)
 
     monkeypatch.setattr("subprocess.Popen", fake)
@@ -283,6 +299,21 @@ def test_a_file_is_whole_or_absent(tmp_path):
         temporary.write_text("half")
         raise ZeroDivisionError
     assert json.loads(path.read_text()) == {"a": 1} and list(tmp_path.iterdir()) == [path]
+
+
+def test_files_of_processes_killed_long_ago_are_removed(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    stale = tmp_path / f".a.{process.pid}-0123abcd.zip"
+    fresh = tmp_path / f".b.{process.pid}-0123abcd.zip"
+    living = tmp_path / f".c.{os.getpid()}-0123abcd.zip"
+    strange = tmp_path / ".config.zip"
+    for path in (stale, fresh, living, strange):
+        path.write_bytes(b"x")
+    for path in (stale, living, strange):
+        age(path, 2 * 3600)
+    runs.write_bytes(tmp_path / "new.zip", b"x")
+    assert sorted(tmp_path.iterdir()) == sorted([fresh, living, strange, tmp_path / "new.zip"])
 
 
 def test_the_estimate_follows_the_recent_speed_of_this_process():

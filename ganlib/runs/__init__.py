@@ -7,6 +7,7 @@
     stats.jsonl   one JSON object per line, appended by the worker
     log.txt       what the worker says, and the traceback if it fails
     stop          empty; a request to stop
+    .reserve      room that a full disk cannot take away from the last status
 
 Nothing that can be derived is stored: `running` with a free lock means that the worker died, so the state is `lost`.
 Resuming is running the same directory again. Jobs need a POSIX system (flock); reading and writing files does not.
@@ -15,6 +16,7 @@ Resuming is running the same directory again. Jobs need a POSIX system (flock); 
 from ganlib.runs.directory import RunDir, State, create_run, list_runs, resume, stop, submit
 from ganlib.runs.files import replacing, write_bytes, write_json
 from ganlib.runs.reporters import Reporter, SilentReporter, TerminalReporter, format_seconds
+from ganlib.runs.signals import signals_ask
 from ganlib.runs.worker import Stopped, work
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "list_runs",
     "replacing",
     "resume",
+    "signals_ask",
     "stop",
     "submit",
     "work",

@@ -17,12 +17,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ganlib.errors import InputError, RunError
-from ganlib.runs.files import is_locked, locked, mtime, write_json
-from ganlib.runs.reporters import fraction
+from ganlib.runs.files import is_locked, keep_reserve, locked, mtime, read_json, write_json
+from ganlib.runs.records import read_records, thinned
+from ganlib.runs.reporters import finite, fraction
 
 State = Literal["queued", "running", "stopped", "lost", "failed", "done"]
 FINAL_STATES = ("stopped", "failed", "done")
+RESERVE_NAME = ".reserve"  # room for the last status where the disk is full
 START_SECONDS = 60.0  # a worker that has not taken its lock by then is lost
+_STATUS_NUMBERS = ("done", "total", "eta_seconds", "updated", "started", "ended")
+_STATUS_TEXTS = ("state", "message", "hint")
 _NUMBERED = re.compile(r"(\d{5,})(?:-.*)?")
 
 
@@ -41,23 +45,35 @@ class RunDir:
 
     @property
     def job(self) -> dict[str, Any]:
-        """`verb`, `name`, `config`, `created` (Unix seconds), `command`, `exclusive`, `cwd`. Raises RunError."""
+        """`verb`, `name`, `config`, `created` (Unix seconds), `command`, `exclusive`, `cwd`. Raises RunError.
+
+        All are there, and of these types: what the file lacks or has wrong is empty. `config` holds what its verb makes
+        of it.
+        """
         try:
-            job = json.loads((self.path / "job.json").read_text(encoding="utf-8"))
+            job = read_json(self.path / "job.json")
         except (OSError, ValueError) as error:
             raise RunError(f"no readable job.json in {self.path}: {error}", "Give a directory below runs/.") from error
         if not isinstance(job, dict) or not isinstance(job.get("verb"), str) or not isinstance(job.get("config"), dict):
             raise RunError(f"job.json in {self.path} does not describe a job", "Remove this directory.")
-        return job
+        texts = {key: job[key] if isinstance(job.get(key), str) else "" for key in ("name", "command", "cwd")}
+        return job | texts | {"created": finite(job.get("created")) or 0.0, "exclusive": job.get("exclusive") is True}
 
     @property
     def status(self) -> dict[str, Any]:
-        """What the worker wrote last: `state`, `message`, `hint`, `done`, `total`, … Empty if nothing (readable)."""
+        """What the worker wrote last: `state`, `message`, `hint`, `done`, `total`, … Empty if nothing (readable).
+
+        Numbers that are none, or not finite, and texts that are none are left out.
+        """
         try:
-            status = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
+            status = read_json(self.path / "status.json")
         except (OSError, ValueError):
             return {}
-        return status if isinstance(status, dict) else {}
+        if not isinstance(status, dict):
+            return {}
+        wrong = {key for key in _STATUS_NUMBERS if finite(status.get(key)) is None}
+        wrong |= {key for key in _STATUS_TEXTS if not isinstance(status.get(key), str)}
+        return {key: value for key, value in status.items() if key not in wrong}
 
     @property
     def state(self) -> State:
@@ -95,7 +111,7 @@ class RunDir:
         """Seconds left by the worker's own estimate, counted down since it was made; None if unknown or not running."""
         status = self.status
         eta, updated = status.get("eta_seconds"), status.get("updated")
-        if not isinstance(eta, int | float) or not isinstance(updated, int | float) or self.state != "running":
+        if eta is None or updated is None or self.state != "running":
             return None
         return max(0.0, eta - (time.time() - updated))
 
@@ -114,7 +130,7 @@ class RunDir:
         """Finished files, in the order in which they were reported, without those that are gone."""
         names = self.status.get("artefacts", [])
         paths = [self.path / name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-        return [path for path in paths if path.exists()]
+        return [path for path in paths if mtime(path) is not None]
 
     def log_tail(self, lines: int = 50) -> str:
         """The last lines of log.txt; empty if there is none."""
@@ -122,25 +138,21 @@ class RunDir:
             with (self.path / "log.txt").open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - 400 * lines))
                 text = file.read().decode("utf-8", errors="replace")
-        except OSError:
+        except (OSError, ValueError):
             return ""
         return "\n".join(text.splitlines()[-lines:])
 
-    def stats(self) -> list[dict[str, Any]]:
-        """Every whole record of stats.jsonl; torn or damaged lines are skipped."""
-        try:
-            lines = (self.path / "stats.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            return []
-        records = []
-        for line in lines:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(record, dict):
-                records.append(record)
-        return records
+    def stats(self, *, limit: int | None = None) -> list[dict[str, Any]]:
+        """The records of stats.jsonl, oldest first; do not change them, they are kept for the next call.
+
+        Torn and damaged lines are skipped, numbers that are not finite are None. A run that was killed and resumed
+        writes a stretch twice: a record is left out when a later line's `Progress/kimg` (a number, or the `mean` of
+        one) is not greater than its own, so that this progress always rises and the later line counts. Records
+        without it stay. Each call reads only what was appended since the last one. `limit` thins the list evenly to
+        that many records, the last and the first among them; None means all.
+        """
+        records = read_records(self.path / "stats.jsonl")
+        return records if limit is None else thinned(records, limit)
 
     @property
     def number(self) -> int:
@@ -151,7 +163,7 @@ class RunDir:
     @property
     def name(self) -> str:
         """The name the submitter gave, or the directory's."""
-        return str(self.job.get("name") or self.path.name)
+        return str(self.job["name"] or self.path.name)
 
 
 def list_runs(root: Path, *, verb: str | None = None) -> list[RunDir]:
@@ -196,6 +208,7 @@ def create_run(
         temporary = root / f".{path.name}-{secrets.token_hex(4)}"
         temporary.mkdir()
         write_json(temporary / "job.json", job)
+        keep_reserve(temporary / RESERVE_NAME)
         temporary.rename(path)
     return RunDir(path)
 
@@ -231,7 +244,7 @@ def _launch(run: RunDir) -> None:
     (path / "queued").touch()
     package_parent = str(Path(__file__).resolve().parents[2])
     python_path = os.pathsep.join(filter(None, (package_parent, os.environ.get("PYTHONPATH", ""))))
-    cwd = job.get("cwd")
+    cwd = job["cwd"]
     with (path / "log.txt").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "ganlib", "run", str(path)],
@@ -239,7 +252,7 @@ def _launch(run: RunDir) -> None:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            cwd=cwd if isinstance(cwd, str) and Path(cwd).is_dir() else None,
+            cwd=cwd if cwd and Path(cwd).is_dir() else None,
             env=os.environ | {"PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1"},
         )
     # Someone has to wait for the worker, or it stays a zombie for as long as this process lives.

@@ -1,10 +1,12 @@
-"""Files that are whole or absent, lines appended in one write, and locks that die with their holder."""
+"""Files that are whole or absent, lines appended in one write, full disks, and locks that die with their holder."""
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -19,15 +21,26 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+STALE_SECONDS = 3600.0  # temporary files of dead processes are removed when nothing has touched them for that long
+RESERVE_BYTES = 2**16  # far more than a status takes
+_TEMPORARY = re.compile(r"\..*\.(\d+)-[0-9a-f]{8}(\.[^.]*)?")  # the names that `replacing` gives
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# The same from libraries that write files without Python.
+_FULL_TEXTS = ("No space left on device", "Disk quota exceeded", "os error 28", "PytorchStreamWriter failed")
+_MOST_JSON_BYTES = 64 * 2**20
+_swept: dict[str, float] = {}  # folder → when this process looked for stale files there
+
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path` (same suffix, name starting with a dot); on success it becomes `path`.
 
     A reader sees the old file or the new one, never half of one. If the body raises, the temporary file is removed and
-    `path` is untouched. `durable` also waits until the bytes are on the disk.
+    `path` is untouched. `durable` also waits until the bytes are on the disk. Temporary files that processes killed
+    over an hour ago left in the folder are removed.
     """
     path = Path(path)
+    _sweep(path.parent)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
     try:
         yield temporary
@@ -47,7 +60,112 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 def write_json(path: Path, obj: Any, *, durable: bool = True) -> None:
     """Write `obj` as indented JSON to `path` so that the file is always whole."""
-    write_bytes(path, (json.dumps(obj, indent=1, ensure_ascii=False) + "\n").encode(), durable=durable)
+    write_bytes(path, _json(obj), durable=durable)
+
+
+def write_json_on_full_disk_too(path: Path, obj: Any, reserve: Path) -> None:
+    """`write_json`, not durable; where the disk is full, over the old file's bytes, or in the room of `reserve`.
+
+    Raises OSError only where all three are impossible.
+    """
+    data = _json(obj)
+    try:
+        write_bytes(path, data, durable=False)
+        return
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+    try:
+        _overwrite(path, data)
+    except OSError:
+        reserve.unlink(missing_ok=True)
+        write_bytes(path, data, durable=False)
+
+
+def keep_reserve(reserve: Path) -> None:
+    """Take some room on the disk, to be given up when it is full. Without room for that, nothing is taken."""
+    try:
+        if not reserve.exists():
+            reserve.write_bytes(bytes(RESERVE_BYTES))
+    except OSError:
+        reserve.unlink(missing_ok=True)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether `error`, or what it was raised from, says that a disk is full or a quota is used up."""
+    seen: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in seen:
+        if isinstance(link, OSError) and link.errno in _FULL:
+            return True
+        if any(text in str(link) for text in _FULL_TEXTS):
+            return True
+        seen.append(link)
+        link = link.__cause__ or link.__context__
+    return False
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file of unknown origin. Raises OSError, or ValueError for all that is wrong with the text."""
+    with path.open("rb") as file:
+        data = file.read(_MOST_JSON_BYTES + 1)
+    if len(data) > _MOST_JSON_BYTES:
+        raise ValueError(f"more than {_MOST_JSON_BYTES:,} bytes")
+    return parse_json(data.decode("utf-8"))
+
+
+def parse_json(text: str) -> Any:
+    """The value of JSON text; NaN and infinities, which JSON does not have, become None. Raises ValueError."""
+    try:
+        return json.loads(text, parse_constant=lambda _: None)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _json(obj: Any) -> bytes:
+    return (json.dumps(obj, indent=1, ensure_ascii=False) + "\n").encode(errors="replace")
+
+
+def _overwrite(path: Path, data: bytes) -> None:
+    """Write `data` where the file has its bytes already. Raises OSError if it has too few."""
+    with path.open("rb+", buffering=0) as file:
+        status = os.fstat(file.fileno())
+        if len(data) > max(getattr(status, "st_blocks", 0) * 512, status.st_size):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        file.write(data.ljust(status.st_size))  # in one write, and JSON may end in spaces
+
+
+def _sweep(folder: Path) -> None:
+    """Remove stale temporary files in `folder`, unless this process has looked within the hour."""
+    now = time.monotonic()
+    key = str(folder)
+    if fcntl is None or now - _swept.get(key, -math.inf) < STALE_SECONDS:
+        return
+    _swept[key] = now
+    try:
+        paths = list(folder.iterdir())
+    except OSError:
+        return
+    for path in paths:
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is None or _is_alive(int(match[1])):
+            continue
+        touched = mtime(path)
+        if touched is not None and time.time() - touched > STALE_SECONDS:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError:
+                continue  # another's file: it is in nobody's way
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def append_text(path: Path, text: str) -> None:
@@ -79,7 +197,7 @@ def plain(value: Any) -> Any:
 def mtime(path: Path) -> float | None:
     try:
         return path.stat().st_mtime
-    except OSError:
+    except (OSError, ValueError):  # ValueError: NUL in the path
         return None
 
 
@@ -109,6 +227,6 @@ def is_locked(path: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
+    except (OSError, ValueError):
         return False
     return False

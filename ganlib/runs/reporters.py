@@ -78,6 +78,7 @@ class TerminalReporter:
         self._estimate = Estimate()
         self._shown_at = -math.inf
         self._line_open = False
+        self.asked_by_signal = False
 
     def progress(self, done: float, total: float, message: str = "") -> None:
         eta = self._estimate.update(done, total)
@@ -106,7 +107,8 @@ class TerminalReporter:
         self.log(str(path))
 
     def should_stop(self) -> bool:
-        return False
+        """Whether a signal has asked for it, inside `signals_ask`."""
+        return self.asked_by_signal
 
     def _close_line(self) -> None:
         if self._line_open:
@@ -125,6 +127,17 @@ def format_seconds(seconds: float) -> str:
 
 
 def fraction(done: Any, total: Any) -> float:
-    if not isinstance(done, int | float) or not isinstance(total, int | float) or not total > 0:
+    done, total = finite(done), finite(total)
+    if done is None or total is None or not total > 0:
         return 0.0
     return min(max(done / total, 0.0), 1.0)
+
+
+def finite(value: Any) -> float | None:
+    """`value` if it is a finite number, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:  # a whole number beyond all floats
+        return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
 import socket
 import threading
 import time
@@ -16,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from ganlib.errors import GanlibError, RunError
-from ganlib.runs.directory import RunDir, State
-from ganlib.runs.files import append_text, locked, plain, write_json
+from ganlib.runs.directory import RESERVE_NAME, RunDir, State
+from ganlib.runs.files import append_text, is_disk_full, keep_reserve, locked, plain, write_json_on_full_disk_too
 from ganlib.runs.reporters import PROGRESS_SECONDS, Estimate, Reporter, TerminalReporter, fraction
+from ganlib.runs.signals import signals_ask
 
+FULL_DISK_HINT = "Free space on the disk, then resume."
+_MOST_UNWRITTEN = 10_000  # characters of the log that wait for room on the disk
 LOCK_PATIENCE_SECONDS = 1.0  # readers hold a job's lock for microseconds when they probe it
 
 
@@ -41,14 +43,15 @@ def work(
 
     `execute(config, run_dir, reporter)` does the work. It may return early or raise `Stopped` when
     `reporter.should_stop()`; a GanlibError becomes the state `failed` with its message and hint, any other exception
-    `failed` with the traceback in log.txt. Interrupt and terminate signals are requests to stop; a second one is not.
+    `failed` with the traceback in log.txt. The last status is written on a full disk too. Interrupt, terminate and
+    hang-up signals are requests to stop; a second one is not.
     `exclusive` None means what the job says. `echo` None means a TerminalReporter, unless standard error already goes
     to this job's log.txt. Raises RunError when another worker holds the job.
     """
     job = run.job
     path = run.path
     if exclusive is None:
-        exclusive = bool(job.get("exclusive"))
+        exclusive = bool(job["exclusive"])
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(path / "lock", patience_seconds=LOCK_PATIENCE_SECONDS))
@@ -60,10 +63,10 @@ def work(
         if echo is None and not _is_standard_error(path / "log.txt"):
             echo = TerminalReporter()
         reporter = _JobReporter(run, echo)
-        stack.enter_context(_signals_ask(reporter))
-        reporter.begin("queued" if exclusive else "running")
-        (path / "queued").unlink(missing_ok=True)
+        stack.enter_context(signals_ask(reporter))
         try:
+            reporter.begin("queued" if exclusive else "running")
+            (path / "queued").unlink(missing_ok=True)
             if exclusive:
                 stack.enter_context(_turn(path.parent / "gpu.lock", reporter))
                 reporter.begin("running")
@@ -73,13 +76,11 @@ def work(
         except (Stopped, KeyboardInterrupt):
             return reporter.end("stopped", "stopped on request")
         except GanlibError as error:
-            reporter.log(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""))
-            return reporter.end("failed", error.message, error.hint)
+            return reporter.fail(error.message, error.hint, error)
         except Exception as error:
-            reporter.log(traceback.format_exc())
             text = str(error).strip().splitlines()
             message = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
-            return reporter.end("failed", message, f"The traceback is in {path / 'log.txt'}.")
+            return reporter.fail(message, f"The traceback is in {path / 'log.txt'}.", error)
         return reporter.end("stopped" if reporter.left_early else "done")
 
 
@@ -93,7 +94,9 @@ class _JobReporter:
         self._estimate = Estimate()
         self._progress_at = -math.inf
         self._stop_seen = False
-        self.asked_by_signal = False
+        self._ending = False
+        self._unwritten = ""
+        self._asked = False
         before = run.status
         kept = before.get("artefacts", [])
         self._status: dict[str, Any] = {"state": "queued", "message": "", "hint": ""}
@@ -101,7 +104,16 @@ class _JobReporter:
         self._status |= {"artefacts": [str(name) for name in kept] if isinstance(kept, list) else []}
         self._status |= {"pid": os.getpid(), "host": socket.gethostname(), "eta_seconds": None}
 
+    @property
+    def asked_by_signal(self) -> bool:
+        return self._asked and not self._ending  # nothing interrupts the last status
+
+    @asked_by_signal.setter
+    def asked_by_signal(self, asked: bool) -> None:
+        self._asked = asked
+
     def begin(self, state: State) -> None:
+        keep_reserve(self._path / RESERVE_NAME)
         self._status |= {"state": state, "message": "", "started": time.time()}
         self._write()
 
@@ -111,12 +123,26 @@ class _JobReporter:
             self._write()
 
     def end(self, state: State, message: str | None = None, hint: str = "") -> State:
+        self._ending = True
         with self._guard:
             self._status |= {"state": state, "hint": hint, "eta_seconds": None, "ended": time.time()}
             if message is not None:
                 self._status["message"] = message
+            (self._path / "queued").unlink(missing_ok=True)  # still there if the job failed at its very beginning
             self._write()
+            (self._path / RESERVE_NAME).unlink(missing_ok=True)
         return state
+
+    def fail(self, message: str, hint: str, error: Exception) -> State:
+        """End as failed, with the words for a full disk where that was the reason, and the details in the log."""
+        self._ending = True
+        is_expected = isinstance(error, GanlibError)
+        details = "" if is_expected else "".join(traceback.format_exception(error))
+        if is_disk_full(error):
+            message, hint = f"the disk is full: {message}", FULL_DISK_HINT
+        # The log comes first, so that whoever sees the job fail finds the reason there; it cannot fail itself.
+        self.log(details if not is_expected else f"error: {message}" + (f"\nhint: {hint}" if hint else ""))
+        return self.end("failed", message, hint)
 
     def progress(self, done: float, total: float, message: str = "") -> None:
         with self._guard:
@@ -135,7 +161,12 @@ class _JobReporter:
 
     def log(self, text: str) -> None:
         with self._guard:
-            append_text(self._path / "log.txt", text.rstrip("\n") + "\n")
+            lines = self._unwritten + text.rstrip("\n") + "\n"
+            try:
+                append_text(self._path / "log.txt", lines)
+                self._unwritten = ""
+            except OSError:  # a full disk, as a rule; what the work has to say must not end it
+                self._unwritten = lines[-_MOST_UNWRITTEN:]
         self._tell("log", text)
 
     def artefact(self, path: Path) -> None:
@@ -167,27 +198,7 @@ class _JobReporter:
 
     def _write(self) -> None:
         self._status["updated"] = time.time()
-        write_json(self._path / "status.json", plain(self._status), durable=False)
-
-
-@contextmanager
-def _signals_ask(reporter: _JobReporter) -> Iterator[None]:
-    """The first interrupt or terminate signal asks the work to stop; the second interrupts it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ask(number: int, frame: object) -> None:
-        if reporter.asked_by_signal:
-            raise KeyboardInterrupt
-        reporter.asked_by_signal = True
-
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        write_json_on_full_disk_too(self._path / "status.json", plain(self._status), self._path / RESERVE_NAME)
 
 
 @contextmanager
