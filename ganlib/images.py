@@ -12,7 +12,7 @@ from io import BytesIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, PngImagePlugin, features
+from PIL import Image, ImageCms, ImageColor, ImageFilter, PngImagePlugin, features
 from torch import Tensor
 
 from ganlib.errors import DataError, InputError
@@ -258,3 +258,37 @@ def resize(pixels: np.ndarray, width: int, height: int, *, smooth: bool = True) 
     if len(pixels) == 0:
         return np.empty((0, height, width, 3), np.uint8)
     return np.stack([np.asarray(Image.fromarray(picture).resize((width, height), method)) for picture in pixels])
+
+
+def surround(pixels: np.ndarray, width: int, height: int, *, background: str = "#000000") -> np.ndarray:
+    """Return uint8 `[N, height, width, 3]`: the pictures `[N, H, W, 3]`, centred on a larger canvas.
+
+    `background` is a colour, `#rrggbb`, or `blur`: the picture enlarged to fill the canvas, and blurred. Raises
+    InputError where a picture is larger than the canvas.
+    """
+    count, high, wide, _ = pixels.shape
+    if (high, wide) == (height, width):
+        return pixels
+    if high > height or wide > width:
+        raise InputError(f"a picture of {wide}×{high} does not fit {width}×{height}", "Make it smaller first.")
+    if background == "blur":
+        canvas = np.empty((count, height, width, 3), np.uint8)
+        for i, picture in enumerate(pixels):
+            canvas[i] = _blurred(picture, width, height)
+    else:
+        canvas = np.empty((count, height, width, 3), np.uint8)
+        canvas[:] = ImageColor.getrgb(background)[:3]
+    top, left = (height - high) // 2, (width - wide) // 2
+    canvas[:, top : top + high, left : left + wide] = pixels
+    return canvas
+
+
+def _blurred(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The middle of a picture `[H, W, 3]` at `width` × `height`, blurred: 64 pixels across hold all that is left."""
+    high, wide, _ = picture.shape
+    scale = max(width / wide, height / high)
+    across, down = width / scale, height / scale
+    box = ((wide - across) / 2, (high - down) / 2, (wide + across) / 2, (high + down) / 2)
+    small = (max(1, round(64 * width / max(width, height))), max(1, round(64 * height / max(width, height))))
+    blurred = Image.fromarray(picture).resize(small, Image.Resampling.BOX, box=box).filter(ImageFilter.GaussianBlur(3))
+    return np.asarray(blurred.resize((width, height), Image.Resampling.BICUBIC))

@@ -31,7 +31,7 @@ MAX_SEEDS_LISTED = 100_000
 MAX_SEEDS_BLENDED = 8
 MAX_TEXT = 4000  # characters of one recipe in a URL or a picture
 NOISE_MODES = ("const", "random", "none")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a direction or a saved w_plus: also a file name
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a direction or a saved w_plus: also a file name
 _SEED_HINT = "Write seeds as 85 or 6600-6625 or 1,5,9-12."
 _LINK_HINT = "Open the page without the link's settings and choose them anew."
 _favourites_lock = threading.Lock()
@@ -47,9 +47,11 @@ def parse_seeds(text: str) -> list[int]:
     """
     seeds: list[int] = []
     for part in re.split(r"[,\s]+", re.sub(r"\s*-\s*", "-", text.strip(" ,\n\t"))):
-        match = re.fullmatch(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", part)
+        match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part)
+        if match and max(len(digits.lstrip("0")) for digits in match.groups("")) > len(str(MAX_SEED)):
+            raise InputError(f"{_short(part)} is too large for a seed", f"The largest is {MAX_SEED}.")
         if not match:
-            what = f"'{part[:40]}' is no seed or range of seeds" if part else "there is no seed"
+            what = f"'{_short(part)}' is no seed or range of seeds" if part else "there is no seed"
             raise InputError(what, f"Seeds are whole numbers from 0. {_SEED_HINT}")
         first, last = int(match[1]), int(match[2] or match[1])
         if max(first, last) > MAX_SEED:
@@ -85,11 +87,17 @@ class Edit:
     last: int | None = None
     """Last style input that is moved, included; None means the last there is."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "strength", _real(self.strength))
+        object.__setattr__(self, "first", _whole(self.first))
+        object.__setattr__(self, "last", None if self.last is None else _whole(self.last))
+
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything but the checkpoint that decides a picture. Hashable, and short enough for a URL.
 
+    Whole numbers must be whole: 8.0, "8" and True raise TypeError; numbers of NumPy become Python's.
     In this order: w of every seed, blended by `blend_weights`; the style inputs in `mix` replaced; truncation; edits.
     """
 
@@ -113,11 +121,15 @@ class Recipe:
     """Id of a saved w_plus (a projection) in place of seeds."""
 
     def __post_init__(self) -> None:
-        number = operator.index
-        object.__setattr__(self, "seeds", tuple((number(seed), float(weight)) for seed, weight in self.seeds))
-        object.__setattr__(self, "mix", tuple(sorted((number(layer), number(seed)) for layer, seed in self.mix)))
+        seeds = tuple((_whole(seed), _real(weight)) for seed, weight in self.seeds)
+        object.__setattr__(self, "seeds", seeds)
+        object.__setattr__(self, "mix", tuple(sorted((_whole(layer), _whole(seed)) for layer, seed in self.mix)))
         object.__setattr__(self, "edits", tuple(self.edits))
-        object.__setattr__(self, "psi", float(self.psi))
+        object.__setattr__(self, "psi", _real(self.psi))
+        object.__setattr__(self, "noise_seed", _whole(self.noise_seed))
+        for name in ("label", "cutoff"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else _whole(value))
 
     @classmethod
     def of_seed(cls, seed: int, **changes: Any) -> Recipe:
@@ -151,8 +163,9 @@ class Recipe:
             raise InputError("a style input is mixed twice", "Give each style input one seed.")
         for layer in layers:
             _within("style input", layer, 0, 1000)
-        if self.noise_mode not in NOISE_MODES:
-            raise InputError(f"noise mode '{self.noise_mode[:20]}' does not exist", f"Use {', '.join(NOISE_MODES)}.")
+        if not isinstance(self.noise_mode, str) or self.noise_mode not in NOISE_MODES:
+            problem = f"noise mode '{_short(self.noise_mode)}' does not exist"
+            raise InputError(problem, f"Use {', '.join(NOISE_MODES)}.")
         if self.base is not None:
             _check_name("saved w_plus", self.base)
         if len(self.edits) > 32:
@@ -188,6 +201,9 @@ class Recipe:
             raise InputError(f"a recipe has an unknown field '{sorted(unknown)[0][:40]}'", hint)
         values = dict(data)
         try:
+            for name in ("seeds", "mix", "edits"):
+                if not isinstance(values.get(name, ()), list | tuple):
+                    raise InputError(f"'{name}' of a recipe is not a list", "Choose another picture or link.")
             values["edits"] = tuple(Edit(**edit) for edit in values.get("edits", ()))
             recipe = cls(**values)
             recipe.validate()
@@ -269,12 +285,36 @@ class Recipe:
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:
-    if not isinstance(value, int | float) or not low <= value <= high:  # NaN is within nothing
-        raise InputError(f"{name} {value} is not between {low} and {high}", f"Choose a {name} from {low} to {high}.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:  # NaN never is
+        problem = f"{name} {_short(value)} is not between {low} and {high}"
+        raise InputError(problem, f"Choose a {name} from {low} to {high}.")
+
+
+def _short(value: object) -> str:
+    """`value` for a message: the whole of it, or its beginning."""
+    text = str(value) if not isinstance(value, int) or abs(value) < 10**40 else "a number of over 40 digits"
+    return text if len(text) <= 40 else f"{text[:40]}…"
+
+
+def _whole(value: Any) -> int:
+    """`value` as an int. Raises TypeError for fractions, text, true and false."""
+    if isinstance(value, bool):
+        raise TypeError(f"{value} is not a whole number")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{_short(value)} is not a whole number") from None
+
+
+def _real(value: Any) -> float:
+    """`value` as a float. Raises TypeError for text, true and false."""
+    if isinstance(value, bool | str | bytes | np.bool_):
+        raise TypeError(f"{_short(value)!r} is not a number")
+    return float(value)
 
 
 def _check_name(what: str, name: object) -> None:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise InputError(f"'{str(name)[:40]}' is no name of a {what}", "Names have letters, digits, '-', '_' and '.'.")
 
 
@@ -312,7 +352,7 @@ def _items(key: str, text: str, low: int, high: int) -> list[list[str]]:
 
 def _read_whole(key: str, text: str) -> int:
     if not re.fullmatch("[0-9]{1,10}", text):
-        raise InputError(f"'{text[:40]}' in '{key}' of the link is no whole number", _LINK_HINT)
+        raise InputError(f"'{text[:40]}' in '{key}' of the link is no whole number of at most 10 digits", _LINK_HINT)
     return int(text)
 
 

@@ -87,7 +87,7 @@ class LatentPath:
             raise InputError("loop is neither true nor false", "Choose one.")
         for keyframe in self.keyframes:
             keyframe.recipe.validate()
-            if not isinstance(keyframe.seconds, int | float) or not 0.01 <= keyframe.seconds <= MAX_SECONDS:
+            if type(keyframe.seconds) not in (int, float) or not 0.01 <= keyframe.seconds <= MAX_SECONDS:
                 raise InputError(f"a segment of {keyframe.seconds} seconds", f"Choose from 0.01 to {MAX_SECONDS:g}.")
 
     def to_dict(self) -> dict[str, Any]:
@@ -119,8 +119,35 @@ class LatentPath:
         return math.fsum(self.segment_seconds)
 
     def num_frames(self, fps: float) -> int:
-        """Number of frames at `fps`: round(seconds·fps), at least 2; one more, the last keyframe, in an open path."""
-        return max(2, round(self.seconds * fps)) + (0 if self.loop else 1)
+        """Number of frames at `fps`: round(seconds·fps), at least 2; one more, the last keyframe, in an open path.
+
+        Where the path turns back at a keyframe, the frames before and after it may be one picture, as at half of a
+        loop of two with an odd number of frames; then there is a frame more, or as many as it takes.
+        """
+        count = max(2, round(self.seconds * fps)) + (0 if self.loop else 1)
+        return next((n for n in range(count, count + 4) if not self._repeats_a_frame(n)), count)
+
+    def _repeats_a_frame(self, count: int) -> bool:
+        """Whether two of `count` frames in a row are equally far from a keyframe that the path turns back at."""
+        seconds, between = self.segment_seconds, count if self.loop else count - 1
+        for knot, before, after in self._turns:
+            place = knot / self.seconds * between  # of the turn, in frames
+            passed = place - math.floor(place)
+            shares = passed * seconds[after], (1 - passed) * seconds[before]
+            if passed > 1e-6 and math.isclose(*shares, rel_tol=1e-6):
+                return True
+        return False
+
+    @cached_property
+    def _turns(self) -> tuple[tuple[float, int, int], ...]:
+        """(seconds, segment before, segment after) of every keyframe whose neighbours are one picture, not its own."""
+        recipes, knots = [keyframe.recipe for keyframe in self.keyframes], np.cumsum([0.0, *self.segment_seconds])
+        last = len(recipes) - 1  # a loop's first keyframe has a frame of its own
+        return tuple(
+            (float(knots[k]), k - 1, k)
+            for k in range(1, last + 1 if self.loop else last)
+            if recipes[k - 1] == recipes[(k + 1) % (last + 1)] != recipes[k]
+        )
 
     def times(self, fps: float, indices: Sequence[int] | None = None) -> np.ndarray:
         """Return the seconds, float64, of frames (None means all): evenly spaced, very nearly 1/fps apart.

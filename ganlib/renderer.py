@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import zipfile
 from collections import OrderedDict
@@ -91,7 +90,7 @@ class Renderer:
     def _base(self, recipe: Recipe) -> Tensor:
         """Load the saved w_plus `[num_ws, w_dim]` that a recipe names."""
         assert recipe.base is not None
-        if self.folder is None or not re.fullmatch(r"[\w-]{1,64}", recipe.base):
+        if self.folder is None or not latents.NAME.fullmatch(recipe.base):
             raise InputError(f"no saved latent {recipe.base!r}", "project the photograph again, or pick a seed")
         path = self.folder / "w_plus" / f"{recipe.base}.npz"
         return load_w_plus(path, self.spec)[0].to(self.device)
@@ -204,7 +203,8 @@ def load_w_plus(path: Path, spec: GeneratorSpec) -> Tensor:
     except FileNotFoundError as error:
         raise DataError(f"no file {path}", hint) from error
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{Path(path).name} holds no latent: {error}", hint) from error
+        # NumPy's own words are left out: of a file with objects they say how to load it unsafely.
+        raise DataError(f"{Path(path).name} holds no latent", hint) from error
     if w.ndim == 2 and w.shape[0] == spec.num_ws:
         w = w[None]
     if w.ndim == 2:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,14 @@ from ganlib.renderer import Renderer
 from ganlib.runs import Reporter, Stopped, replacing
 
 FORMATS = ("mp4", "gif")
+ASPECTS = {"1:1": (1, 1), "9:16": (9, 16), "16:9": (16, 9), "4:5": (4, 5)}
+MAX_SIDE = 16384  # of a film, in pixels; more than H.264 has a level for
 MAX_FRAMES = 100_000
 _MAX_COMMENT = 100_000  # characters; the operating system limits one argument to 131,071 bytes
 _PALETTE_FRAMES = 32  # a GIF's one palette is chosen from this many frames, evenly spaced
+_FINE_CRF = 20
+_RANGE = "Choose from {} to {}."
+_BACKGROUND = re.compile(r"#[0-9a-fA-F]{6}|blur")
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,13 @@ class RenderJob:
     format: str = "mp4"
     """`mp4` (H.264, 8 bit 4:2:0) or `gif`."""
     crf: int = 8
-    """Quality of an mp4, 1 (largest) to 51 (smallest). 18 looks like the original; with 14 a loop's seam does too."""
+    """Quality of an mp4, 1 (largest) to 51 (smallest). 18 looks like the original."""
     device: str = "auto"
     """Where to render."""
+    aspect: str = "1:1"
+    """Width to height of the film: `1:1`, `9:16`, `16:9` or `4:5`. The square picture stands in the middle."""
+    background: str = "#000000"
+    """What surrounds the picture: a colour, `#rrggbb`, or `blur`, the picture itself enlarged and blurred."""
 
     def validate(self) -> None:
         """Raise InputError for a field outside its legal values."""
@@ -57,9 +68,9 @@ class RenderJob:
             if value is None and name == "size":
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                raise InputError(f"{name} {value} is not between {low} and {high}", f"Choose from {low} to {high}.")
+                raise InputError(f"{name} {_short(value)} is not between {low} and {high}", _RANGE.format(low, high))
             if name != "fps" and not isinstance(value, int):
-                raise InputError(f"{name} {value} is not a whole number", f"Choose from {low} to {high}.")
+                raise InputError(f"{name} {_short(value)} is not a whole number", _RANGE.format(low, high))
         if self.format not in FORMATS:
             raise InputError(f"there is no film format '{str(self.format)[:20]}'", f"Use {' or '.join(FORMATS)}.")
         if self.format == "gif" and self.fps > 50:
@@ -67,6 +78,11 @@ class RenderJob:
         for name in ("network", "device"):
             if not isinstance(getattr(self, name), str):
                 raise InputError(f"{name} is not text", "Give its name.")
+        if not isinstance(self.aspect, str) or self.aspect not in ASPECTS:
+            raise InputError(f"there is no aspect '{_short(self.aspect)}'", f"Use {', '.join(ASPECTS)}.")
+        if not isinstance(self.background, str) or not _BACKGROUND.fullmatch(self.background):
+            hint = "Write a colour as #rrggbb, such as #faf7f2, or the word blur."
+            raise InputError(f"'{_short(self.background)}' is no background", hint)
         if self.num_frames > MAX_FRAMES:
             raise InputError(f"the film has {self.num_frames:,} frames", f"At most {MAX_FRAMES:,}: shorten it.")
 
@@ -80,6 +96,15 @@ class RenderJob:
         side = self.size or resolution
         return side + side % 2 if self.format == "mp4" else side
 
+    def frame_size(self, resolution: int) -> tuple[int, int]:
+        """(width, height) of the film: the picture's side, and the other side grown to the aspect; both then even."""
+        side = self.side(resolution)
+        across, down = ASPECTS[self.aspect]
+        if across == down:
+            return side, side
+        width, height = (-(-side * a // min(across, down)) for a in (across, down))
+        return width + width % 2, height + height % 2
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-able fields: the `config` of a job with the verb `video`."""
         return {**{field.name: getattr(self, field.name) for field in fields(self)}, "path": self.path.to_dict()}
@@ -87,6 +112,8 @@ class RenderJob:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RenderJob:
         """The inverse of `to_dict`. Raises InputError."""
+        if not isinstance(data, Mapping):
+            raise InputError("a film's settings are not a table of fields", "Make the film anew on the Morph page.")
         unknown = set(map(str, data)) - {field.name for field in fields(cls)}
         if unknown or not {"network", "path"} <= set(data):
             what = f"an unknown field '{sorted(unknown)[0][:40]}'" if unknown else "no network or no path"
@@ -96,16 +123,22 @@ class RenderJob:
         return job
 
 
+def _short(value: object) -> str:
+    return str(value)[:20]
+
+
 # --- frames -----------------------------------------------------------------------------------------------------------
 
 
 def frames(job: RenderJob, renderer: Renderer, *, batch: int | None = None) -> Iterator[np.ndarray]:
-    """Yield the film's frames in order as uint8 `[n, side, side, 3]`, `batch` at a time (None: as the renderer likes).
+    """Yield the film's frames in order as uint8 `[n, height, width, 3]`, `batch` at a time (None: the renderer's own).
 
     The noise mode and seed are those of the first keyframe, so that noise does not flicker.
     """
     job.validate()
-    return _pictures(job.path, renderer, job.path.times(job.fps), job.side(renderer.spec.resolution), batch)
+    resolution = renderer.spec.resolution
+    pictures = _pictures(job.path, renderer, job.path.times(job.fps), job.side(resolution), batch)
+    return (images.surround(pixels, *job.frame_size(resolution), background=job.background) for pixels in pictures)
 
 
 def _pictures(
@@ -124,7 +157,7 @@ def _pictures(
 
 
 def preview_frames(job: RenderJob, renderer: Renderer, *, max_frames: int = 48, side: int = 128) -> np.ndarray:
-    """Return at most `max_frames` frames, evenly spaced over the film, as uint8 `[n, side, side, 3]`."""
+    """Return at most `max_frames` frames without background, evenly spaced, as uint8 `[n, side, side, 3]`."""
     job.validate()
     count = min(job.num_frames, max(2, max_frames))
     times = np.arange(count) * (job.path.seconds / (count if job.path.loop else count - 1))
@@ -160,24 +193,55 @@ def render_video(job: RenderJob, dest: Path, *, renderer: Renderer, reporter: Re
     if len(comment) > _MAX_COMMENT:
         reporter.log("The film is too long to keep its recipe inside; job.json has it.")
         comment = ""
-    side = job.side(renderer.spec.resolution)
+    size = job.frame_size(renderer.spec.resolution)
+    if max(size) > MAX_SIDE:
+        hint = f"No side may be over {MAX_SIDE}: choose a smaller size."
+        raise InputError(f"a film of {size[0]} × {size[1]} pixels", hint)
+    return write_film(
+        dest, frames(job, renderer), size, fps=job.fps, num_frames=job.num_frames, crf=job.crf,
+        loop=job.path.loop, title=renderer.name, comment=comment, palette=lambda: _palette_frames(job, renderer),
+        reporter=reporter,
+    )  # fmt: skip
+
+
+def write_film(
+    dest: Path,
+    pictures: Iterable[np.ndarray],
+    size: tuple[int, int],
+    *,
+    fps: float,
+    num_frames: int,
+    palette: Callable[[], Iterable[np.ndarray]],
+    reporter: Reporter,
+    crf: int = 18,
+    loop: bool = True,
+    title: str = "",
+    comment: str = "",
+) -> Path:
+    """Write batches of frames, uint8 `[n, height, width, 3]`, as the mp4 or gif that `dest`'s suffix names.
+
+    `size` is (width, height), both even for an mp4. `palette` gives some pictures of one size from which a gif's
+    colours are chosen, before the first frame is asked for. `comment` is kept inside the file. Raises Stopped on
+    request and GanlibError with ffmpeg's last words if it fails; then `dest` is untouched.
+    """
+    is_gif = dest.suffix.lower() == ".gif"
     with tempfile.TemporaryDirectory() as folder, replacing(dest) as temporary:
-        if job.format == "gif":
-            palette = Path(folder) / "palette.png"
-            _write_palette(job, renderer, palette, reporter)
-            options = _gif_options(palette, loop=job.path.loop)
+        if is_gif:
+            colours = Path(folder) / "palette.png"
+            _write_palette(palette(), colours, reporter)
+            options = _gif_options(colours, loop=loop)
         else:
-            options = _mp4_options(job.crf, title=renderer.name, comment=comment)
-        with _ffmpeg([*_raw_input(side, job.fps), *options, "-y", str(temporary)]) as write:
+            options = _mp4_options(crf, title=title, comment=comment)
+        with _ffmpeg([*_raw_input(size, fps), *options, "-y", _as_file(temporary)]) as write:
             done = 0
-            reporter.progress(0, job.num_frames, "frames")
-            for pixels in frames(job, renderer):
+            reporter.progress(0, num_frames, "frames")
+            for pixels in pictures:
                 if reporter.should_stop():
                     raise Stopped
                 write(pixels)
                 done += len(pixels)
-                reporter.progress(done, job.num_frames, "frames")
-        if job.format == "gif":
+                reporter.progress(done, num_frames, "frames")
+        if is_gif:
             _insert_gif_comment(temporary, comment)
     return dest
 
@@ -195,18 +259,27 @@ def _description(job: RenderJob, renderer: Renderer) -> dict[str, Any]:
     return {"latent-atelier": 1, "model": renderer.name, "digest": renderer.digest, "video": settings}
 
 
-def _raw_input(side: int, fps: float) -> list[str]:
-    return ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{side}x{side}", "-framerate", f"{fps:.6g}", "-i", "pipe:0"]
+def _as_file(path: Path) -> str:
+    """How ffmpeg is told of a file: `foo:bar.mp4` alone would be a protocol, and `-a.mp4` an option."""
+    return f"file:{path}"
+
+
+def _raw_input(size: tuple[int, int], fps: float) -> list[str]:
+    sides = f"{size[0]}x{size[1]}"
+    return ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", sides, "-framerate", f"{fps:.6g}", "-i", "pipe:0"]
 
 
 def _mp4_options(crf: int, *, title: str, comment: str) -> list[str]:
     # Players take untagged small films as BT.601 and large ones as BT.709, so the colours are converted and tagged.
     convert = "scale=out_color_matrix=bt709:out_range=tv:flags=lanczos+accurate_rnd+full_chroma_int,format=yuv420p"
     tag = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
-    # x264 spends less on frames that no later frame builds on (mbtree), which are the last ones of the film: at the
-    # seam of a loop that is a visible step. Measured, 128 px, crf 18: seam 2.9 grey levels, 2.3 without, 1.4 uncoded.
-    # With the bundled model at 64 px and crf 14 the seam was 2.0, at crf 8 1.4 (largest other step 1.5, uncoded 0.8).
-    quality = ["-preset", "medium", "-crf", str(crf), "-x264-params", "mbtree=0"]
+    # The seam of a loop is where the last frame, predicted from many others, meets the first, coded on its own; in a
+    # slow film little else moves. Three things of x264 make it a visible step: it spends less on frames that no later
+    # frame builds on (mbtree), less on blocks with detail (aq), and not enough on the first frame (ipratio; here it is
+    # coded at quantiser 0). Measured with the bundled model, 64 px, largest seam of six loops of 1 to 10 s a keyframe,
+    # over the largest other step of the same film: mbtree=0 alone 1.58, these options 0.72 (with crf 18: 2.44, 1.03).
+    fine = "mbtree=0:aq-mode=0" if crf <= _FINE_CRF else "mbtree=0"  # coarsely coded flat areas need aq
+    quality = ["-preset", "medium", "-crf", str(crf), "-x264-params", f"{fine}:ipratio={min(8.0, 2 ** (crf / 6)):.3f}"]
     codec = ["-vf", f"{convert},{tag}", "-c:v", "libx264", *quality]
     words = ["-metadata", f"title=Latent Atelier: {title}", "-metadata", f"comment={comment}"]
     return ["-an", *codec, *words, "-movflags", "+faststart", "-f", "mp4"]
@@ -214,18 +287,26 @@ def _mp4_options(crf: int, *, title: str, comment: str) -> list[str]:
 
 def _gif_options(palette: Path, *, loop: bool) -> list[str]:
     # Ordered dithering stands still from frame to frame; error diffusion crawls.
-    filters = ["-i", str(palette), "-lavfi", "paletteuse=dither=bayer:bayer_scale=4"]
+    filters = ["-i", _as_file(palette), "-lavfi", "paletteuse=dither=bayer:bayer_scale=4"]
     return [*filters, "-loop", "0" if loop else "-1", "-f", "gif"]
 
 
-def _write_palette(job: RenderJob, renderer: Renderer, dest: Path, reporter: Reporter) -> None:
-    """Choose one palette for the whole film, from frames spread over it."""
+def _palette_frames(job: RenderJob, renderer: Renderer) -> Iterator[np.ndarray]:
+    """Frames spread over the whole film, from which its one palette is chosen."""
     count = min(job.num_frames, _PALETTE_FRAMES)
     times = job.path.times(job.fps, [i * job.num_frames // count for i in range(count)])
     side = min(job.side(renderer.spec.resolution), 256)
-    options = ["-vf", "palettegen=stats_mode=full:reserve_transparent=0", "-frames:v", "1", "-y", str(dest)]
-    with _ffmpeg([*_raw_input(side, 1), *options]) as write:
-        for pixels in _pictures(job.path, renderer, times, side):
+    width, height = replace(job, size=side).frame_size(side)
+    pictures = _pictures(job.path, renderer, times, side)
+    return (images.surround(pixels, width, height, background=job.background) for pixels in pictures)
+
+
+def _write_palette(pictures: Iterable[np.ndarray], dest: Path, reporter: Reporter) -> None:
+    batches = iter(pictures)
+    first = next(batches)
+    options = ["-vf", "palettegen=stats_mode=full:reserve_transparent=0", "-frames:v", "1", "-y", _as_file(dest)]
+    with _ffmpeg([*_raw_input((first.shape[2], first.shape[1]), 1), *options]) as write:
+        for pixels in chain([first], batches):
             if reporter.should_stop():
                 raise Stopped
             write(pixels)

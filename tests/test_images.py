@@ -269,3 +269,17 @@ def test_an_archive_keeps_every_file_even_of_the_same_name():
             "b.png": b"2",
             "a-2.png": b"3",
         }
+
+
+def test_pictures_are_surrounded_by_a_colour_or_their_own():
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 4, 6, 3), np.uint8)
+    wide = images.surround(pixels, 10, 8, background="#0a0b0c")
+    assert wide.shape == (2, 8, 10, 3) and np.array_equal(wide[:, 2:6, 2:8], pixels)
+    wide[:, 2:6, 2:8] = (10, 11, 12)
+    assert (wide == (10, 11, 12)).all()
+    assert images.surround(pixels, 6, 4) is pixels
+    flat = np.full((1, 8, 8, 3), (200, 100, 50), np.uint8)
+    for size in ((8, 30), (31, 8)):
+        assert np.abs(images.surround(flat, *size, background="blur").astype(int) - (200, 100, 50)).max() <= 1
+    with pytest.raises(InputError):
+        images.surround(pixels, 5, 8)

@@ -194,6 +194,53 @@ def test_odd_recipes_in_files_are_refused(text):
         latents.parse_embedded('{"recipe": ' + text + "}")
 
 
+@pytest.mark.parametrize(
+    "field", ["label", "cutoff", "noise_seed", "seed", "mixed layer", "mixed seed", "first", "last"]
+)
+@pytest.mark.parametrize("value", [1.5, 1.0, True, "1", [1], {}, float("nan")])
+def test_whole_numbers_must_be_whole(field, value):
+    data = {"seeds": [[3, 1]], "mix": [[2, 5]], "edits": [{"direction": "a", "strength": 1.0, "first": 0, "last": 4}]}
+    if field == "seed":
+        data["seeds"][0][0] = value
+    elif field.startswith("mixed"):
+        data["mix"][0][field == "mixed seed"] = value
+    elif field in ("first", "last"):
+        data["edits"][0][field] = value
+    else:
+        data[field] = value
+    with pytest.raises(InputError) as caught:
+        Recipe.from_dict(data)
+    assert caught.value.hint
+    with pytest.raises(InputError):
+        Recipe.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize("value", ["0.5", True, None, [], {}])
+def test_numbers_must_be_numbers(value):
+    for data in (
+        {"seeds": [[3, 1]], "psi": value},
+        {"seeds": [[3, value]]},
+        {"seeds": [[3, 1]], "edits": [{"direction": "a", "strength": value}]},
+    ):
+        with pytest.raises(InputError):
+            Recipe.from_dict(data)
+
+
+@pytest.mark.parametrize("field", ["seeds", "mix", "edits"])
+def test_lists_must_be_lists(field):
+    for value in ("12", {"1": 2}, 3, None):
+        with pytest.raises(InputError):
+            Recipe.from_dict({"seeds": [[3, 1]], field: value})
+
+
+@pytest.mark.parametrize("text", ["4294967296", "99999999999", "1-99999999999", "9" * 5000])
+def test_a_seed_that_is_too_large_is_called_so(text):
+    with pytest.raises(InputError, match="too large") as caught:
+        latents.parse_seeds(text)
+    assert "4294967295" in caught.value.hint and len(caught.value.message) < 120
+    assert latents.parse_seeds("00000000000085") == [85]
+
+
 def test_blends_are_divided_by_their_sum():
     assert Recipe(seeds=((1, 3.0), (2, 1.0))).blend_weights == (0.75, 0.25)
     assert Recipe.of_seed(1).blend_weights == (1.0,)

@@ -130,6 +130,26 @@ def test_the_number_of_frames(fps, loop, seconds, frames):
         assert path.times(fps)[-1] == pytest.approx(path.seconds)
 
 
+@pytest.mark.parametrize(
+    "seeds, loop, seconds, fps, frames",
+    [
+        ("12", True, (0.5, 0.5), 13, 14),  # turns between frames 6 and 7 of 13
+        ("12", True, (0.5, 0.5), 12, 12),
+        ("12", True, (0.5, 1.0), 20 / 3, 11),  # of 10 frames, 3 and 4 are a tenth of their segments from the turn
+        ("1232", True, (0.25,) * 4, 13, 14),
+        ("121", False, (1.0, 1.0, 1.0), 6.5, 15),
+        ("123", True, (1.0, 1.0, 1.0), 13 / 3, 13),
+        ("11", True, (0.5, 0.5), 13, 13),
+    ],
+)
+@pytest.mark.parametrize("curve", ["linear", "slerp"])
+def test_a_path_that_turns_back_repeats_no_frame(seeds, loop, seconds, fps, frames, curve):
+    path = path_of([Recipe.of_seed(int(seed)) for seed in seeds], curve, loop, seconds)
+    assert path.num_frames(fps) == frames == len(path.times(fps))
+    steps = path.frame_w_plus(SOURCE, fps).diff(dim=0).flatten(1).norm(dim=1)
+    assert seeds == "11" or steps.min() > 1e-3
+
+
 def test_frames_asked_for_alone_are_the_same():
     path = path_of(RICH, "slerp", True)
     whole = path.frame_w_plus(SOURCE, 10)
@@ -203,6 +223,7 @@ def test_a_path_survives_json_and_refuses_oddities():
         {"keyframes": [keyframe, {**keyframe, "seconds": float("nan")}]},
         {"keyframes": [keyframe, {**keyframe, "seconds": 0}]},
         {"keyframes": [keyframe, {**keyframe, "seconds": "2"}]},
+        {"keyframes": [keyframe, {**keyframe, "seconds": True}]},
         {"keyframes": [keyframe, {**keyframe, "recipe": {"seeds": [[-1, 1]]}}]},
         {"curve": "bezier"},
         {"loop": "yes"},

@@ -112,6 +112,8 @@ def test_a_saved_latent_is_a_base_for_recipes(tmp_path):
     folder.mkdir(parents=True)
     np.savez(folder / "photo-1.npz", w=w_plus.numpy())
     assert difference(renderer.render([Recipe(base="photo-1")]), renderer.render(seeds(5))) <= 1
+    np.savez(folder / "photo.v2.npz", w=w_plus.numpy())
+    assert difference(renderer.render([Recipe.from_query({"base": "photo.v2"})]), renderer.render(seeds(5))) <= 1
     with pytest.raises(DataError):
         renderer.render([Recipe(base="absent")])
 
@@ -127,8 +129,9 @@ def test_load_w_plus_takes_the_common_shapes_and_refuses_others(tmp_path, render
         with pytest.raises(DataError):
             load_w_plus(path, spec)
     np.savez(path, w=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(DataError):
+    with pytest.raises(DataError) as error:
         load_w_plus(path, spec)
+    assert "pickle" not in error.value.message + error.value.hint, "no advice to load it unsafely"
     for junk in (b"", b"PK\x03\x04 nothing", b"text"):
         path.write_bytes(junk)
         with pytest.raises(DataError):

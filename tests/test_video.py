@@ -84,6 +84,60 @@ def test_a_loop_has_no_repeated_frame_and_no_jump_at_the_seam(renderer, tmp_path
     assert near.min() / 1.4 < got[-1] < near.max() * 1.4, (near, got[-1])
 
 
+@pytest.mark.parametrize("seeds, seconds, fps", [((85, 12), 4.0, 20), ((1, 2, 3), 2.0, 12)])
+def test_the_seam_of_a_slow_film_of_fruit_does_not_stand_out(repository, tmp_path, seeds, seconds, fps):
+    fruit = Renderer.open(repository / "checkpoints" / "fruit.safetensors", device="cpu")
+    job = job_of(seeds=seeds, seconds=seconds, fps=fps, size=None)
+    path = video.render_video(job, tmp_path / "loop.mp4", renderer=fruit, reporter=QUIET)
+    got = steps(decoded(path, 64))
+    assert got[-1] <= 1.25 * got[:-1].max(), (got[-1], got[:-1].max())
+    assert path.stat().st_size < 1500 * len(got), "bytes for each frame"
+
+
+@pytest.mark.parametrize("seeds, seconds", [((1, 2), (0.75, 0.75)), ((1, 2, 3, 2), (0.25,) * 4), ((1, 2), (0.5, 1.0))])
+def test_a_loop_that_turns_back_repeats_no_picture(renderer, seeds, seconds):
+    keyframes = tuple(Keyframe(Recipe.of_seed(s), t) for s, t in zip(seeds, seconds, strict=True))
+    job = RenderJob("tiny", LatentPath(keyframes, "linear"), fps=14, size=64)
+    assert job.num_frames in (round(14 * sum(seconds)), round(14 * sum(seconds)) + 1)
+    frames = np.concatenate(list(video.frames(job, renderer))).astype(int)
+    assert len(frames) == job.num_frames and steps(frames).min() > 0
+
+
+@pytest.mark.parametrize("kind", ["mp4", "gif"])
+@pytest.mark.parametrize(
+    "aspect, width, height", [("1:1", 50, 50), ("9:16", 50, 90), ("16:9", 90, 50), ("4:5", 50, 64)]
+)
+def test_a_film_of_another_shape_has_the_picture_in_its_middle(renderer, tmp_path, kind, aspect, width, height):
+    job = job_of(size=50, fps=8, seconds=0.5, format=kind, aspect=aspect, background="#2040c0")
+    assert job.frame_size(16) == (width, height)
+    path = video.render_video(job, tmp_path / f"film.{kind}", renderer=renderer, reporter=QUIET)
+    assert f"{width}x{height}" in ffmpeg("-i", str(path)).stderr.decode()
+    square = np.concatenate(list(video.frames(job_of(size=50, fps=8, seconds=0.5), renderer)))
+    frames = np.concatenate(list(video.frames(job, renderer)))
+    top, left = (height - 50) // 2, (width - 50) // 2
+    assert np.array_equal(frames[:, top : top + 50, left : left + 50], square)
+    if aspect != "1:1":
+        assert (frames[:, 0, 0] == (0x20, 0x40, 0xC0)).all() and (frames[:, -1, -1] == (0x20, 0x40, 0xC0)).all()
+    assert RenderJob.from_dict(json.loads(json.dumps(job.to_dict()))) == job
+
+
+def test_a_blurred_background_has_the_colours_of_the_picture(renderer):
+    job = job_of(size=64, fps=8, seconds=0.5, aspect="16:9", background="blur")
+    frames = np.concatenate(list(video.frames(job, renderer))).astype(int)
+    picture, edges = frames[:, :, 25:89], np.concatenate([frames[:, :, :25], frames[:, :, 89:]], 2)
+    assert frames.shape[1:] == (64, 114, 3)
+    assert np.abs(edges.mean((1, 2)) - picture.mean((1, 2))).mean() < 30
+    assert np.abs(np.diff(edges, axis=1)).mean() < np.abs(np.diff(picture, axis=1)).mean() / 2
+
+
+@pytest.mark.parametrize("name", ["a:b.mp4", "-y.mp4", "data:x.gif", "50%d.mp4"])
+def test_a_film_may_be_called_anything(renderer, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    job = job_of(fps=8, seconds=0.5, format=name[-3:])
+    video.render_video(job, Path(name), renderer=renderer, reporter=QUIET)
+    assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).stat().st_size > 500
+
+
 def test_an_open_film_ends_at_its_last_keyframe(renderer, tmp_path):
     job = job_of("cubic", loop=False)
     path = video.render_video(job, tmp_path / "open.mp4", renderer=renderer, reporter=QUIET)
@@ -214,6 +268,11 @@ def test_odd_settings_are_refused(renderer, tmp_path):
         {"network": 3},
         {"path": {"keyframes": []}},
         {"colour": "red"},
+        {"aspect": "2:1"},
+        {"aspect": 1},
+        {"background": "red"},
+        {"background": "#12345"},
+        {"background": None},
     ):
         with pytest.raises(InputError) as caught:
             RenderJob.from_dict({**good.to_dict(), **change})
