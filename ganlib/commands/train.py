@@ -11,36 +11,47 @@ from pathlib import Path
 from ganlib.commands.flags import flags_from_dataclass, values_from_flags
 
 EXAMPLES = (
-    "python -m ganlib train --data data/fruit-64.zip --outdir runs --kimg 200 --cbase 4096 --cmax 128 --mirror",
-    "python -m ganlib train --data data/fruit-64.zip --outdir runs --dry-run",
+    "python -m ganlib train --data data/fruit-64.zip --outdir runs --preset cpu",
+    "python -m ganlib train --data data/fruit-64.zip --outdir runs --arch dcgan --kimg 100 --dry-run",
+    "python -m ganlib train --data mine-64.zip --preset transfer --resume checkpoints/fruit.safetensors",
+    "torchrun --nproc_per_node 2 -m ganlib train --data data/fruit-64.zip --outdir runs --batch 32",
     "python -m ganlib run runs/00042-train-fruit-64    # continues a run that was stopped",
 )
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    from ganlib.training.config import TrainConfig
+    from ganlib.training import PRESETS, TrainConfig
 
     parser.add_argument("--outdir", type=Path, default=Path("runs"), help="where the run directory goes (runs)")
     parser.add_argument("--name", help="name of the run (default: the data set's)")
+    parser.add_argument("--preset", choices=PRESETS, help="settings to start from; flags given beside it count more")
     parser.add_argument("--dry-run", action="store_true", help="check data and settings, print them, do nothing")
     flags_from_dataclass(parser, TrainConfig, required=("data",))
 
 
 def execute(args: argparse.Namespace) -> int:
-    from ganlib.commands.run import do_job
-    from ganlib.dataset import Dataset
-    from ganlib.runs import create_run
-    from ganlib.training.config import TrainConfig
-    from ganlib.training.state import find_resume
+    from ganlib.runs import SilentReporter
+    from ganlib.training import TrainConfig, train
+    from ganlib.training.distributed import is_first
+    from ganlib.training.presets import with_preset
+    from ganlib.training.setup import plan
 
-    config = TrainConfig(**values_from_flags(TrainConfig, args)).validate()
-    data = Dataset.open(Path(config.data))
-    if config.resume:
-        find_resume(config.resume)
-    if args.dry_run:
-        print(f"{len(data)} pictures of {data.resolution} px, {data.label_dim} classes, in {config.data}")
-        print(json.dumps(config.to_dict(), indent=1))
+    given = values_from_flags(TrainConfig, args)
+    config = with_preset(args.preset, given) if args.preset else TrainConfig.from_dict(given)
+    if not is_first():
+        train(config, None, SilentReporter())
         return 0
+    planned = plan(config)
+    if args.dry_run:
+        data, start = planned.dataset, planned.start
+        print(f"{len(data)} pictures of {data.resolution} px, {data.label_dim} classes, in {config.data}")
+        how = "exactly from" if start.is_exact else "from the weights of"
+        print(f"starts {how} {start.path}" if start.path else "starts from nothing")
+        print(json.dumps(planned.config.to_dict(), indent=1))
+        return 0
+    from ganlib.commands.run import do_job
+    from ganlib.runs import create_run
+
     command = shlex.join(["python", "-m", "ganlib", *sys.argv[1:]])
     run = create_run(args.outdir, "train", args.name or Path(config.data).stem, config.to_dict(), command=command)
     print(run.path, flush=True)

@@ -1,6 +1,8 @@
-"""Training: configuration, losses and the loop."""
+"""Training: configuration, losses, augmentation and the loop."""
 
 from ganlib.training.config import TrainConfig
-from ganlib.training.loop import run_job, sample_sheets, train
+from ganlib.training.loop import run_job, train
+from ganlib.training.presets import PRESETS
+from ganlib.training.sheets import sample_sheets
 
-__all__ = ["TrainConfig", "run_job", "sample_sheets", "train"]
+__all__ = ["PRESETS", "TrainConfig", "run_job", "sample_sheets", "train"]

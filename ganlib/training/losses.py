@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def g_logistic(fake_logits: Tensor) -> Tensor:
-    """Non-saturating loss of the generator, per sample: softplus(−D(G(z))) (Goodfellow et al. 2014)."""
+    """Non-saturating loss of the generator, per sample: softplus(−D(G(z))) (Goodfellow et al. 2014). It is the binary
+    cross-entropy of a fake against the answer "real"."""
     return F.softplus(-fake_logits)
 
 
@@ -24,12 +27,58 @@ def d_logistic_real(real_logits: Tensor) -> Tensor:
     return F.softplus(-real_logits)
 
 
-def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:
-    """Per-image squared gradient ‖∇D(x)‖² `[N]` (Mescheder et al. 2018); the loss is γ/2 times it.
+@dataclass(frozen=True)
+class Loss:
+    """One row of the table: what each network minimises, per sample."""
 
-    `real_images` must require gradients and lead to `real_logits`; the result can be differentiated again."""
-    (gradient,) = torch.autograd.grad(real_logits.sum(), real_images, create_graph=True)
+    of_G: Callable[[Tensor, Tensor | None], Tensor]
+    """(fake_logits, real_logits or None) → loss of the generator."""
+    of_D: Callable[[Tensor, Tensor], Tensor]
+    """(fake_logits, real_logits) → loss of the discriminator."""
+    is_relative: bool = False
+    """Whether the generator's loss needs the real pictures' logits, and the penalty acts on fakes too (R1 and R2)."""
+    has_gradient_penalty: bool = False
+    """Whether D is held to gradients of length 1 between reals and fakes, and its outputs are no probabilities."""
+
+
+def _logistic_d(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
+    return d_logistic_fake(fake_logits) + d_logistic_real(real_logits)
+
+
+def _relativistic_g(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
+    assert real_logits is not None
+    return F.softplus(real_logits - fake_logits)
+
+
+_LOGISTIC = Loss(lambda fake, real: g_logistic(fake), _logistic_d)
+LOSSES: dict[str, Loss] = {
+    "logistic": _LOGISTIC,
+    "bce": _LOGISTIC,
+    # Wasserstein distance (Arjovsky et al. 2017), gradient penalty (Gulrajani et al. 2017).
+    "wgan-gp": Loss(lambda fake, real: -fake, lambda fake, real: fake - real, has_gradient_penalty=True),
+    # Relativistic pairing (Jolicoeur-Martineau 2018) with R1 and R2: "The GAN is dead; long live the GAN!", Huang et
+    # al. 2024, section 2.
+    "r3gan": Loss(_relativistic_g, lambda fake, real: F.softplus(fake - real), is_relative=True),
+}
+
+
+def squared_gradient(logits: Tensor, images: Tensor) -> Tensor:
+    """Per-image squared gradient ‖∇D(x)‖² `[N]`: R1 on real pictures, R2 on generated ones (Mescheder et al. 2018); the
+    loss is γ/2 times it.
+
+    `images` must require gradients and lead to `logits`; the result can be differentiated again."""
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.square().sum(dim=[1, 2, 3])
+
+
+def gradient_penalty(D: nn.Module, real: Tensor, fake: Tensor, label: Tensor | None, share: Tensor) -> Tensor:
+    """Per-image (‖∇D(x̂)‖ − 1)² `[N]` at x̂ = share · real + (1 − share) · fake (Gulrajani et al. 2017, equation 3).
+
+    real, fake `[N, C, H, W]`; share `[N, 1, 1, 1]` in [0, 1]."""
+    between = torch.lerp(fake.detach(), real, share).requires_grad_(True)
+    (gradient,) = torch.autograd.grad(D(between, label).sum(), between, create_graph=True)
+    # The small number keeps the root's derivative finite where the gradient is zero.
+    return ((gradient.square().sum(dim=[1, 2, 3]) + 1e-12).sqrt() - 1).square()
 
 
 def path_lengths(images: Tensor, w_plus: Tensor, noise: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a run carries from step to step, and how it is saved, restored and resumed."""
+"""What a run carries from step to step, and the file that holds it between two runs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganlib import checkpoints, networks, runs
-from ganlib.errors import CheckpointError, RunError
+from ganlib import networks, runs
+from ganlib.errors import CheckpointError, InputError, RunError
 from ganlib.networks.base import GeneratorSpec
-from ganlib.runs import Reporter
+from ganlib.training.ada import PIPES, AugmentPipe
+from ganlib.training.ada_control import AdaptiveStrength
 from ganlib.training.config import TrainConfig
 
 STATE_NAME = "training-state-latest.pt"
-R1_INTERVAL = 16
+STATE_FORMAT = 2
 PL_INTERVAL = 4
 # What torch.load(weights_only=True) was seen to raise on damaged and hostile files.
 UNREADABLE = (
@@ -30,47 +32,133 @@ UNREADABLE = (
 
 
 class Networks:
-    """G, D, the moving average and the optimisers of one run, with everything that a resume needs."""
+    """G, D, the moving average, the optimisers and the augmentation of one run."""
 
-    def __init__(self, spec: GeneratorSpec, config: TrainConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        spec: GeneratorSpec,
+        config: TrainConfig,  # resolved
+        device: torch.device,
+    ) -> None:
         self.G = networks.build_generator(spec).train().to(device)
         self.D = networks.build_discriminator(spec).train().to(device)
         self.G_ema = copy.deepcopy(self.G).eval().requires_grad_(False)
-        # A lazy regulariser acts once in k steps: Adam is slowed in proportion (StyleGAN2, appendix B).
-        pl_ratio = PL_INTERVAL / (PL_INTERVAL + 1) if config.pl_weight > 0 else 1.0
-        self.opt_G = self._adam(self.G, config.glr, pl_ratio)
-        self.opt_D = self._adam(self.D, config.dlr, R1_INTERVAL / (R1_INTERVAL + 1))
         self.pl_mean = torch.zeros([], device=device)
+        self.uses_path_length = config.pl_weight > 0 and spec.num_ws > 1
+        self.gamma = config.r1_gamma(spec.resolution)
+        assert config.r1_interval is not None and config.glr and config.dlr and config.betas
+        self.r1_interval = config.r1_interval if self.gamma > 0 else 0
 
-    @staticmethod
-    def _adam(module: nn.Module, lr: float, ratio: float) -> torch.optim.Adam:
-        betas = (0.0, 0.99**ratio)
-        return torch.optim.Adam(module.parameters(), lr=lr * ratio, betas=betas, eps=1e-8, fused=False, foreach=True)
+        # Freeze-D: the layers nearest to the picture keep their weights (Mo et al. 2020).
+        layers = self.D.layers()
+        if config.freezed >= len(layers):
+            raise InputError(
+                f"freezed = {config.freezed} leaves nothing of D to train",
+                f"its discriminator has {len(layers)} layers: use fewer than that",
+            )
+        frozen = {p for layer in layers[: config.freezed] for p in layer.parameters(recurse=False)}
+        self.trained_D = [p for p in self.D.parameters() if p not in frozen]
+        self.train_D(True)
+
+        # A lazy regulariser acts once in k steps: Adam is slowed in proportion (StyleGAN2, appendix B).
+        lazy = PL_INTERVAL if self.uses_path_length else 0
+        self.opt_G = _adam(list(self.G.parameters()), config.glr, config.betas, lazy)
+        lazy = self.r1_interval if self.r1_interval > 1 else 0
+        self.opt_D = _adam(self.trained_D, config.dlr, config.betas, lazy)
+
+        # Augmentation.
+        self.augment: AugmentPipe | None = None
+        self.control: AdaptiveStrength | None = None
+        if config.aug != "noaug":
+            self.augment = AugmentPipe(PIPES[config.augpipe], p=config.p or 0.0).to(device)
+        if config.aug == "ada":
+            self.control = AdaptiveStrength(
+                target=config.target, ada_kimg=config.ada_kimg or 500.0, p=config.p or 0.0, device=device
+            )
+
+    def train_D(self, on: bool) -> None:
+        """Let gradients flow into D's weights, the frozen ones excepted, or not."""
+        self.D.requires_grad_(False)
+        if on:
+            for p in self.trained_D:
+                p.requires_grad_(True)
+
+    def grow(self, stage: int, alpha: float) -> None:
+        """Bring all three networks to a stage of growth."""
+        for network in (self.G, self.G_ema, self.D):
+            network.grow(stage, alpha)
+
+    @property
+    def p(self) -> float:
+        """Strength of augmentation; 0 where there is none."""
+        return 0.0 if self.augment is None else float(self.augment.p)
+
+    def set_p(self, p: float) -> None:
+        """Set the strength of augmentation."""
+        if self.augment is not None:
+            self.augment.p.fill_(p)
+        if self.control is not None:
+            self.control.p = float(p)
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain values only, so that `torch.load(weights_only=True)` can read it back."""
         return {
             "G": self.G.state_dict(), "D": self.D.state_dict(), "G_ema": self.G_ema.state_dict(),
             "opt_G": self.opt_G.state_dict(), "opt_D": self.opt_D.state_dict(), "pl_mean": self.pl_mean,
+            "p": self.p, "control": None if self.control is None else self.control.state_dict(),
         }  # fmt: skip
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> list[str]:
+        """Restore what `state_dict` returned and return what of it this run changes, in words.
+
+        Learning rates and betas are this run's own, and so is the augmentation where the run has another kind."""
+        rates = [(g["lr"], tuple(g["betas"])) for g in (*self.opt_G.param_groups, *self.opt_D.param_groups)]
         for name in ("G", "D", "G_ema", "opt_G", "opt_D"):
             getattr(self, name).load_state_dict(state[name])
         self.pl_mean.copy_(state["pl_mean"])
+        changes = []
+        groups = (("G", self.opt_G.param_groups[0]), ("D", self.opt_D.param_groups[0]))
+        for (name, group), (lr, betas) in zip(groups, rates, strict=True):
+            for key, value in (("lr", lr), ("betas", betas)):
+                old = tuple(group[key]) if key == "betas" else group[key]
+                if old != value:
+                    changes.append(f"{key} of {name} {old} → {value}")
+                group[key] = value
+        if self.control is not None and state.get("control") is not None:
+            self.control.load_state_dict(state["control"])
+            self.set_p(self.control.p)
+        elif self.control is not None:
+            self.set_p(float(state.get("p", 0.0)))
+        return changes
+
+
+def _adam(parameters: list[nn.Parameter], lr: float, betas: tuple[float, ...], lazy_interval: int) -> torch.optim.Adam:
+    ratio = lazy_interval / (lazy_interval + 1) if lazy_interval else 1.0
+    slowed = (betas[0] ** ratio if betas[0] else 0.0, betas[1] ** ratio)
+    return torch.optim.Adam(parameters, lr=lr * ratio, betas=slowed, eps=1e-8, fused=False, foreach=True)
 
 
 class Draws:
-    """All random numbers of the steps, from one generator on the CPU: the same on every device."""
+    """The random numbers of a step: a function of the run's seed and the step's number, so that there is no state to
+    keep. All processes draw alike and take their share. A picture's noise comes from a generator of its own on the CPU;
+    on other devices one generator there serves a whole batch."""
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        self.generator = torch.Generator().manual_seed(seed)
-        self.device = device
+        self.seed, self.device = seed, device
+        self.generator = torch.Generator()
+
+    def begin(self, step: int) -> None:
+        """Go to the start of a step's numbers."""
+        mixed = np.random.SeedSequence([self.seed, step]).generate_state(1, np.uint64)[0]
+        self.generator.manual_seed(int(mixed >> np.uint64(1)))
 
     def normal(self, *shape: int) -> Tensor:
-        """Return N(0, 1) float32 on the run's device."""
-        return torch.randn(shape, generator=self.generator).to(self.device)
+        """Return N(0, 1) float32 on the CPU."""
+        return torch.randn(shape, generator=self.generator)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Return U(0, 1) float32 on the CPU."""
+        return torch.rand(shape, generator=self.generator)
 
     def integer(self, high: int) -> int:
         """Return a whole number in [0, high)."""
@@ -80,11 +168,23 @@ class Draws:
         """Return True with the given probability."""
         return bool(torch.rand([], generator=self.generator) < probability)
 
+    def picture_seeds(self, count: int) -> Tensor:
+        """Return a seed for each picture, int64 `[count]`, for `generators`."""
+        return torch.randint(2**62, [count], generator=self.generator)
 
-def save_state(path: Path, nets: Networks, draws: Draws, images_seen: int, config: TrainConfig) -> None:
+    def generators(self, seeds: Tensor) -> torch.Generator | list[torch.Generator]:
+        """Return random generators for the pictures with these seeds, as `draw_noise` takes them."""
+        if self.device.type != "cpu":
+            return torch.Generator(self.device).manual_seed(int(seeds[0]))
+        return [torch.Generator().manual_seed(seed) for seed in seeds.tolist()]
+
+
+def save_state(path: Path, nets: Networks, *, images_seen: int, step: int, seconds: float, config: TrainConfig) -> None:
+    """Write the training state, whole or not at all. Raises `RunError` when it cannot be written."""
     state = {
-        "networks": nets.state_dict(), "draws": draws.generator.get_state(), "images_seen": images_seen,
-        "spec": json.dumps(nets.G.spec.to_dict()), "seed": config.seed,
+        "format": STATE_FORMAT, "networks": nets.state_dict(), "images_seen": images_seen, "step": step,
+        "seconds": seconds, "spec": json.dumps(nets.G.spec.to_dict()), "seed": config.seed,
+        "freezed": config.freezed,
     }  # fmt: skip
     try:
         with runs.replacing(path) as temporary:
@@ -96,51 +196,23 @@ def save_state(path: Path, nets: Networks, draws: Draws, images_seen: int, confi
 
 
 def load_state(path: Path) -> dict[str, Any]:
+    """Read a training state into main memory; `spec` becomes a `GeneratorSpec`. Raises `CheckpointError`."""
+    hint = "resume from a snapshot (network-snapshot-….safetensors) of that run instead"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        return {**state, "spec": GeneratorSpec.from_dict(json.loads(state["spec"]))}
+        missing = {"networks", "images_seen", "step", "spec"} - set(state)
+        if missing:
+            raise KeyError(f"it lacks {', '.join(sorted(missing))}")
+        parts = {"G", "D", "G_ema", "opt_G", "opt_D", "pl_mean"} - set(state["networks"])
+        if parts:
+            raise KeyError(f"it lacks {', '.join(sorted(parts))}")
+        return {
+            **state, "spec": GeneratorSpec.from_dict(json.loads(state["spec"])),
+            "images_seen": int(state["images_seen"]), "step": int(state["step"]),
+        }  # fmt: skip
     except UNREADABLE as error:
-        raise CheckpointError(f"{path.name} is no training state: {error}", "resume from a snapshot instead") from error
-
-
-def find_resume(text: str) -> Path:
-    """Return the training state (`.pt`) or model that `--resume` names; raises `CheckpointError` when there is none."""
-    path = Path(text)
-    if path.is_dir():
-        path = path / STATE_NAME
-    if path.suffix != ".pt":
-        return checkpoints.find_checkpoint(text)
-    if not path.is_file():
-        raise CheckpointError(
-            f"no training state at {path}", "name a run directory that was stopped, a .pt file in one, or a model"
-        )
-    return path
-
-
-def resume_from(text: str, nets: Networks, draws: Draws, reporter: Reporter) -> int:
-    """Continue a run directory or state file exactly, or start from a model's weights; return pictures seen so far."""
-    path = find_resume(text)
-    if path.suffix == ".pt":
-        state = load_state(path)
-        if state["spec"] != GeneratorSpec.from_dict(nets.G.spec.to_dict()):
-            raise CheckpointError(
-                f"{path} is a run of another network ({state['spec'].resolution} px)",
-                "give the same data set and the same --cbase, --cmax, --z-dim, --w-dim, --map-depth as that run",
-            )
-        nets.load_state_dict(state["networks"])
-        draws.generator.set_state(state["draws"])
-        reporter.log(f"resumed exactly from {path} at {state['images_seen'] / 1000:.1f} kimg")
-        return int(state["images_seen"])
-    card = checkpoints.read_card(path)
-    try:
-        for target in (nets.G, nets.G_ema):
-            target.load_state_dict(checkpoints.load_generator(path).state_dict())
-        if card.has_discriminator:
-            nets.D.load_state_dict(checkpoints.load_discriminator(path).state_dict())
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"{path.name} has another shape than this run ({card.spec.resolution} px, params {dict(card.spec.params)})",
-            "give the same --cbase, --cmax, --z-dim, --w-dim, --map-depth as the model",
-        ) from error
-    reporter.log(f"started from the weights of {path.name} ({card.kimg:.1f} kimg); optimisers are fresh")
-    return int(card.kimg * 1000)
+        # What PyTorch says of a file that it refuses ends in advice to read it without protection.
+        words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "weights_only" in str(error) or "Weights only" in str(error):
+            words = "it is damaged, or it holds something other than tensors"
+        raise CheckpointError(f"{path.name} is no training state: {words}", hint) from error

@@ -1,58 +1,17 @@
 """The loop: its files, stopping, exact resume, starting from a model, and clear words about bad input."""
 
 import json
-import zipfile
 
 import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoints, images, runs
-from ganlib.errors import CheckpointError, DataError, GanlibError, InputError, RunError
+from ganlib import checkpoints
+from ganlib.errors import CheckpointError, DataError, InputError, RunError
 from ganlib.training import TrainConfig, losses, train
-from ganlib.training.loop import Averages
 from ganlib.training.reals import Sampler
-
-TINY = {"kimg": 0.064, "batch": 8, "snap": 0.032, "tick": 0.016, "cbase": 128, "cmax": 8, "z_dim": 16, "w_dim": 16}
-
-
-def write_set(path, pictures, labels=None):
-    names = [f"00000/img{i:08d}.png" for i in range(len(pictures))]
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, picture in zip(names, pictures, strict=True):
-            archive.writestr(name, images.encode(picture))
-        pairs = None if labels is None else [[n, int(v)] for n, v in zip(names, labels, strict=True)]
-        archive.writestr("dataset.json", json.dumps({"labels": pairs}))
-    return path
-
-
-def pictures(count=24, side=16, seed=0):
-    rng = np.random.RandomState(seed)
-    return (rng.rand(count, 1, 1, 3) * 200 + rng.rand(count, side, side, 3) * 50).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_set(tmp_path_factory.mktemp("data") / "set.zip", pictures(), labels=np.arange(24) % 3)
-
-
-class Stopper(runs.SilentReporter):
-    """Asks the run to stop after a number of steps, and keeps what it is told."""
-
-    def __init__(self, steps=10**9):
-        super().__init__()
-        self.steps, self.records, self.lines = steps, [], []
-
-    def should_stop(self):
-        self.steps -= 1
-        return self.steps <= 0
-
-    def stats(self, record):
-        self.records.append(record)
-
-    def log(self, text):
-        self.lines.append(text)
-
+from ganlib.training.statistics import Averages
+from tests.training.conftest import TINY, Stopper, pictures, write_set
 
 def config(data, **changes):
     return TrainConfig(data=str(data), **{**TINY, "mirror": True, **changes})
@@ -156,16 +115,21 @@ def test_a_broken_state_is_named(data, tmp_path):
             train(config(data), folder, Stopper())
 
 
-def test_divergence_stops_the_run_and_says_so(data, tmp_path):
-    with pytest.raises(GanlibError) as error:
-        train(config(data, glr=1e30, dlr=1e30), tmp_path / "run", Stopper())
-    assert isinstance(error.value, RunError | CheckpointError)
+def test_divergence_stops_the_run_and_says_so(data, tmp_path, monkeypatch):
+    broken = losses.Loss(lambda fake, real: fake * float("nan"), lambda fake, real: fake - real)
+    monkeypatch.setitem(losses.LOSSES, "logistic", broken)
+    with pytest.raises(RunError, match="no longer finite") as error:
+        train(config(data), tmp_path / "run", Stopper())
+    assert "--glr" in error.value.hint and "network-snapshot" not in error.value.hint
+    assert not list((tmp_path / "run").glob("network-snapshot*"))
 
 
 @pytest.mark.parametrize(
     "change",
     [{"kimg": 0}, {"kimg": float("nan")}, {"batch": 0}, {"gamma": -1.0}, {"gamma": float("inf")}, {"cbase": 8},
-     {"style_mix": 2.0}, {"seed": -1}, {"subset": 0}, {"data": ""}, {"snap": 0}, {"glr": -1.0}],
+     {"style_mix": 2.0}, {"seed": -1}, {"subset": 0}, {"data": ""}, {"snap": 0}, {"glr": -1.0}, {"arch": "stylegan9"},
+     {"aug": "fixed"}, {"aug": "noaug", "p": 0.5}, {"p": 1.5, "aug": "fixed"}, {"target": 1.0}, {"betas": (0.5,)},
+     {"phase_batches": (0,)}, {"loss": "hinge"}, {"kimg": 0.001, "batch": 8}, {"mirror": "no"}, {"batch": True}],
 )  # fmt: skip
 def test_impossible_options_are_refused(change):
     with pytest.raises(InputError) as error:
@@ -184,7 +148,8 @@ def test_config_survives_json_and_refuses_unknown_options():
 
 def test_the_sampler_shows_every_picture_once_plain_and_once_mirrored():
     sampler = Sampler(5, mirror=True, seed=0)
-    idx, mirrored = sampler.take(0, 10)
+    idx, mirrored, flipped = sampler.take(0, 10)
+    assert not flipped.any()
     assert sorted(zip(idx.tolist(), mirrored.tolist(), strict=True)) == sorted((i, m) for i in range(5) for m in (0, 1))
     later = Sampler(5, mirror=True, seed=0)
     np.testing.assert_array_equal(later.take(7, 6)[0], sampler.take(7, 6)[0])
@@ -194,7 +159,7 @@ def test_the_sampler_shows_every_picture_once_plain_and_once_mirrored():
 def test_r1_is_the_squared_gradient_for_a_linear_discriminator():
     x = torch.randn(3, 1, 2, 2, requires_grad=True)
     a = torch.arange(1.0, 5.0).reshape(1, 1, 2, 2).requires_grad_(True)
-    penalty = losses.r1_penalty((x * a).sum(dim=[1, 2, 3])[:, None], x)
+    penalty = losses.squared_gradient((x * a).sum(dim=[1, 2, 3])[:, None], x)
     torch.testing.assert_close(penalty, torch.full([3], 30.0))
     (grad,) = torch.autograd.grad(penalty.mean(), a)
     torch.testing.assert_close(grad, 2 * a.detach())

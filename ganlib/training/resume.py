@@ -1,0 +1,173 @@
+"""Where a run starts: exactly where another stopped, or from the weights of a model (transfer learning)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganlib import checkpoints
+from ganlib.errors import CheckpointError, InputError, RunError
+from ganlib.networks.base import GeneratorSpec
+from ganlib.training.config import TrainConfig
+from ganlib.training.state import STATE_NAME, Networks, load_state
+
+# Spec parameters that a transfer may change: they decide how numbers are computed, not which weights there are.
+FREE_PARAMETERS = {"num_fp16_res", "conv_clamp", "mbstd_group_size"}
+_FLAGS = {
+    "channel_base": "--cbase", "channel_max": "--cmax", "mapping_layers": "--map-depth", "z_dim": "--z-dim",
+    "w_dim": "--w-dim", "ngf": "--ngf", "ndf": "--ndf", "bn_G": "--bn-G", "bn_D": "--bn-D",
+    "upsampling": "--upsampling",
+    "arch": "--arch", "label_dim": "--cond", "resolution": "--data", "img_channels": "--data",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Start:
+    """What `--resume`, or a run directory that already holds a state, leads to."""
+
+    path: Path | None
+    """A training state (`.pt`), a model, or None for a start from nothing."""
+    spec: GeneratorSpec | None
+    """What it holds."""
+    kimg: float = 0.0
+    """How much it has seen."""
+    p: float | None = None
+    """Strength of augmentation that it was trained with, where known."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the run continues exactly."""
+        return self.path is not None and self.path.suffix == ".pt"
+
+
+def find_start(config: TrainConfig, run_dir: Path | None) -> Start:
+    """Return where a run starts; reads headers only, except for a training state. Raises `CheckpointError` when
+    `--resume` leads nowhere."""
+    own = None if run_dir is None else run_dir / STATE_NAME
+    if own is not None and own.exists():
+        return _at_state(own)
+    if own is not None and (run_dir is not None and any(run_dir.glob("network-snapshot-*.safetensors"))):
+        last = sorted(run_dir.glob("network-snapshot-*.safetensors"))[-1]
+        raise RunError(
+            f"{run_dir} holds {last.name} but no {STATE_NAME} to continue exactly from",
+            f"start a new run from its weights: `python -m ganlib train … --resume {last}`",
+        )
+    if not config.resume:
+        return Start(None, None)
+    path = Path(config.resume)
+    if path.is_dir():
+        if (path / STATE_NAME).is_file():
+            return _at_state(path / STATE_NAME)
+        if snapshots := sorted(path.glob("network-snapshot-*.safetensors")):
+            return _at_model(snapshots[-1])
+        raise CheckpointError(
+            f"no {STATE_NAME} and no snapshot in {path}", "name a run directory that was stopped, or a model"
+        )
+    if path.suffix == ".pt":
+        if not path.is_file():
+            raise CheckpointError(
+                f"no training state at {path}", "name a run directory that was stopped, a .pt file in one, or a model"
+            )
+        return _at_state(path)
+    return _at_model(checkpoints.find_checkpoint(config.resume))
+
+
+def _at_state(path: Path) -> Start:
+    state = load_state(path)
+    return Start(path, state["spec"], state["images_seen"] / 1000, state["networks"].get("p"))
+
+
+def _at_model(path: Path) -> Start:
+    card = checkpoints.read_card(path)
+    p = card.metrics.get("augment_p") if isinstance(card.metrics, Mapping) else None
+    return Start(path, card.spec, card.kimg, float(p) if isinstance(p, int | float) else None)
+
+
+def differences(mine: GeneratorSpec, theirs: GeneratorSpec) -> dict[str, tuple[Any, Any]]:
+    """Return `{name: (mine, theirs)}` of all that decides the networks' shapes."""
+
+    def flat(spec: GeneratorSpec) -> dict[str, Any]:
+        values = spec.to_dict()
+        params = values.pop("params")
+        inner = params.pop("D", {})
+        values.pop("noise_modes")
+        return {**values, **params, **{f"D.{k}": v for k, v in inner.items()}}
+
+    a, b = flat(mine), flat(theirs)
+    names = (set(a) | set(b)) - FREE_PARAMETERS - {f"D.{name}" for name in FREE_PARAMETERS}
+    return {name: (a.get(name), b.get(name)) for name in sorted(names) if a.get(name) != b.get(name)}
+
+
+def check_start(start: Start, spec: GeneratorSpec) -> None:
+    """Raise `CheckpointError` that names what differs, where the weights cannot serve a run of this spec.
+
+    An exact resume needs the same networks. Weights of a model also serve another resolution (the shared blocks are
+    taken over), other classes and another number of style inputs."""
+    if start.path is None or start.spec is None:
+        return
+    found = differences(spec, start.spec)
+    allowed = set() if start.is_exact else {"resolution", "num_ws", "label_dim"}
+    blocking = {name: values for name, values in found.items() if name not in allowed}
+    if not blocking:
+        return
+    words = "; ".join(f"{name} is {theirs} there and {mine} here" for name, (mine, theirs) in blocking.items())
+    flags = sorted({_FLAGS[name] for name in blocking if name in _FLAGS})
+    hint = f"give the same {', '.join(flags)}" if flags else "start from a model of the same family"
+    if start.is_exact and set(blocking) <= {"resolution", "num_ws", "label_dim"}:
+        hint = "to transfer to other data, name a snapshot of that run (network-snapshot-….safetensors)"
+    raise CheckpointError(f"{start.path} is of other networks: {words}", hint)
+
+
+def load_exact(start: Start, nets: Networks, config: TrainConfig) -> tuple[int, int, float, list[str]]:
+    """Continue exactly: return pictures seen, steps made, seconds so far, and words for the log."""
+    assert start.path is not None
+    state = load_state(start.path)
+    words = []
+    if state.get("freezed", 0) != config.freezed:
+        raise InputError(
+            f"that run has freezed = {state.get('freezed', 0)}, this one {config.freezed}",
+            "give the same --freezed, or start from a snapshot of it",
+        )
+    if state.get("seed", config.seed) != config.seed:
+        words.append(f"the seed is {config.seed} and was {state['seed']}: pictures and noise come in another order")
+    try:
+        changes = nets.load_state_dict(state["networks"])
+    except (RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"{start.path.name} does not fit these networks: {str(error).splitlines()[0]}",
+            "start from a snapshot of that run instead",
+        ) from error
+    words += [f"changed from before: {change}" for change in changes]
+    return state["images_seen"], state["step"], float(state.get("seconds", 0.0)), words
+
+
+def load_weights(start: Start, nets: Networks) -> list[str]:
+    """Take over a model's weights into G, G_ema and D, block by block, and return words for the log."""
+    assert start.path is not None
+    G = checkpoints.load_generator(start.path)
+    words = [_take_over(target, G.state_dict(), "G") for target in (nets.G, nets.G_ema)][:1]
+    if checkpoints.read_card(start.path).has_discriminator:
+        words.append(_take_over(nets.D, checkpoints.load_discriminator(start.path).state_dict(), "D"))
+    else:
+        words.append("the model has no discriminator: D starts from nothing")
+    return words
+
+
+@torch.no_grad()
+def _take_over(target: nn.Module, source: Mapping[str, Tensor], name: str) -> str:
+    """Copy tensors of equal name and shape."""
+    own = target.state_dict()
+    shared = [key for key, tensor in own.items() if key in source and source[key].shape == tensor.shape]
+    growth = [key for key in shared if key.split(".")[-1] in ("stage", "alpha")]
+    for key in shared:
+        if key not in growth:
+            own[key].copy_(source[key])
+    fresh = sorted({key.rsplit(".", 1)[0] for key in own if key not in shared})
+    if not shared:
+        raise CheckpointError(f"none of {name}'s tensors fit", "start from a model of the same family and widths")
+    return f"{name}: {len(shared)} of {len(own)} tensors taken over" + (f"; fresh: {', '.join(fresh)}" if fresh else "")

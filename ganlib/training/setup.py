@@ -1,0 +1,142 @@
+"""From a configuration to everything that a run needs, checked before a file is written: one place for `--dry-run`, the
+estimate and the run itself."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ganlib import metrics, networks
+from ganlib.dataset import Dataset
+from ganlib.device import choose_device
+from ganlib.errors import DataError, InputError
+from ganlib.networks.base import GeneratorSpec
+from ganlib.training.ada_warp import BLOCK
+from ganlib.training.config import TrainConfig
+from ganlib.training.phases import Schedule
+from ganlib.training.resume import Start, check_start, differences, find_start
+
+# TrainConfig's names of what the families' `make_spec` calls otherwise.
+SPEC_OPTIONS = {"cbase": "channel_base", "cmax": "channel_max", "map_depth": "mapping_layers"}
+OWN_OPTIONS = ("z_dim", "w_dim", "ngf", "ndf", "bn_G", "bn_D", "upsampling")
+MIXED = {"num_fp16_res": 4, "conv_clamp": 256.0}  # half precision in the four largest resolutions, clamped
+TRANSFER_ADA_KIMG = 100.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that can be done."""
+
+    config: TrainConfig
+    """Resolved."""
+    dataset: Dataset
+    spec: GeneratorSpec
+    start: Start
+    schedule: Schedule
+    images_seen: int
+    """Real pictures seen before the first step."""
+
+
+def make_spec(config: TrainConfig, dataset: Dataset, *, mixed: bool = False) -> GeneratorSpec:
+    """Return the spec of the generator that a resolved configuration trains on a data set. Raises `InputError` for an
+    option that the family does not have."""
+    row = networks.architecture(config.arch)
+    known = inspect.signature(row.make_spec).parameters
+    options: dict[str, Any] = {}
+    for name in (*SPEC_OPTIONS, *OWN_OPTIONS):
+        value, target = getattr(config, name), SPEC_OPTIONS.get(name, name)
+        if value is None:
+            continue
+        if target not in known:
+            raise InputError(f"{row.title} has no option {name}", f"leave --{name.replace('_', '-')} out")
+        options[target] = value
+    if "D" in known:
+        options["D"] = {"mbstd_group_size": 4}
+    if mixed and set(MIXED) <= set(known):
+        options |= MIXED
+    return row.make_spec(
+        resolution=dataset.resolution, img_channels=dataset.num_channels,
+        label_dim=dataset.label_dim if config.cond else 0, **options,
+    )  # fmt: skip
+
+
+def plan(config: TrainConfig, run_dir: Path | None = None, *, world: int = 1) -> Plan:
+    """Return the run that a configuration describes, or raise the `GanlibError` that says why there is none.
+
+    run_dir: where it will write; a training state there is continued. world: number of processes."""
+    given, config = config, config.resolved()
+    dataset = Dataset.open(Path(config.data))
+    device = choose_device(config.device)
+    if config.cond and not dataset.label_dim:
+        raise DataError(
+            f"{config.data} has no class labels", "prepare it with --labels folder or prefix, or drop --cond"
+        )
+    if config.holdout >= len(dataset):
+        raise InputError(
+            f"holdout = {config.holdout} leaves no picture of {len(dataset)} to train on", "use a smaller --holdout"
+        )
+    mixed = config.precision == "mixed" or (config.precision == "auto" and device.type == "cuda")
+    start = find_start(config, run_dir)
+    config = _like_the_model(given, config, start)
+    spec = make_spec(config, dataset, mixed=mixed)
+    check_start(start, spec)
+    metrics.parse_metrics(config.metrics)
+
+    # Growth and augmentation.
+    num_stages = len(_stages(spec))
+    if config.aug != "noaug" and (num_stages > 1 or spec.resolution % BLOCK):
+        why = "a growing network starts below that" if num_stages > 1 else f"the pictures have {spec.resolution}"
+        raise InputError(f"augmentation works at {BLOCK} px and more, and {why}", "use --aug noaug")
+    assert config.batch is not None
+    schedule = Schedule.of(
+        num_stages, batch=config.batch, kimg=config.kimg, fade_kimg=config.fade_kimg, tune_kimg=config.tune_kimg,
+        batches=config.phase_batches,
+    )  # fmt: skip
+    for batch in {config.batch, *config.phase_batches}:
+        if batch % world:
+            raise InputError(
+                f"a batch of {batch} cannot be shared by {world} processes", f"use a multiple of {world} for --batch"
+            )
+
+    # What was seen before.
+    kimg = start.kimg if start.is_exact else 0.0
+    if start.spec is not None and not start.is_exact:
+        same = not differences(spec, start.spec)
+        kimg = config.resume_kimg if config.resume_kimg is not None else start.kimg if same else 0.0
+        config = replace(config, ada_kimg=config.ada_kimg or TRANSFER_ADA_KIMG)
+        if given.ema_rampup == TrainConfig.ema_rampup:
+            config = replace(config, ema_rampup=None)  # the average has a good start already
+        if config.aug == "ada" and config.p is None and start.p is not None:
+            config = replace(config, p=min(max(start.p, 0.0), 1.0))
+    is_own = start.is_exact and start.path is not None and start.path.parent == run_dir
+    if kimg * 1000 >= int(config.kimg * 1000) and not is_own:
+        raise InputError(
+            f"the model to resume already has {kimg:g} kimg and the run ends at {config.kimg:g}",
+            f"give a larger --kimg than {kimg:g}" + ("" if start.is_exact else ", or count anew with --resume-kimg 0"),
+        )
+    return Plan(config, dataset, spec, start, schedule, round(kimg * 1000))
+
+
+def _stages(spec: GeneratorSpec) -> range:
+    """Stages of growth of the family's generator, found without its weights."""
+    import torch
+
+    with torch.device("meta"):
+        return range(networks.build_generator(spec).num_stages)
+
+
+def _like_the_model(given: TrainConfig, config: TrainConfig, start: Start) -> TrainConfig:
+    """Take over the shape of the model to resume wherever the person said nothing about it."""
+    if start.spec is None or start.spec.arch != config.arch:
+        return config
+    flat = {**start.spec.to_dict(), **start.spec.params}
+    names = {**SPEC_OPTIONS, **{name: name for name in OWN_OPTIONS}}
+    known = inspect.signature(networks.architecture(config.arch).make_spec).parameters
+    taken = {
+        own: flat[theirs]
+        for own, theirs in names.items()
+        if getattr(given, own) is None and theirs in flat and theirs in known and not isinstance(flat[theirs], dict)
+    }
+    return replace(config, **taken)

@@ -1,0 +1,64 @@
+"""Sample sheets of a run: the same latents at every snapshot, so that one picture can be followed through training."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ganlib import images, latents, runs
+from ganlib.networks.base import Generator, GeneratorSpec, one_hot
+from ganlib.training.reals import Reals
+
+AT_ONCE = 16  # pictures rendered together
+SHEET = re.compile(r"fakes(\d{6})(?:-(\d{3,4}x\d{3,4}-(?:faded|tuned)))?\.png")
+
+
+def grid_size(resolution: int) -> tuple[int, int]:
+    """Return columns and rows of a sheet, near 960×640 pixels."""
+    return max(4, min(16, 960 // resolution)), max(3, min(10, 640 // resolution))
+
+
+class Samples:
+    """Latents and labels of a run's sheet."""
+
+    def __init__(self, spec: GeneratorSpec, device: torch.device) -> None:
+        self.columns, rows = grid_size(spec.resolution)
+        count = self.columns * rows
+        z = np.concatenate([latents.seed_z(s, spec.z_dim) for s in range(count)])
+        self.z = torch.from_numpy(z).float().to(device)
+        self.label = None
+        if spec.label_dim:
+            self.label = one_hot([i % spec.label_dim for i in range(count)], spec.label_dim).to(device)
+
+    @torch.no_grad()
+    def render(self, G_ema: Generator, count: int | None = None) -> np.ndarray:
+        """Return the first `count` (all) samples as uint8 `[N, R, R, C]`."""
+        parts = []
+        total = len(self.z) if count is None else min(count, len(self.z))
+        for start in range(0, total, AT_ONCE):
+            stop = min(start + AT_ONCE, total)
+            label = None if self.label is None else self.label[start:stop]
+            w = G_ema.mapping(self.z[start:stop], label)
+            mode = G_ema.spec.noise_modes[0]
+            w_plus = w[:, None].expand(-1, G_ema.spec.num_ws, -1)
+            parts.append(images.to_pixels(G_ema.synthesis(w_plus, noise_mode=mode)))
+        return np.concatenate(parts)
+
+    def save(self, path: Path, pixels: np.ndarray) -> None:
+        """Write a sheet."""
+        runs.write_bytes(path, images.encode(images.contact_sheet(pixels, columns=self.columns, gap=0)))
+
+
+def pick_reals(reals: Reals, count: int, seed: int) -> np.ndarray:
+    """Return training pictures for the sheet beside the samples, uint8 `[N, R, R, 3]`, `count` or all of them."""
+    shown = np.random.default_rng(seed).permutation(len(reals.chosen))[:count]
+    return np.stack([reals.dataset[int(i)][0] for i in reals.chosen[np.sort(shown)]])
+
+
+def sample_sheets(run_dir: Path) -> Sequence[Path]:
+    """Return the sample sheets of a run in order of time, those of a growing network's phases included."""
+    return sorted(path for path in run_dir.glob("fakes*.png") if SHEET.fullmatch(path.name))

@@ -1,0 +1,270 @@
+"""What happens in one step: the generator, its path length, the discriminator and its penalties.
+
+Every function reads like the equation that it follows. A batch may be worked on in several rounds whose gradients are
+added up, and by several processes whose gradients are averaged; neither changes what is computed.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ganlib.networks.base import GeneratorSpec
+from ganlib.training.config import TrainConfig
+from ganlib.training.distributed import Processes
+from ganlib.training.losses import LOSSES, gradient_penalty, path_lengths, squared_gradient
+from ganlib.training.phases import Phase
+from ganlib.training.reals import Reals
+from ganlib.training.state import PL_INTERVAL, Draws, Networks
+from ganlib.training.statistics import Averages
+
+PL_BATCH_SHRINK = 2
+PL_DECAY = 0.01
+W_AVG_BETA = 0.998
+
+
+class Steps:
+    """The steps of one run; `step` makes one."""
+
+    def __init__(
+        self,
+        nets: Networks,
+        spec: GeneratorSpec,
+        config: TrainConfig,  # resolved
+        reals: Reals,
+        processes: Processes,
+    ) -> None:
+        assert config.loss is not None
+        self.nets, self.spec, self.config, self.reals, self.processes = nets, spec, config, reals, processes
+        self.loss = LOSSES[config.loss]
+        self.draws = Draws(config.seed, processes.device)
+        self.averages = Averages()
+        self.at_once = config.batch_gpu
+        self._cutoff: int | None = None  # first style input that the other z of a mixture takes
+        self.mixed = processes.device.type == "cuda" and spec.params.get("num_fp16_res", 0) > 0
+
+    def rounds(self, batch: int) -> int:
+        """Return in how many rounds this process works on its share of a batch: the fewest that keep to `at_once`."""
+        share = batch // self.processes.world
+        if self.at_once is None:
+            return 1
+        return next(n for n in range(1, share + 1) if share % n == 0 and share // n <= self.at_once)
+
+    def step(self, number: int, phase: Phase, real: Tensor, label: Tensor | None) -> None:
+        """Make step `number` with this process's share of real pictures `[share, C, R, R]` and labels, on its device.
+
+        All randomness is a function of the number: a step that failed can be made again, with more rounds."""
+        nets = self.nets
+        self.draws.begin(number)
+        rounds = self.rounds(phase.batch)
+        nets.grow(phase.stage, phase.alpha)
+        real = nets.D.match_real(real)
+        own = [(real[i::rounds], None if label is None else label[i::rounds]) for i in range(rounds)]
+        self._generator(phase.batch, own)
+        if nets.uses_path_length and number % PL_INTERVAL == 0:
+            self._path_length(phase.batch, rounds)
+        self._discriminator(phase.batch, own)
+        if nets.r1_interval > 1 and number % nets.r1_interval == 0:
+            self._lazy_penalty(phase.batch, own)
+        if nets.control is not None:
+            nets.control.step(phase.batch, add_up=self.processes.sum_)
+            nets.set_p(nets.control.p)
+
+    # ---- The generator ---------------------------------------------------------------------------------------------
+
+    def _generator(self, batch: int, own: list[tuple[Tensor, Tensor | None]]) -> None:
+        """Adversarial loss of G."""
+        nets, rounds = self.nets, len(own)
+        latents = self._latents(batch, rounds)
+        nets.train_D(False)
+        nets.opt_G.zero_grad(set_to_none=True)
+        w_means = []
+        for (z, other, rng, label), (real, real_label) in zip(latents, own, strict=True):
+            w, w_plus = self._mix_styles(z, other, label)
+            w_means.append(w.detach().mean(dim=0))
+            logits = nets.D(self._augmented(nets.G.training_images(w_plus, rng), rng), label)
+            real_logits = None
+            if self.loss.is_relative:
+                with torch.no_grad():
+                    real_logits = nets.D(self._augmented(real, rng), real_label)
+            loss = self.loss.of_G(logits, real_logits)
+            (loss.mean() / rounds).backward()
+            self.averages.add("Loss/G/loss", loss)
+            self._observe("fake", logits)
+        self._finish(nets.opt_G)
+        nets.train_D(True)
+        if self.spec.truncatable:
+            mean = torch.stack(w_means).mean(dim=0)
+            self.processes.mean_([mean])
+            nets.G.w_avg.copy_(mean.lerp(nets.G.w_avg, W_AVG_BETA))
+
+    def _path_length(self, batch: int, rounds: int) -> None:
+        """One lazy step of path-length regularisation on part of the batch (StyleGAN2, section 3.2)."""
+        nets = self.nets
+        nets.opt_G.zero_grad(set_to_none=True)
+        count = max(batch // PL_BATCH_SHRINK, rounds * self.processes.world)
+        for z, other, rng, label in self._latents(count, rounds):
+            _, w_plus = self._mix_styles(z, other, label)
+            image = nets.G.training_images(w_plus, rng)
+            lengths = path_lengths(image, w_plus, _normal_like(image, rng))
+            mean = lengths.detach().mean()
+            self.processes.mean_([mean])
+            nets.pl_mean.copy_(nets.pl_mean.lerp(mean, PL_DECAY / rounds))
+            penalty = (lengths - nets.pl_mean).square()
+            (penalty.mean() * self.config.pl_weight * PL_INTERVAL / rounds).backward()
+            self.averages.add("Loss/pl_penalty", penalty)
+        self._finish(nets.opt_G)
+
+    # ---- The discriminator -----------------------------------------------------------------------------------------
+
+    def _discriminator(self, batch: int, own: list[tuple[Tensor, Tensor | None]]) -> None:
+        """Adversarial loss of D, generated and real pictures fed separately, with the penalties that are not lazy."""
+        nets, rounds = self.nets, len(own)
+        latents = self._latents(batch, rounds)
+        shares = self.draws.uniform(batch, 1, 1, 1) if self.loss.has_gradient_penalty else None
+        every_step = nets.r1_interval == 1
+        nets.opt_D.zero_grad(set_to_none=True)
+        for i, ((z, other, rng, label), (real, real_label)) in enumerate(zip(latents, own, strict=True)):
+            with torch.no_grad():
+                _, w_plus = self._mix_styles(z, other, label)
+                fake = nets.G.training_images(w_plus, rng)
+            if every_step:
+                real, fake = real.detach().requires_grad_(True), fake.requires_grad_(self.loss.is_relative)
+            seen_fake, seen_real = self._augmented(fake, rng), self._augmented(real, rng)
+            fake_logits, real_logits = nets.D(seen_fake, label), nets.D(seen_real, real_label)
+            loss = self.loss.of_D(fake_logits, real_logits)
+            total = loss.mean()
+            if every_step:
+                total = total + self._penalties(real_logits, real, fake_logits, fake) * (nets.gamma / 2)
+            if shares is not None:
+                share = self.processes.share(shares)[i::rounds].to(real.device)
+                penalty = gradient_penalty(nets.D, seen_real, seen_fake, real_label, share)
+                self.averages.add("Loss/gp", penalty)
+                total = total + self.config.gp_weight * penalty.mean() + self.config.drift * real_logits.square().mean()
+            (total / rounds).backward()
+            self.averages.add("Loss/D/loss", loss)
+            self._observe("real", real_logits)
+            if nets.control is not None:
+                nets.control.observe(real_logits.detach())
+        self._finish(nets.opt_D)
+
+    def _lazy_penalty(self, batch: int, own: list[tuple[Tensor, Tensor | None]]) -> None:
+        """One lazy step of R1 (and R2, where the loss is relative): γ/2 · E‖∇D(x)‖², times the interval."""
+        nets, rounds = self.nets, len(own)
+        latents = self._latents(batch, rounds)
+        nets.opt_D.zero_grad(set_to_none=True)
+        for (z, other, rng, label), (real, real_label) in zip(latents, own, strict=True):
+            real = real.detach().requires_grad_(True)
+            real_logits = nets.D(self._augmented(real, rng), real_label)
+            fake, fake_logits = real, real_logits
+            if self.loss.is_relative:
+                with torch.no_grad():
+                    _, w_plus = self._mix_styles(z, other, label)
+                    fake = nets.G.training_images(w_plus, rng)
+                fake = fake.requires_grad_(True)
+                fake_logits = nets.D(self._augmented(fake, rng), label)
+            penalty = self._penalties(real_logits, real, fake_logits, fake)
+            (penalty * (nets.gamma / 2) * nets.r1_interval / rounds).backward()
+        self._finish(nets.opt_D)
+
+    def _penalties(self, real_logits: Tensor, real: Tensor, fake_logits: Tensor, fake: Tensor) -> Tensor:
+        """Mean of R1, and of R2 where the loss is relative."""
+        r1 = squared_gradient(real_logits, real)
+        self.averages.add("Loss/r1_penalty", r1)
+        if not self.loss.is_relative:
+            return r1.mean()
+        r2 = squared_gradient(fake_logits, fake)
+        self.averages.add("Loss/r2_penalty", r2)
+        return r1.mean() + r2.mean()
+
+    # ---- Parts -----------------------------------------------------------------------------------------------------
+
+    def _latents(
+        self, batch: int, rounds: int
+    ) -> list[tuple[Tensor, Tensor | None, torch.Generator | list[torch.Generator], Tensor | None]]:
+        """Return for each round z, the z to mix in or None, the pictures' generators and labels.
+
+        All of the batch is drawn in every process, so that they agree; each keeps its share."""
+        z = self.draws.normal(batch, self.spec.z_dim)
+        self._cutoff = None
+        other = None
+        if self.config.style_mix > 0 and self.spec.num_ws > 1 and self.draws.chance(self.config.style_mix):
+            self._cutoff = 1 + self.draws.integer(self.spec.num_ws - 1)
+            other = self.draws.normal(batch, self.spec.z_dim)
+        seeds = self.draws.picture_seeds(batch)
+        labels = self.reals.draw_labels(self.draws.generator, batch)
+        device = self.processes.device
+
+        def part(values: Tensor | None, i: int) -> Tensor | None:
+            return None if values is None else self.processes.share(values)[i::rounds].to(device)
+
+        out = []
+        for i in range(rounds):
+            own_seeds = self.processes.share(seeds)[i::rounds]
+            own_z = part(z, i)
+            assert own_z is not None
+            out.append((own_z, part(other, i), self.draws.generators(own_seeds), part(labels, i)))
+        return out
+
+    def _mix_styles(self, z: Tensor, other: Tensor | None, label: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Map z and replace the styles from the cutoff on by those of another z (StyleGAN, section 3.1).
+
+        Returns w `[N, w_dim]` of z and w_plus `[N, num_ws, w_dim]`."""
+        G = self.nets.G
+        w = G.mapping(z, label)
+        w_plus = w[:, None].repeat(1, self.spec.num_ws, 1)
+        if other is not None:
+            assert self._cutoff is not None
+            mixed = G.mapping(other, label)[:, None].expand(-1, self.spec.num_ws - self._cutoff, -1)
+            w_plus = torch.cat([w_plus[:, : self._cutoff], mixed], dim=1)
+        return w, w_plus
+
+    def _augmented(self, image: Tensor, rng: torch.Generator | list[torch.Generator]) -> Tensor:
+        return image if self.nets.augment is None else self.nets.augment(image, rng=rng)
+
+    def _observe(self, kind: str, logits: Tensor) -> None:
+        """Keep what D says of real or fake pictures: its scores, their signs, and how often it is right."""
+        signs = logits.detach().sign()
+        self.averages.add(f"Loss/scores/{kind}", logits)
+        self.averages.add(f"Loss/signs/{kind}", signs)
+        if not self.loss.has_gradient_penalty:
+            right = signs if kind == "real" else -signs
+            self.averages.add(f"Loss/accuracy/{kind}", (right + 1) / 2)
+
+    def _finish(self, optimiser: torch.optim.Adam) -> None:
+        """Average the gradients over the processes and move the weights."""
+        gradients = [p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+        self.processes.mean_(gradients)
+        if self.mixed:
+            for gradient in gradients:  # half precision overflows now and then; one such step must not end the run
+                torch.nan_to_num_(gradient, nan=0.0, posinf=1e5, neginf=-1e5)
+        optimiser.step()
+
+
+def _normal_like(image: Tensor, rng: torch.Generator | list[torch.Generator]) -> Tensor:
+    """Return N(0, 1) like image, each picture's from its own generator."""
+    if isinstance(rng, torch.Generator):
+        return torch.randn(image.shape, generator=rng, device=rng.device).to(image.device)
+    return torch.stack([torch.randn(image.shape[1:], generator=g) for g in rng]).to(image.device)
+
+
+@torch.no_grad()
+def update_ema(nets: Networks, images_seen: int, batch: int, config: TrainConfig) -> None:
+    """Move the average towards G: half-life `ema_nimg`, shorter at the start. Batch normalisation's statistics are
+    averaged like the weights that they belong to; other buffers are copied."""
+    half_life = config.ema_nimg()
+    if config.ema_rampup is not None:
+        half_life = min(half_life, images_seen * config.ema_rampup)
+    beta = 0.5 ** (batch / max(half_life, 1e-8))
+    torch._foreach_lerp_(list(nets.G_ema.parameters()), list(nets.G.parameters()), 1 - beta)
+    averaged = {
+        id(buffer)
+        for module in nets.G_ema.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        for buffer in (module.running_mean, module.running_var)
+    }
+    for target, source in zip(nets.G_ema.buffers(), nets.G.buffers(), strict=True):
+        if id(target) in averaged:
+            target.lerp_(source, 1 - beta)
+        else:
+            target.copy_(source)
