@@ -22,6 +22,8 @@ VERBS = {
     "video": "make a morph video between seeds",
     "prepare": "turn a folder or zip of pictures into a training set",
     "train": "train a model on a prepared set",
+    "doctor": "say in plain words how a training run is doing",
+    "timelapse": "make a film of a training run's samples",
     "models": "list the models in a folder",
     "run": "do the job described by a run directory, or continue it",
     "bench": "measure how fast a model makes pictures here",

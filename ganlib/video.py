@@ -241,7 +241,7 @@ def write_film(
                 write(pixels)
                 done += len(pixels)
                 reporter.progress(done, num_frames, "frames")
-        if is_gif:
+        if is_gif and comment:
             _insert_gif_comment(temporary, comment)
     return dest
 

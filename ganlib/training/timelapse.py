@@ -1,0 +1,177 @@
+"""A film of a run's samples: how the same latents looked from the first sheet to the last."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ganlib import images
+from ganlib.errors import InputError, RunError
+from ganlib.runs import Reporter
+from ganlib.training.folder import Sheet, TrainingFolder, sheet_pictures
+from ganlib.video import FORMATS, write_film
+
+_PALETTE_SHEETS = 24
+_BATCH = 16  # frames handed to the encoder at once
+
+
+@dataclass(frozen=True)
+class TimelapseJob:
+    """Everything that decides a timelapse. Each field's meaning stands in its metadata `help`."""
+
+    run: str = dataclasses.field(default="", metadata={"help": "the training run's directory"})
+    format: str = dataclasses.field(default="mp4", metadata={"help": "mp4 or gif"})
+    seconds: float = dataclasses.field(default=12.0, metadata={"help": "length of the film without its last picture"})
+    hold: float = dataclasses.field(default=2.0, metadata={"help": "seconds for which the last picture stands still"})
+    fps: float = dataclasses.field(default=25.0, metadata={"help": "frames per second"})
+    fade: bool = dataclasses.field(default=True, metadata={"help": "cross-fade from sheet to sheet"})
+    columns: int = dataclasses.field(default=4, metadata={"help": "pictures side by side"})
+    rows: int = dataclasses.field(default=3, metadata={"help": "pictures below each other"})
+    width: int = dataclasses.field(default=960, metadata={"help": "width of the film in pixels, at most"})
+    caption: bool = dataclasses.field(default=True, metadata={"help": "write the kimg into a corner"})
+
+    def validate(self) -> TimelapseJob:
+        """Return self, or raise InputError that names the option and its legal values."""
+        if not isinstance(self.run, str) or not self.run:
+            raise InputError("no run given", "Name a training run's directory.")
+        if self.format not in FORMATS:
+            raise InputError(f"there is no film format '{str(self.format)[:20]}'", f"Use {' or '.join(FORMATS)}.")
+        limits = {"seconds": (0.5, 600), "hold": (0, 60), "fps": (1, 60 if self.format == "mp4" else 50)}
+        limits |= {"columns": (1, 32), "rows": (1, 32), "width": (32, 4096)}
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            is_whole = isinstance(value, int) and not isinstance(value, bool)
+            fits = is_whole or (isinstance(value, float) and name in ("seconds", "hold", "fps"))
+            if not fits or not low <= value <= high:
+                raise InputError(f"{name} = {value!r} is not possible", f"Choose from {low} to {high}.")
+        return self
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames of the film."""
+        return max(2, round(self.seconds * self.fps)) + round(self.hold * self.fps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able fields: the `config` of a job with the verb `timelapse`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TimelapseJob:
+        """The inverse of `to_dict`. Raises InputError."""
+        unknown = set(map(str, values)) - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise InputError(f"a timelapse has no setting '{sorted(unknown)[0][:40]}'", "Make it anew from the run.")
+        return cls(**values).validate()
+
+
+class Reel:
+    """The frames of one timelapse. All sheets have the same size and the same latents in the same places."""
+
+    def __init__(self, job: TimelapseJob) -> None:
+        """Look at the run's sheets. Raises InputError, and RunError when there are fewer than two sheets."""
+        self._job = job.validate()
+        self._folder = TrainingFolder.open(Path(job.run))
+        self.sheets: list[Sheet] = self._folder.sheets()
+        if len(self.sheets) < 2:
+            raise RunError(
+                f"{self._folder.path.name} has {len(self.sheets)} sheets of samples: no film yet",
+                "Wait for the next snapshot.",
+            )
+        newest = self.sheets[-1].path
+        tile = self._folder.tile(newest)
+        count = len(sheet_pictures(self._folder, newest, job.columns * job.rows))
+        columns = min(job.columns, count)
+        # Enlarged a whole number of times where that fits: single pixels stay square.
+        across = job.width // columns
+        self.side = across // tile * tile if across >= tile else across
+        self.count, self.columns = count, columns
+        self.size = tuple(n * self.side + n * self.side % 2 for n in (columns, -(-count // columns)))
+
+    def picture(self, sheet: Sheet) -> np.ndarray:
+        """One sheet as it appears in the film, uint8 `[height, width, 3]`, without its caption."""
+        pictures = sheet_pictures(self._folder, sheet.path, self.count)
+        whole = images.contact_sheet(
+            images.resize(pictures, self.side, self.side), columns=self.columns, gap=0, background=(22, 20, 18)
+        )
+        width, height = self.size
+        below, right = height - whole.shape[0], width - whole.shape[1]
+        if below < 0 or right < 0:
+            raise RunError(f"{sheet.path.name} has more pictures than the newest sheet", "Remove it from the run.")
+        return np.pad(whole, ((0, below), (0, right), (0, 0)), mode="edge" if max(below, right) < 2 else "constant")
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """Yield the frames in order as uint8 `[n, height, width, 3]`; two sheets are in memory at a time."""
+        moving = max(2, round(self._job.seconds * self._job.fps))
+        last = len(self.sheets) - 1
+        at, now, after = -1, np.empty(0), np.empty(0)
+        batch: list[np.ndarray] = []
+        for frame in range(self._job.num_frames):
+            place = min(frame / (moving - 1), 1.0) * last
+            idx = min(math.floor(place), last - 1)
+            if idx != at:
+                now = after if idx == at + 1 and at >= 0 else self.picture(self.sheets[idx])
+                after, at = self.picture(self.sheets[idx + 1]), idx
+            share = place - idx
+            # A sheet stands still for the first half of its time and fades in the second.
+            share = min(max(2 * share - 1, 0.0), 1.0) if self._job.fade else float(share >= 1)
+            mixed = now if share == 0 else after if share == 1 else _mixed(now, after, share)
+            batch.append(self._captioned(mixed, self.sheets[idx + (share >= 0.5)].words))
+            if len(batch) == _BATCH:
+                yield np.stack(batch)
+                batch = []
+        if batch:
+            yield np.stack(batch)
+
+    def palette(self) -> Iterator[np.ndarray]:
+        """Pictures spread over the film, `[1, height, width, 3]` each, from which a gif's colours are chosen."""
+        step = max(1, len(self.sheets) // _PALETTE_SHEETS)
+        for sheet in self.sheets[::-1][::step][::-1]:
+            yield self._captioned(self.picture(sheet), sheet.words)[None]
+
+    def _captioned(self, pixels: np.ndarray, words: str) -> np.ndarray:
+        if not self._job.caption:
+            return pixels
+        picture = Image.fromarray(pixels)
+        height = picture.height
+        font = ImageFont.load_default(max(9, min(22, height // 12)))
+        draw = ImageDraw.Draw(picture)
+        left, top, right, bottom = draw.textbbox((0, 0), words, font=font)
+        room = (right - left) // max(len(words), 1)
+        plate = (right - left + 2 * room, bottom - top + 2 * room)
+        draw.rectangle((0, height - plate[1], plate[0], height), fill=(22, 20, 18))
+        draw.text((room - left, height - plate[1] + room - top), words, font=font, fill=(237, 231, 221))
+        return np.asarray(picture)
+
+
+def make_timelapse(job: TimelapseJob, dest: Path, reporter: Reporter) -> Path:
+    """Write the film to `dest`, replacing what is there when it is whole, and return `dest`.
+
+    Raises InputError and RunError as `Reel`, DataError for a damaged sheet, Stopped on request, and GanlibError if
+    ffmpeg fails; then `dest` is untouched.
+    """
+    job.validate()
+    if dest.suffix.lower() != f".{job.format}":
+        raise InputError(f"{dest.name} is no name for a {job.format} file", f"Let it end in .{job.format}.")
+    reel = Reel(job)
+    width, height = reel.size
+    return write_film(
+        dest, reel.frames(), (width, height), fps=job.fps, num_frames=job.num_frames, palette=reel.palette,
+        reporter=reporter, title=f"timelapse of {Path(job.run).name}",
+    )  # fmt: skip
+
+
+def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> None:
+    """Do a job with the verb `timelapse`: the film is `run_dir/timelapse.mp4` or `.gif`."""
+    job = TimelapseJob.from_dict(config)
+    reporter.artefact(make_timelapse(job, run_dir / f"timelapse.{job.format}", reporter))
+
+
+def _mixed(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+    return (one * (1 - share) + other * share + 0.5).astype(np.uint8)
