@@ -1,8 +1,9 @@
 """Models on disk: one safetensors file with a self-describing JSON header.
 
 The header's metadata holds one key, `latent-atelier`, with JSON: format, digest, spec, kimg, title, source, licence,
-data, metrics, created. Tensors are named `G_ema.…` and, where the discriminator is known, `D.…`. The digest is the
-sha256 over all tensors, so that two files with the same digest make the same pictures.
+data, metrics, created. Tensors are named `G_ema.…` and, where the discriminator is known, `D.…`. The digest is a
+sha256 over all tensors and the spec, so that two files with the same digest make the same pictures. Format 1 wrote that
+of the tensors alone; it is completed when such a file is read.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
+import stat
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -27,7 +30,7 @@ from ganlib.errors import CheckpointError, GanlibError, InputError
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 
 KEY = "latent-atelier"
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".safetensors"
 MAX_HEADER_BYTES = 16 * 2**20
 _DAMAGED = "the file is damaged or was not fully copied; download or copy it again"
@@ -39,7 +42,7 @@ class Checkpoint:
 
     path: Path
     digest: str
-    """sha256 over the tensors, 64 hexadecimal digits."""
+    """sha256 over tensors and spec, 64 hexadecimal digits."""
     spec: GeneratorSpec
     kimg: float
     """Thousands of real pictures shown to the discriminator."""
@@ -72,7 +75,10 @@ class Checkpoint:
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     """Return the safetensors header as a dict and the file's size, having checked that the tensors are all there."""
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for its writer
+            raise CheckpointError(f"{path.name} is no file", "models of this studio are .safetensors files")
+        size = found.st_size
         with path.open("rb") as stream:
             prefix = stream.read(8)
             if len(prefix) < 8:
@@ -120,15 +126,22 @@ def read_card(path: Path) -> Checkpoint:
         kimg = float(card.get("kimg", 0.0))
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise CheckpointError(f"{path.name} has a damaged card", _DAMAGED) from error
-    if version != FORMAT:
+    if version not in (1, FORMAT):
         raise CheckpointError(
-            f"{path.name} has format {version!r}; this version reads {FORMAT}", "update Latent Atelier"
+            f"{path.name} has format {str(version)[:20]}; this version reads 1 to {FORMAT}", "update Latent Atelier"
         )
-    metrics = card.get("metrics")
+    metrics, digest = card.get("metrics"), card.get("digest")
+    if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+        raise CheckpointError(f"{path.name} has no digest", _DAMAGED)
+    try:
+        spec = GeneratorSpec.from_dict(card.get("spec"))
+        networks.check_spec(spec)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path.name}: {error.message}", error.hint) from error
     return Checkpoint(
         path=path,
-        digest=str(card.get("digest", "")),
-        spec=GeneratorSpec.from_dict(card.get("spec")),
+        digest=digest if version == FORMAT else model_digest(digest, spec),
+        spec=spec,
         kimg=kimg if math.isfinite(kimg) else 0.0,
         title=str(card.get("title") or path.stem),
         source=str(card.get("source", "")),
@@ -183,6 +196,12 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def model_digest(tensors: str, spec: GeneratorSpec) -> str:
+    """Return the digest of a model: sha256 over the tensors' digest and the spec as JSON with sorted keys."""
+    canonical = json.dumps(spec.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(f"{tensors}|{canonical}".encode()).hexdigest()
+
+
 def save_snapshot(
     path: Path,
     *,
@@ -212,9 +231,10 @@ def save_snapshot(
                     "store it in full precision" if half else "training diverged: go back to an earlier snapshot",
                 )
             tensors[f"{prefix}.{name}"] = tensor.contiguous()
+    digest = model_digest(tensors_digest(tensors), G_ema.spec)
     card = {
-        "format": FORMAT, "digest": tensors_digest(tensors), "spec": G_ema.spec.to_dict(), "kimg": kimg,
-        "title": title, "source": source, "licence": licence, "data": data, "metrics": dict(metrics or {}),
+        "format": FORMAT, "digest": digest, "spec": G_ema.spec.to_dict(), "kimg": kimg, "title": title,
+        "source": source, "licence": licence, "data": data, "metrics": dict(metrics or {}),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
     path = Path(path)
@@ -240,8 +260,8 @@ def _load(
             tensors = {name: stream.get_tensor(name) for name in names if verify or name.startswith(f"{prefix}.")}
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{Path(path).name} cannot be read: {error}", _DAMAGED) from error
-    if verify and tensors_digest(tensors) != card.digest:
-        raise CheckpointError(f"{Path(path).name} does not match its own digest: its weights were changed", _DAMAGED)
+    if verify and model_digest(tensors_digest(tensors), card.spec) != card.digest:
+        raise CheckpointError(f"{card.path.name} does not match its own digest: weights or spec differ", _DAMAGED)
     with torch.device("meta"):
         module = build(card.spec)
     state = {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}

@@ -1,6 +1,7 @@
 """Models on disk: round trip, headers only, and files that are none."""
 
 import json
+import os
 import struct
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from ganlib import checkpoints, networks
 from ganlib.errors import CheckpointError, InputError
+from ganlib.networks.base import GeneratorSpec
 
 
 @pytest.fixture
@@ -57,6 +59,102 @@ def test_the_digest_depends_on_weights_alone(saved, tmp_path):
     with torch.no_grad():
         G.w_avg[0] += 1
     assert checkpoints.save_snapshot(tmp_path / "moved.safetensors", G_ema=G, D=D).digest != card.digest
+
+
+def header_of(path):
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+def with_card(path, dest, **changes):
+    """A copy of a model file with other fields in its card."""
+    header, body = header_of(path)
+    card = json.loads(header["__metadata__"]["latent-atelier"])
+    header["__metadata__"]["latent-atelier"] = json.dumps({**card, **changes})
+    return raw_file(dest, header, body)
+
+
+def test_the_digest_covers_the_spec(saved, tmp_path):
+    G, _, card = saved
+    digests = {card.digest}
+    for name, value in (("conv_clamp", 256.0), ("resample_filter", [1, 2, 1])):
+        spec = card.spec.to_dict()
+        spec["params"][name] = value
+        altered = with_card(card.path, tmp_path / "altered.safetensors", spec=spec)
+        with pytest.raises(CheckpointError, match="digest"):
+            checkpoints.load_generator(altered)
+        G.spec = GeneratorSpec.from_dict(spec)
+        digests.add(checkpoints.save_snapshot(tmp_path / "other.safetensors", G_ema=G).digest)
+    assert len(digests) == 3
+
+
+def test_a_file_of_the_first_format_opens_and_its_spec_counts_too(saved, tmp_path):
+    _, _, card = saved
+    weights = checkpoints.tensors_digest(safetensors.torch.load_file(card.path))
+    old = with_card(card.path, tmp_path / "old.safetensors", format=1, digest=weights)
+    assert checkpoints.read_card(old).digest == card.digest
+    assert torch.equal(checkpoints.load_generator(old).w_avg, checkpoints.load_generator(card.path).w_avg)
+    spec = {**card.spec.to_dict(), "params": {**card.spec.params, "conv_clamp": 256.0}}
+    clamped = with_card(card.path, tmp_path / "clamped.safetensors", format=1, digest=weights, spec=spec)
+    assert checkpoints.read_card(clamped).digest != card.digest
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [("arch", "stylegan9"), ("arch", ["stylegan2"]), ("num_ws", 5), ("num_ws", 8), ("resolution", 17),
+     ("noise_modes", "none"), ("noise_modes", []), ("truncatable", "yes"), ("params", [])],
+)  # fmt: skip
+def test_a_spec_of_no_model_is_refused_from_the_header(saved, tmp_path, field, value):
+    spec = {**saved[2].spec.to_dict(), field: value}
+    with pytest.raises(CheckpointError, match=r"x\.safetensors") as error:
+        checkpoints.read_card(with_card(saved[2].path, tmp_path / "x.safetensors", spec=spec))
+    assert error.value.hint and len(error.value.message) < 250
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("mapping_layers", 0), ("mapping_layers", 33), ("mapping_layers", 10**9), ("mapping_layers", 2.5),
+     ("mapping_layers", True), ("mapping_layers", "8"), ("conv_clamp", 0), ("conv_clamp", -1), ("conv_clamp", "256"),
+     ("conv_clamp", float("nan")), ("conv_clamp", float("inf")), ("resample_filter", []),
+     ("resample_filter", [1] * 9), ("resample_filter", [1, -1]), ("resample_filter", [0]),
+     ("resample_filter", [float("nan")]), ("resample_filter", [[1, 1], [1, 1]]), ("resample_filter", None),
+     ("resample_filter", 10**9), ("channel_base", 10**30), ("channel_max", 0), ("channels", {"16": 10**9}),
+     ("channels", {"16": 0}), ("channels", {"16": 4.5}), ("channels", {"7": 4}), ("channels", {"32": 4}),
+     ("channels", [4]), ("D", 3), ("D", {"D_mapping_layers": 10**9}), ("D", {"mbstd_group_size": 0}),
+     ("D", {"conv_clamp": "x"}), ("other", [[[[[[]]]]]]), ("other", "x" * 10**5), ("other", [0] * 10**4),
+     ("num_fp16_res", -1)],
+    ids=lambda value: str(value)[:30],
+)  # fmt: skip
+@pytest.mark.parametrize("format", [1, 2])
+def test_hostile_hyper_parameters_are_refused_from_the_header(saved, tmp_path, name, value, format):
+    spec = saved[2].spec.to_dict()
+    spec["params"][name] = value
+    with pytest.raises(CheckpointError) as error:
+        checkpoints.read_card(with_card(saved[2].path, tmp_path / "x.safetensors", spec=spec, format=format))
+    assert error.value.hint and len(error.value.message) < 250
+
+
+@pytest.mark.parametrize("digest", [None, 3, "", "x" * 64, "a" * 10**5])
+def test_a_digest_is_64_hexadecimal_digits(saved, tmp_path, digest):
+    with pytest.raises(CheckpointError, match="digest"):
+        checkpoints.read_card(with_card(saved[2].path, tmp_path / "x.safetensors", digest=digest))
+
+
+def test_a_pipe_named_like_a_model_is_not_waited_for(saved, tmp_path):
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(CheckpointError, match="no file"):
+        checkpoints.read_card(tmp_path / "pipe.safetensors")
+    good, bad = checkpoints.list_checkpoints(tmp_path)
+    assert [card.name for card in good] == ["plum"] and bad == []
+
+
+def test_the_bundled_model_is_of_this_format(repository):
+    path = repository / "checkpoints" / "fruit.safetensors"
+    card = json.loads(header_of(path)[0]["__metadata__"]["latent-atelier"])
+    assert card["format"] == checkpoints.FORMAT
+    assert checkpoints.load_generator(path).spec.resolution == 64, "its weights and spec match its digest"
+    assert checkpoints.read_card(path).has_discriminator
 
 
 def test_listing_reads_headers_and_names_what_is_no_model(saved, tmp_path):

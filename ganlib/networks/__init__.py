@@ -16,7 +16,7 @@ from ganlib.networks.stylegan2 import STYLEGAN2
 
 ARCHITECTURES: dict[str, Architecture] = {row.name: row for row in (DCGAN, PROGAN, STYLEGAN2)}
 
-__all__ = ["ARCHITECTURES", "architecture", "build_discriminator", "build_generator", "tiny_generator"]
+__all__ = ["ARCHITECTURES", "architecture", "build_discriminator", "build_generator", "check_spec", "tiny_generator"]
 
 
 def architecture(name: str) -> Architecture:
@@ -39,12 +39,26 @@ def build_discriminator(spec: GeneratorSpec) -> Discriminator:
         return ARCHITECTURES[spec.arch].build_D(spec).eval()
 
 
+def check_spec(spec: GeneratorSpec) -> None:
+    """Raise `CheckpointError` when the spec's family is unknown, or has another number of style inputs or other noise
+    modes at this resolution. Builds nothing."""
+    with _spec_errors(spec):
+        try:
+            usual = ARCHITECTURES[spec.arch].make_spec(resolution=spec.resolution)
+        except InputError as error:
+            raise ValueError(error.message) from error
+        if spec.num_ws != usual.num_ws:
+            raise ValueError(f"{spec.num_ws} style inputs, where {spec.resolution} px have {usual.num_ws}")
+        if not set(spec.noise_modes) <= set(usual.noise_modes):
+            raise ValueError(f"noise modes {', '.join(spec.noise_modes)}, of {', '.join(usual.noise_modes)}")
+
+
 @contextmanager
 def _spec_errors(spec: GeneratorSpec) -> Iterator[None]:
     """Translate what goes wrong when a damaged spec is built; a spec comes out of files of unknown origin."""
     if spec.arch not in ARCHITECTURES:
         raise CheckpointError(
-            f"the model's architecture {spec.arch!r} is unknown", f"known: {', '.join(sorted(ARCHITECTURES))}"
+            f"the model's architecture {spec.arch[:40]!r} is unknown", f"known: {', '.join(sorted(ARCHITECTURES))}"
         )
     try:
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -14,6 +15,15 @@ from ganlib.errors import CheckpointError
 from ganlib.networks.ops import Rng
 
 NOISE_MODES = ("const", "random", "none")
+_HINT = "the file is not a model of this studio, or it was damaged; save or import the model again"
+# Whole numbers among the hyper-parameters of any family, also among those of its discriminator: least, most.
+_LIMITS = {
+    "mapping_layers": (1, 32), "D_mapping_layers": (1, 32), "channel_base": (1, 2**24), "channel_max": (1, 2**14),
+    "num_fp16_res": (0, 16), "ngf": (1, 2**12), "ndf": (1, 2**12), "mbstd_group_size": (1, 2**16),
+    "mbstd_num_channels": (0, 64),
+}  # fmt: skip
+_MAY_BE_NONE = ("mbstd_group_size",)
+_MOST_TAPS = 8
 
 
 @dataclass(frozen=True)
@@ -51,32 +61,87 @@ class GeneratorSpec:
     @classmethod
     def from_dict(cls, values: Any) -> GeneratorSpec:
         """Build a spec from JSON data of unknown origin; raises `CheckpointError` when a field is missing or absurd."""
-        hint = "the file is not a model of this studio, or it was damaged; save or import the model again"
         if not isinstance(values, Mapping):
-            raise CheckpointError("the model's spec is not a table of values", hint)
+            raise CheckpointError("the model's spec is not a table of values", _HINT)
         known = {f.name for f in fields(cls)}
         missing = {"arch", "resolution", "img_channels", "z_dim", "w_dim", "num_ws"} - set(values)
         if missing or set(values) - known:
-            odd = sorted(missing | (set(values) - known))
-            raise CheckpointError(f"the model's spec has missing or unknown fields: {', '.join(map(str, odd))}", hint)
+            odd = sorted(map(str, missing | (set(values) - known)))
+            raise CheckpointError(f"the model's spec has missing or unknown fields: {_short(', '.join(odd))}", _HINT)
         clean = dict(values)
         limits = {
             "resolution": (4, 8192), "img_channels": (1, 4), "z_dim": (1, 8192), "w_dim": (1, 8192),
             "num_ws": (1, 64), "label_dim": (0, 100_000),
         }  # fmt: skip
         for name, (low, high) in limits.items():
-            value = clean.get(name, 0)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise CheckpointError(f"the model's spec says {name} = {value!r}, outside {low} … {high}", hint)
+            if not _is_whole(clean.get(name, 0), low, high):
+                raise CheckpointError(
+                    f"the model's spec says {name} = {_short(clean[name])}, outside {low} … {high}", _HINT
+                )
         modes = clean.get("noise_modes", ["none"])
-        if not isinstance(modes, Sequence) or not modes or any(m not in NOISE_MODES for m in modes):
-            raise CheckpointError(f"the model's spec names unknown noise modes: {modes!r}", hint)
-        if not isinstance(clean.get("params", {}), Mapping):
-            raise CheckpointError("the model's spec has no table of hyper-parameters", hint)
+        if not isinstance(modes, list | tuple) or not 1 <= len(modes) <= 3 or any(m not in NOISE_MODES for m in modes):
+            raise CheckpointError(f"the model's spec names unknown noise modes: {_short(modes)}", _HINT)
+        if not isinstance(clean["arch"], str) or not isinstance(clean.get("truncatable", False), bool):
+            raise CheckpointError("the model's spec has no architecture or cannot say if it truncates", _HINT)
+        params = clean.get("params", {})
+        if not isinstance(params, Mapping):
+            raise CheckpointError("the model's spec has no table of hyper-parameters", _HINT)
+        _check_params(params, clean["resolution"])
         clean["noise_modes"] = tuple(modes)
-        clean["truncatable"] = bool(clean.get("truncatable", False))
-        clean["arch"] = str(clean["arch"])
         return cls(**clean)
+
+
+def _check_params(params: Mapping[str, Any], resolution: int) -> None:
+    """Raise `CheckpointError` for hyper-parameters that would hang, exhaust memory or make no picture."""
+    if not _is_plain(params):
+        raise CheckpointError("the model's hyper-parameters are not a small table of plain values", _HINT)
+    for table in (params, params.get("D", {})):
+        if not isinstance(table, Mapping):
+            raise CheckpointError("the discriminator's hyper-parameters are not a table", _HINT)
+        for name, value in table.items():
+            if name in _LIMITS:
+                good = _is_whole(value, *_LIMITS[name]) or (value is None and name in _MAY_BE_NONE)
+            elif name == "conv_clamp":
+                good = value is None or (_is_number(value) and value > 0)
+            elif name == "resample_filter":
+                good = isinstance(value, list | tuple) and 1 <= len(value) <= _MOST_TAPS
+                good = good and all(map(_is_number, value)) and abs(math.fsum(value)) > 1e-6
+            elif name == "channels":
+                sides = {str(2**i) for i in range(2, resolution.bit_length())}
+                good = value is None or isinstance(value, Mapping)
+                good = good and set(value or {}) <= sides
+                good = good and all(_is_whole(count, 1, _LIMITS["channel_max"][1]) for count in (value or {}).values())
+            else:
+                continue
+            if not good:
+                raise CheckpointError(f"the model's spec says {name} = {_short(value)}, which cannot be", _HINT)
+
+
+def _is_whole(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_number(value: Any) -> bool:
+    """A finite number within reason."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e9 <= value <= 1e9  # NaN is not
+
+
+def _is_plain(value: Any, depth: int = 4) -> bool:
+    """Whether a value is small, JSON-able data."""
+    if isinstance(value, Mapping):
+        named = all(isinstance(key, str) and len(key) <= 64 for key in value)
+        return named and _is_plain(list(value.values()), depth)
+    if isinstance(value, list | tuple):
+        return depth > 0 and len(value) <= 64 and all(_is_plain(item, depth - 1) for item in value)
+    if isinstance(value, str):
+        return len(value) <= 200
+    return value is None or isinstance(value, bool) or _is_number(value)
+
+
+def _short(value: object) -> str:
+    """`value` for a message: the whole of it, or its beginning."""
+    text = str(value) if not isinstance(value, int) or abs(value) < 10**40 else "a number of over 40 digits"
+    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 class Generator(nn.Module):
