@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from ganlib import __version__
+from ganlib.commands.flags import printable
 from ganlib.device import tune_allocator
 from ganlib.errors import GanlibError
 
@@ -22,6 +24,7 @@ VERBS = {
     "video": "make a morph video between seeds",
     "prepare": "turn a folder or zip of pictures into a training set",
     "train": "train a model on a prepared set",
+    "metrics": "measure how far a model is from a data set",
     "doctor": "say in plain words how a training run is doing",
     "timelapse": "make a film of a training run's samples",
     "models": "list the models in a folder",
@@ -69,34 +72,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code. Raises SystemExit for --help and for flags that do not parse."""
     argv = sys.argv[1:] if argv is None else list(argv)
     tune_allocator()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may lack a letter of somebody's title
     try:
         args = build_parser(next((word for word in argv if word in VERBS), None)).parse_args(argv)
         code = args.execute(args)
         sys.stdout.flush()
+        _say("", end="")
         return code
     except GanlibError as error:
         print_error(error.message, error.hint)
         return 2
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget(sys.stdout)
         return 0
     except OSError as error:
         if error.strerror is None:
             raise
-        where = f": {error.filename}" if error.filename else ""
+        where = f": {error.filename}" if error.filename is not None else ""
         print_error(f"{error.strerror}{where}", "check the path, its permissions and the space on the disk")
         return 2
-    except KeyboardInterrupt:
-        print("\nstopped; finished files are kept", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        _say(f"\nstopped{f'; {interrupt}' if interrupt.args else ''}")
         return 130
 
 
+def _say(line: str, end: str = "\n") -> None:
+    """Write to standard error, if anybody is still there."""
+    try:
+        print(line, end=end, file=sys.stderr, flush=True)
+    except OSError:
+        _forget(sys.stderr)
+
+
+def _forget(stream: TextIO) -> None:
+    """Lead a stream that cannot be written to nowhere, or its rest would fail again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def print_error(message: str, hint: str) -> None:
-    """Two lines on standard error; line breaks and control characters of untrusted names are made visible."""
+    """Two lines on standard error; line breaks and control characters of untrusted names are shown as escapes."""
     for kind, text in (("error", message), ("hint", hint)):
         if text:
-            clean = "".join(c if c.isprintable() else " " for c in text)
-            print(f"{kind}: {clean}", file=sys.stderr)
+            _say(f"{kind}: {printable(' '.join(text.splitlines()))}")
 
 
 if __name__ == "__main__":

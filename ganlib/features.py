@@ -1,0 +1,299 @@
+"""Pictures → vectors in which distances mean something, for metrics and for comparing pictures.
+
+Two networks are known. `squeezenet` was trained on photographs (ImageNet) and judges any picture; its weights are a
+file that the user puts in place. The *embedded* features need no file: they are those of the bundled model's own
+discriminator, named after it (`fruit-d`). A distance in either is named after its features: only Inception's is FID.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import re
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganlib import checkpoints
+from ganlib.device import out_of_memory_hint
+from ganlib.errors import CheckpointError, InputError
+from ganlib.networks.base import Discriminator
+
+WEIGHTS_VARIABLE = "GANLIB_SQUEEZENET"
+CACHE_VARIABLE = "GANLIB_CACHE"
+SQUEEZENET_FILE = "squeezenet1_1_caffe.pth"
+SQUEEZENET_SHA256 = "9ecc3d37b1bf910660751bfca18f4db492b430a8087b31b2ee3f8da392b812e7"
+RECIPE = 1  # raised by one when resizing, pooling or scaling below changes
+SQUEEZENET_SIDE = 128
+SQUEEZENET_SCALE = 8.0  # root of the mean square of its last maps over pictures: 7.8 on 400 watercolours at 64 px
+# Caffe's channel means of ImageNet in the order blue, green, red, for values from 0 to 255.
+CAFFE_MEAN = (104.0, 117.0, 123.0)
+_PIXELS_PER_BATCH = {"cpu": 25 * 128 * 128, "cuda": 64 * 256 * 256, "mps": 32 * 256 * 256}
+# What torch.load(weights_only=True) was seen to raise on damaged and foreign files.
+_UNREADABLE = (
+    OSError, RuntimeError, LookupError, ValueError, TypeError, EOFError, AttributeError, ArithmeticError,
+    AssertionError, pickle.UnpicklingError, struct.error,
+)  # fmt: skip
+
+
+# ---- The extractor -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FeatureExtractor:
+    """One network that turns pictures into vectors. Equal `key` means equal vectors; made by `open_extractor`."""
+
+    name: str
+    """Short name that metric names end in: `squeezenet`, `fruit-d`."""
+    dim: int
+    """Length of a vector."""
+    side: int
+    """Pictures are resized to `side` × `side` pixels before the network sees them."""
+    weights_digest: str
+    """sha256 over the weights, in hex."""
+    network: nn.Module = field(repr=False, compare=False)
+    """RGB `[N, 3, side, side]` float32 in [0, 255] → features `[N, dim]` float32."""
+    device: torch.device = field(default=torch.device("cpu"), compare=False)
+    """Where the network is."""
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
+
+    @property
+    def key(self) -> str:
+        """For file names of caches: a replaced model has another key, and so has another way of resizing or pooling."""
+        return f"{self.name}-{self.side}-{RECIPE}-{self.weights_digest[:12]}"
+
+    def __call__(self, pixels: np.ndarray, *, batch: int | None = None) -> np.ndarray:
+        """Return features float32 `[N, dim]` of pixels uint8 `[N, H, W, 3 or 1]` of any size.
+
+        Resized with antialiasing (bicubic; a picture that is not square is squashed), grey becomes RGB. `batch`
+        pictures go through the network at once; a row does not depend on it beyond rounding. Raises `InputError` for
+        another shape or type and `DeviceError` when memory runs out.
+        """
+        pixels = np.asarray(pixels)
+        if pixels.ndim != 4 or pixels.shape[3] not in (1, 3) or pixels.dtype != np.uint8 or 0 in pixels.shape[1:]:
+            shape = f"{pixels.dtype} {list(pixels.shape)}"
+            raise InputError(f"features want uint8 [N, H, W, 3 or 1], not {shape}", "pass pixels, not network images")
+        largest = max(self.side**2, pixels.shape[1] * pixels.shape[2])
+        size = batch or max(1, min(64, _PIXELS_PER_BATCH.get(self.device.type, 25 * 128 * 128) // largest))
+        out = np.empty((len(pixels), self.dim), np.float32)
+        with torch.inference_mode(), out_of_memory_hint("use smaller pictures, or `--device cpu`"):
+            for start in range(0, len(pixels), size):
+                rgb = _resized(torch.from_numpy(np.ascontiguousarray(pixels[start : start + size])), self)
+                with self._lock:  # pages share an extractor between threads
+                    out[start : start + size] = self.network(rgb).float().cpu().numpy()
+        return out
+
+
+def _resized(pixels: Tensor, extractor: FeatureExtractor) -> Tensor:
+    """uint8 NHWC → float32 NCHW RGB in [0, 255] at the extractor's side, on its device."""
+    rgb = pixels.to(extractor.device).permute(0, 3, 1, 2).float().expand(-1, 3, -1, -1)
+    side = (extractor.side, extractor.side)
+    if tuple(rgb.shape[2:]) != side:
+        # Bicubic overshoots at edges; a picture file would have clipped that too.
+        rgb = F.interpolate(rgb, size=side, mode="bicubic", align_corners=False, antialias=True).clamp(0, 255)
+    return rgb
+
+
+# ---- The networks --------------------------------------------------------------------------------------------------
+
+
+class DiscriminatorFeatures(nn.Module):
+    """Mean and standard deviation over the picture of what each block of a discriminator sees, side by side.
+
+    What follows the last block, where statistics of the whole batch enter, is not used: a row depends on its own
+    picture alone. Works for every family whose blocks are children of the discriminator and give maps `[N, C, H, W]`.
+    """
+
+    def __init__(self, discriminator: Discriminator) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+        self.side, self.img_channels = discriminator.spec.resolution, discriminator.spec.img_channels
+        self._maps: list[Tensor] = []
+        for child in discriminator.children():
+            child.register_forward_hook(self._keep)
+
+    def _keep(self, module: nn.Module, inputs: object, output: object) -> None:
+        maps = output[0] if isinstance(output, tuple) else output
+        if isinstance(maps, Tensor) and maps.ndim == 4 and min(maps.shape[2:]) > 1:
+            self._maps.append(maps)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """RGB `[N, 3, side, side]` in [0, 255] → `[N, dim]`."""
+        image = rgb / 127.5 - 1
+        if self.img_channels == 1:
+            image = image.mean(dim=1, keepdim=True)
+        label_dim = self.discriminator.spec.label_dim
+        self._maps = []
+        self.discriminator(image, rgb.new_zeros(len(rgb), label_dim) if label_dim else None)
+        maps, self._maps = self._maps, []
+        return torch.cat([statistic for x in maps for statistic in _mean_and_std(x.float())], dim=1)
+
+
+def _mean_and_std(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each map over the picture, `[N, C]` each."""
+    variance, mean = torch.var_mean(maps, dim=[2, 3], correction=0)
+    return mean, variance.sqrt()
+
+
+class Fire(nn.Module):
+    """1×1 squeeze, then 1×1 and 3×3 expansions side by side (SqueezeNet, figure 1)."""
+
+    def __init__(self, in_channels: int, squeeze: int, expand: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(in_channels, squeeze, 1)
+        self.expand1x1 = nn.Conv2d(squeeze, expand, 1)
+        self.expand3x3 = nn.Conv2d(squeeze, expand, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[N, in, H, W]` → `[N, 2 · expand, H, W]`."""
+        x = F.relu(self.squeeze(x))
+        return torch.cat([F.relu(self.expand1x1(x)), F.relu(self.expand3x3(x))], dim=1)
+
+
+class SqueezeNet(nn.Module):
+    """SqueezeNet 1.1 (Iandola et al., 2016) up to its last fire module, under torchvision's tensor names.
+
+    Its weights are those of Caffe: blue, green, red from 0 to 255, less `CAFFE_MEAN`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def pool() -> nn.Module:
+            return nn.MaxPool2d(3, stride=2, ceil_mode=True)
+
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 64, 3, stride=2), nn.ReLU(), pool(),
+            Fire(64, 16, 64), Fire(128, 16, 64), pool(),
+            Fire(128, 32, 128), Fire(256, 32, 128), pool(),
+            Fire(256, 48, 192), Fire(384, 48, 192), Fire(384, 64, 256), Fire(512, 64, 256),
+        )  # fmt: skip
+        self.register_buffer("mean", torch.tensor(CAFFE_MEAN)[:, None, None], persistent=False)
+        self.mean: Tensor
+
+    def maps(self, rgb: Tensor) -> list[Tensor]:
+        """RGB `[N, 3, H, W]` in [0, 255] → maps after the first ReLU and before each later pooling, and the last one:
+        64, 128, 256 and 512 channels at about 1/2, 1/4, 1/8 and 1/16 of the side."""
+        x, maps = rgb.flip(1) - self.mean, []
+        for layer in self.features:
+            if isinstance(layer, nn.MaxPool2d):
+                maps.append(x)
+            x = layer(x)
+        return [*maps, x]
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """RGB `[N, 3, side, side]` in [0, 255] → the means of the last maps, `[N, 512]`, of about unit mean square."""
+        return self.maps(rgb)[-1].mean(dim=[2, 3]) / SQUEEZENET_SCALE
+
+
+# ---- Where they come from ------------------------------------------------------------------------------------------
+
+
+def open_extractor(name: str = "auto", *, device: str | torch.device = "cpu") -> FeatureExtractor:
+    """Return an extractor by name, on a device.
+
+    `auto`: `squeezenet` where its weights are, else the embedded one. `embedded`: the bundled model's discriminator,
+    under the name that `embedded_name()` tells, which is accepted too. Raises `InputError` for a name that is not known
+    or has no weights here, `CheckpointError` for a damaged file. Inception, whose distances may be called FID and KID,
+    takes pixels at 299 px as x / 128 − 1 and gives 2048 numbers: one more row of `OPENERS`.
+    """
+    wanted = name.strip().lower()
+    if wanted == "auto":
+        wanted = "squeezenet" if squeezenet_file() is not None else "embedded"
+    if wanted == embedded_name():
+        wanted = "embedded"
+    if wanted not in OPENERS:
+        known = ", ".join(dict.fromkeys(["auto", embedded_name(), *OPENERS]))
+        raise InputError(f"there are no features named {name.strip()!r}", f"choose one of: {known}")
+    return OPENERS[wanted](torch.device(device))
+
+
+def bundled_model() -> Path:
+    """The model file whose discriminator gives the embedded features: `checkpoints/fruit.safetensors` beside ganlib."""
+    return Path(__file__).resolve().parents[1] / "checkpoints" / "fruit.safetensors"
+
+
+def embedded_name() -> str:
+    """The name of the embedded features: the bundled model's, and `-d` for its discriminator."""
+    return f"{bundled_model().stem}-d"
+
+
+def discriminator_extractor(path: Path, *, device: str | torch.device = "cpu") -> FeatureExtractor:
+    """The features of any model's own discriminator, named after its file. Raises `InputError` when it has none and
+    `CheckpointError` when it cannot be read."""
+    network = DiscriminatorFeatures(checkpoints.load_discriminator(path, device=device))
+    digest = checkpoints.tensors_digest(network.discriminator.state_dict())
+    name = re.sub(r"[^a-z0-9]+", "-", Path(path).stem.lower()).strip("-") + "-d"
+    return _extractor(name, network, network.side, digest, device)
+
+
+def squeezenet_file() -> Path | None:
+    """The weights of `squeezenet`: the file that $GANLIB_SQUEEZENET names, or the one in the cache folder; None where
+    there is none. Raises `InputError` when the variable names no file."""
+    given = os.environ.get(WEIGHTS_VARIABLE)
+    if given:
+        if not Path(given).is_file():
+            raise InputError(f"{WEIGHTS_VARIABLE} names no file: {given}", "correct it, or unset it")
+        return Path(given)
+    path = cache_folder() / SQUEEZENET_FILE
+    return path if path.is_file() else None
+
+
+def cache_folder() -> Path:
+    """Where downloaded weights and statistics lie: $GANLIB_CACHE, or `~/.cache/latent-atelier`. Not created here."""
+    given = os.environ.get(CACHE_VARIABLE)
+    return Path(given) if given else Path("~/.cache/latent-atelier").expanduser()
+
+
+def load_squeezenet(path: Path) -> tuple[SqueezeNet, str]:
+    """Return the network and the sha256 of its file. Raises `CheckpointError` for any other file than the known one."""
+    try:
+        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        if digest != SQUEEZENET_SHA256:
+            hint = f"the right file has the sha256 {SQUEEZENET_SHA256}; copy it again"
+            raise CheckpointError(f"{path} is not the known SqueezeNet 1.1: its sha256 is {digest}", hint)
+        tensors: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        network = SqueezeNet()
+        network.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("classifier.")})
+    except _UNREADABLE as error:
+        raise CheckpointError(f"{path} cannot be read: {error}", "copy the file again") from error
+    return network, digest
+
+
+def _open_squeezenet(device: torch.device) -> FeatureExtractor:
+    path = squeezenet_file()
+    if path is None:
+        hint = f"put {SQUEEZENET_FILE} into {cache_folder()}, or name it with {WEIGHTS_VARIABLE}; or choose `embedded`"
+        raise InputError("the weights of SqueezeNet are not on this machine", hint)
+    network, digest = load_squeezenet(path)
+    return _extractor("squeezenet", network, SQUEEZENET_SIDE, digest, device)
+
+
+def _open_embedded(device: torch.device) -> FeatureExtractor:
+    if not bundled_model().is_file():
+        hint = "restore the file, or put SqueezeNet's weights in place and choose `squeezenet`"
+        raise InputError(f"the bundled model is not there: {bundled_model()}", hint)
+    return discriminator_extractor(bundled_model(), device=device)
+
+
+def _extractor(
+    name: str, network: nn.Module, side: int, digest: str, device: str | torch.device
+) -> FeatureExtractor:
+    network = network.to(device).eval().requires_grad_(False)
+    with torch.inference_mode():
+        dim = network(torch.zeros(1, 3, side, side, device=device)).shape[1]
+    return FeatureExtractor(name, dim, side, digest, network, torch.device(device))
+
+
+OPENERS: Mapping[str, Callable[[torch.device], FeatureExtractor]] = {
+    "embedded": _open_embedded,
+    "squeezenet": _open_squeezenet,
+}
