@@ -6,12 +6,13 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from ganlib.errors import GanlibError
 from ganlib.latents import Recipe
 from pages._ui import models
 from pages._ui.address import arrived, write_address
-from pages._ui.bench import Bench, fitted, groups_of, recipe_words, values_of, with_values
+from pages._ui.bench import Bench, fitted, groups_of, recipe_words, values_of, what_is_wrong, with_values
 from pages._ui.components import picture_stage, slider_bank
-from pages._ui.frame import download, errors_told, open_page, part, plain
+from pages._ui.frame import download, errors_told, open_page, part, plain, show_error
 
 PIXELS_HELP = "Show pixels crisp instead of smoothed"
 
@@ -61,13 +62,15 @@ def keep(kept: bool) -> None:
 
 def reopen() -> None:
     """Take the recipe out of a picture that was dropped in."""
-    upload = state["explore-upload"]
+    upload, state["upload-error"] = state["explore-upload"], None
     if upload is None:
         return
-    with errors_told():
+    try:
         recipe, digest, name = models.read_saved(upload.name, upload.getvalue())
         same = digest == model.digest
         show(recipe, "" if same else f"That picture was made with another model, {name}: here it looks different.")
+    except GanlibError as error:
+        state["upload-error"] = error
 
 
 @part()
@@ -75,8 +78,14 @@ def live() -> None:
     """The sliders and their picture; the rest of the page follows when a slider is let go."""
     left, right = st.columns([3, 2], gap="large")
     with right:
-        rev = f"{model.digest}-{bench.rev}"
-        slider_bank(groups_of(spec), values_of(bench.recipe, spec), key="bank", rev=rev, on_change=drag)
+        slider_bank(
+            groups_of(spec),
+            values_of(bench.recipe, spec),
+            key="bank",
+            rev=f"{model.digest}-{bench.rev}",
+            on_change=drag,
+            explain=what_is_wrong,
+        )
     with left:
         show_picture(bench.recipe)
     if bench.page_is_behind:
@@ -127,6 +136,8 @@ def show_recipe(recipe: Recipe) -> None:
             on_change=reopen,
             type=["png", "webp", "jpg", "jpeg"],
         )
+        if state.get("upload-error"):
+            show_error(state["upload-error"])
 
 
 bench.page_is_behind = False

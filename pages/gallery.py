@@ -1,5 +1,6 @@
 """Gallery: a wall of pictures for any seeds. The home of the studio."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -10,10 +11,12 @@ from ganlib.paths import Keyframe
 from pages._ui import models
 from pages._ui.address import arrivals, arrived, write_address
 from pages._ui.components import Group, Slider, WallPicture, picture_wall, slider_bank
+from pages._ui.film_choices import Film
 from pages._ui.frame import EXPLORE, MORPH, download, empty_state, errors_told, open_page, part
-from pages._ui.keyframes import MAX_KEYFRAMES, SECONDS, recipe_id, recipe_of, to_text
+from pages._ui.keyframes import MAX_KEYFRAMES, full_name, recipe_id, recipe_of, to_text
 from pages._ui.view import EMPTY, STEPS, View, Wall
 
+HINT = "Click opens a picture · shift-click or the tick selects · the heart keeps · arrow keys walk"
 PSI = Slider("psi", "Variation", -1, 1.5, models.DEFAULT_PSI, marks=(0, 1), help="truncation psi")
 
 open_page("Gallery")
@@ -50,10 +53,10 @@ def controls(view: View) -> View:
     """The row above the wall; a list of seeds that cannot be read leaves the wall as it is."""
     state.setdefault("seeds", view.seeds)
     label = view.label if model.spec.label_dim else None
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="bottom", key="controls"):
         st.text_input("Seeds", key="seeds", width=240, help="Each seed is one picture: 85, 6600-6625, 1,5,9-12")
         for name, icon, help, by in STEPS:
-            st.button("", icon=icon, help=help, on_click=move, args=(by,), key=f"seeds-{name}")
+            st.button(help, icon=icon, help=help, on_click=move, args=(by,), key=f"seeds-{name}")
         with st.container(width=260):
             rev = str(arrivals("gallery"))
             slider_bank([Group("", (PSI,))], {"psi": view.psi}, key="psi", rev=rev, on_change=wall.drag)
@@ -81,30 +84,34 @@ def gallery() -> None:
     favourites = [favourite.recipe for favourite in models.favourites(model)]
     counts = {"All": 0, "Favourites": len(favourites), "Selection": len(wall.selection)}
     words = {name: f"{name} {count}" if count else name for name, count in counts.items()}.__getitem__
-    tab = st.segmented_control(
-        "Show",
-        list(counts),
-        default="All",
-        key="tab",
-        format_func=words,
-        label_visibility="collapsed",
-        persist_state="session",
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        tab = st.segmented_control(
+            "Show",
+            list(counts),
+            default="All",
+            key="tab",
+            format_func=words,
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+        st.container(key="hint", width="content").caption(HINT)
     recipes = {"Favourites": favourites, "Selection": [recipe_of(id) for id in wall.selection]}.get(tab or "All")
     recipes = view.recipes(model) if recipes is None else recipes
     if not wall.is_dragging:
         write_address("gallery", model.name, view.to_query())
     if recipes:
-        show_pictures(view, recipes, set(favourites))
+        show_pictures(view, recipes, set(favourites), name_of=Recipe.caption if tab == "All" else full_name)
     else:
         empty_state(EMPTY[str(tab)], models.pictures(model, [models.FIRST_RECIPE])[0], "Back to all", show_all)
     show_selection(view)
 
 
-def show_pictures(view: View, recipes: list[Recipe], favourites: set[Recipe]) -> None:
+def show_pictures(
+    view: View, recipes: list[Recipe], favourites: set[Recipe], *, name_of: Callable[[Recipe], str]
+) -> None:
     ready = models.as_many_as_ready(model, recipes)
     places = [
-        WallPicture(recipe_id(recipe), recipe.caption(), picture, recipe in favourites)
+        WallPicture(recipe_id(recipe), name_of(recipe), picture, recipe in favourites)
         for recipe, picture in zip(recipes, ready, strict=True)
     ]
     opened = picture_wall(
@@ -126,15 +133,15 @@ def show_selection(view: View) -> None:
     """The bar at the foot of the window: what can be done with the selected pictures."""
     chosen = [recipe_of(id) for id in wall.selection]
     if not chosen:
-        st.caption("Click opens a picture · shift-click or the tick selects · the heart keeps · arrow keys walk.")
         return
     with st.container(horizontal=True, vertical_alignment="center", key="selection-bar"):
         st.markdown(f"**{len(chosen)}** selected")
         if st.button("Open in Explore", icon=":material/tune:"):
             st.switch_page(EXPLORE, query_params={"model": model.name, **chosen[0].to_query()})
         if st.button("Make a morph", icon=":material/movie:", disabled=not 2 <= len(chosen) <= MAX_KEYFRAMES):
-            keyframes = [Keyframe(recipe, SECONDS) for recipe in chosen]
-            st.switch_page(MORPH, query_params={"model": model.name, "k": to_text(keyframes)})
+            film: Film = state.get("film", Film())
+            keyframes = [Keyframe(recipe, film.seconds) for recipe in chosen]
+            st.switch_page(MORPH, query_params={"model": model.name, "k": to_text(keyframes), **film.to_query()})
         if len(chosen) == 1:
             download("PNG", models.file_name(model, chosen[0]), partial(models.png, model, chosen[0]))
         else:

@@ -12,14 +12,16 @@ from ganlib.video import RenderJob
 from pages._ui import models
 from pages._ui.address import arrived, write_address
 from pages._ui.components import Stop, WallPicture, picture_wall, timeline
+from pages._ui.film_choices import CURVES, FORMATS, FPS, GROUNDS, SHAPES, SIZES, Film
 from pages._ui.films import show_command, show_jobs, show_preview, show_shelf
 from pages._ui.frame import errors_told, open_page, part, show_error
-from pages._ui.keyframes import SECONDS, Track, from_text, recipe_id, recipe_of, to_text
+from pages._ui.keyframes import Track, from_text, full_name, recipe_id, recipe_of, to_text
 
-CURVES = {"cubic": "Smooth", "linear": "Straight", "slerp": "Around"}
+CHOICES = ("fps", "curve", "loop", "size", "format", "shape", "ground")  # keys of widgets, and fields of a Film
 FORMAT_HELP = "mp4: H.264, plays everywhere. gif: at most 50 frames per second"
 CURVE_HELP = "Smooth: a cubic spline in w. Straight: lines in w. Around: great circles in z (slerp)."
-SIZES = {0: "as the model", 512: "512 px", 1080: "1080 px", 2160: "2160 px"}
+SHAPE_HELP = "Width to height of the film; the whole picture stands in its middle"
+LOOP_HELP = "The last picture leads back to the first, without a jump"
 
 heading = open_page("Morph")
 
@@ -27,8 +29,12 @@ heading = open_page("Morph")
 state = st.session_state
 model = models.choose_model(heading)
 track: Track = state.setdefault("track", Track(model.digest))
+state.setdefault("film", Film())
 with errors_told():
-    if (query := arrived("morph", "k")) is not None:
+    if (query := arrived("morph", "k", "seconds", *CHOICES)) is not None:
+        state["film"] = Film.from_query(query)
+        for name in CHOICES:
+            state[name] = getattr(state["film"], name)
         track.put(from_text(query.get("k", "")), model.spec)
     elif track.digest != model.digest:
         track.put(track.keyframes, model.spec)
@@ -37,7 +43,7 @@ track.digest = model.digest
 
 # What a person does arrives here, before the fragment below runs again.
 def append(recipes: list[Recipe]) -> None:
-    added = [Keyframe(recipe, state.get("seconds", SECONDS)) for recipe in recipes]
+    added = [Keyframe(recipe, state["film"].seconds) for recipe in recipes]
     track.put([*track.keyframes, *added], model.spec)
 
 
@@ -51,7 +57,9 @@ def append_seeds() -> None:
 
 
 def set_seconds() -> None:
-    track.put([replace(keyframe, seconds=state["seconds"]) for keyframe in track.keyframes], model.spec)
+    if (seconds := state["seconds"]) is not None:
+        state["film"] = replace(state["film"], seconds=seconds)
+        track.put([replace(keyframe, seconds=seconds) for keyframe in track.keyframes], model.spec)
 
 
 @part()
@@ -65,54 +73,43 @@ def morph() -> None:
         show_additions()
         if job is not None:
             show_preview(model, job)
-    write_address("morph", model.name, {"k": to_text(track.keyframes)} if track.stops else {})
+    keyframes = {"k": to_text(track.keyframes)} if track.stops else {}
+    write_address("morph", model.name, {**keyframes, **state["film"].to_query()})
 
 
 def show_settings() -> RenderJob | None:
     """The film as it is set; None while there are too few keyframes for one."""
+    film: Film = state["film"]
+    for name in CHOICES:
+        state.setdefault(name, getattr(film, name))
+    lengths = {keyframe.seconds for keyframe in track.keyframes} or {film.seconds}
+    state["seconds"] = lengths.pop() if len(lengths) == 1 else None
     first, second = st.columns(2)
     first.number_input(
-        "Seconds each", 0.1, 60.0, SECONDS, 0.5, key="seconds", on_change=set_seconds, persist_state="session"
+        "Seconds each", 0.1, 60.0, None, 0.5, key="seconds", on_change=set_seconds, placeholder="various"
     )
-    fps = second.selectbox("Frames per second", (24, 25, 30, 50, 60), 2, help="fps", key="fps", persist_state="session")
-    curve = st.segmented_control(
-        "Way",
-        CURVES,
-        default="cubic",
-        format_func=CURVES.__getitem__,
-        help=CURVE_HELP,
-        key="curve",
-        persist_state="session",
-    )
+    second.selectbox("Frames per second", FPS, key="fps", help="fps")
+    st.segmented_control("Way", CURVES, format_func=CURVES.__getitem__, help=CURVE_HELP, key="curve", required=True)
     first, second = st.columns(2)
-    size = first.selectbox(
-        "Size",
-        SIZES,
-        format_func=SIZES.__getitem__,
-        help="Side of the square film",
-        key="size",
-        persist_state="session",
-    )
-    kind = second.selectbox("Format", ("mp4", "gif"), help=FORMAT_HELP, key="format", persist_state="session")
-    loop = st.toggle(
-        "Loop",
-        True,
-        help="The last picture leads back to the first, without a jump",
-        key="loop",
-        persist_state="session",
-    )
+    first.selectbox("Size", SIZES, format_func=SIZES.__getitem__, help="Side of the picture in the film", key="size")
+    second.selectbox("Format", FORMATS, help=FORMAT_HELP, key="format")
+    first, second = st.columns(2)
+    first.selectbox("Shape", SHAPES, format_func=SHAPES.__getitem__, help=SHAPE_HELP, key="shape")
+    if state["shape"] != "1:1":
+        second.selectbox("Around it", GROUNDS, format_func=GROUNDS.__getitem__, help="background", key="ground")
+    st.toggle("Loop", help=LOOP_HELP, key="loop")
+    film = state["film"] = replace(film, **{name: state[name] for name in CHOICES})
     if len(track.stops) < 2:
         return None
-    path = LatentPath(tuple(track.keyframes), curve=curve or "cubic", loop=loop)
-    job = RenderJob(str(model.path), path, fps=fps, size=size or None, format=kind)
-    side = job.side(model.spec.resolution)
-    st.caption(f"{len(track.stops)} pictures · {path.seconds:.1f} s · {job.num_frames} frames · {side} × {side}")
+    job = film.job(str(model.path), LatentPath(tuple(track.keyframes), curve=film.curve, loop=film.loop))
+    width, height = job.frame_size(model.spec.resolution)
+    st.caption(f"{len(track.stops)} pictures · {job.path.seconds:.1f} s · {job.num_frames} frames · {width} × {height}")
     with errors_told():
         job.validate()
         if st.button("Export the film", type="primary", icon=":material/movie:", width="stretch"):
             runs.submit(models.runs_root(), "video", f"{model.title}, {len(track.stops)} pictures", job.to_dict())
             st.rerun()
-    show_command(job, f"{model.name}.{kind}")
+    show_command(job, f"{model.name}.{film.format}")
     return job
 
 
@@ -124,8 +121,15 @@ def show_timeline(*, loop: bool) -> None:
         st.button("Begin with three pictures", type="primary", on_click=append, args=(examples,))
         return
     pictures = models.pictures(model, [keyframe.recipe for keyframe in track.keyframes])
+    is_mixed = len({keyframe.recipe.psi for keyframe in track.keyframes}) > 1
     stops = [
-        Stop(id, keyframe.recipe.caption(), picture, keyframe.seconds)
+        Stop(
+            id,
+            keyframe.recipe.caption(),
+            picture,
+            keyframe.seconds,
+            note=f"psi {keyframe.recipe.psi:g}" if is_mixed else "",
+        )
         for (id, keyframe), picture in zip(track.stops.items(), pictures, strict=True)
     ]
     timeline(stops, key="timeline", loop=loop, rev=str(track.rev), on_change=track.edit)
@@ -139,7 +143,7 @@ def show_additions() -> None:
             if not kept:
                 st.markdown("Nothing kept yet. The heart under a picture in the Gallery keeps it.")
             ready = models.as_many_as_ready(model, kept)
-            places = [WallPicture(recipe_id(r), r.caption(), p) for r, p in zip(kept, ready, strict=True)]
+            places = [WallPicture(recipe_id(r), full_name(r), p) for r, p in zip(kept, ready, strict=True)]
             if kept and (chosen := picture_wall(places, key="kept", label="Favourites", columns=4, only_open=True)):
                 append([recipe_of(chosen)])
                 st.rerun(scope="fragment")

@@ -345,3 +345,12 @@ def test_numbers_of_other_libraries_are_written_as_numbers(tmp_path):
     runs.work(run, lambda c, p, reporter: reporter.stats(record), echo=QUIET)
     got = run.stats()[0]
     assert {key: got[key] for key in record} == {"a": 1.5, "b": [1, 2], "c": None, "d": "x"}
+
+
+def test_a_job_that_has_ended_is_removed_whole_and_one_at_work_is_not(tmp_path):
+    run = runs.create_run(tmp_path, "video", "film", {})
+    with pytest.raises(RunError, match="still at work"):
+        runs.remove(run)
+    runs.write_json(run.path / "status.json", {"state": "stopped"})
+    runs.remove(run)
+    assert not run.path.exists() and runs.list_runs(tmp_path) == []

@@ -13,7 +13,7 @@ Nothing that can be derived is stored: `running` with a free lock means that the
 Resuming is running the same directory again. Jobs need a POSIX system (flock); reading and writing files does not.
 """
 
-from ganlib.runs.directory import RunDir, State, create_run, list_runs, resume, stop, submit
+from ganlib.runs.directory import RunDir, State, create_run, list_runs, remove, resume, stop, submit
 from ganlib.runs.files import replacing, write_bytes, write_json
 from ganlib.runs.reporters import Reporter, SilentReporter, TerminalReporter, format_seconds
 from ganlib.runs.signals import signals_ask
@@ -29,6 +29,7 @@ __all__ = [
     "create_run",
     "format_seconds",
     "list_runs",
+    "remove",
     "replacing",
     "resume",
     "signals_ask",

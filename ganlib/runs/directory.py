@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import threading
@@ -235,6 +236,13 @@ def stop(run: RunDir) -> None:
     """Ask the worker to stop; it does so at its next safe point. Does nothing for a job that has ended."""
     if run.state in ("queued", "running"):
         (run.path / "stop").touch()
+
+
+def remove(run: RunDir) -> None:
+    """Delete a job's directory and all that it made. Raises RunError if a worker is at it or about to be."""
+    if run.state in ("queued", "running"):
+        raise RunError(f"{run.path.name} is still at work", "Stop it first, or wait until it has ended.")
+    shutil.rmtree(run.path)
 
 
 def _launch(run: RunDir) -> None:

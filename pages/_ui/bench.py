@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ganlib.latents import Recipe, style_groups
+from ganlib.errors import InputError
+from ganlib.latents import Recipe, parse_seeds, style_groups
 from ganlib.networks.base import GeneratorSpec
 from pages._ui.components import Choice, Control, Group, Seed, Slider
 from pages._ui.models import DEFAULT_PSI
@@ -97,6 +98,15 @@ def with_values(recipe: Recipe, values: Mapping[str, Any], spec: GeneratorSpec) 
             mixed[layer] = moved[name]
     changes["mix"] = tuple((layer, seed) for layer, seed in mixed.items() if seed is not None)
     return replace(recipe, **changes)
+
+
+def what_is_wrong(text: str) -> str:
+    """Say why a text that was typed for one seed is none, in the library's own words."""
+    try:
+        seeds = parse_seeds(text)
+    except InputError as error:
+        return f"{error.message[:1].upper()}{error.message[1:]}. {error.hint}"
+    return "" if len(seeds) == 1 else f"These are {len(seeds)} seeds. One seed belongs here."
 
 
 def fitted(recipe: Recipe, spec: GeneratorSpec) -> tuple[Recipe, list[str]]:

@@ -88,20 +88,25 @@ def _jobs(was_active: bool) -> None:
 
 
 def _job_card(run: RunDir, state: str) -> None:
-    with st.container(border=True, key=f"job-{run.path.name}"):
+    name = run.path.name
+    # Under one key for each state: nothing of a card lives on when the next one takes its place.
+    with st.container(border=True, key=f"job-{name}-{'active' if state in ACTIVE else 'ended'}"):
         row = st.container(horizontal=True, vertical_alignment="center")
         row.markdown(f"**{plain(run.name)}**  \n{_words(run, state)}", width="stretch")
         if state in ACTIVE:
             st.progress(run.progress)
-            row.button("Cancel", key=f"stop-{run.path.name}", on_click=runs.stop, args=(run,))
+            row.button("Cancel", key=f"stop-{name}", on_click=runs.stop, args=(run,), disabled=_is_stopping(run))
         else:
-            row.button("Resume", key=f"resume-{run.path.name}", on_click=_resume, args=(run,))
+            row.button("Resume", key=f"resume-{name}", on_click=_resume, args=(run,))
+            row.button("Remove", key=f"remove-{name}", on_click=_remove, args=(run,), type="tertiary")
             if state == "failed":
                 st.error(sentences(run.message, run.hint), icon=":material/error:")
         st.code(run.job["command"], language="bash", wrap_lines=True)
 
 
 def _words(run: RunDir, state: str) -> str:
+    if state in ACTIVE and _is_stopping(run):
+        return "cancelling …"
     if state == "running":
         done, total = run.status.get("done", 0), run.status.get("total", 0)
         left = run.eta_seconds
@@ -115,9 +120,18 @@ def _words(run: RunDir, state: str) -> str:
     }.get(state, state)
 
 
+def _is_stopping(run: RunDir) -> bool:
+    return (run.path / "stop").exists()
+
+
 def _resume(run: RunDir) -> None:
     with errors_told():
         runs.resume(run)
+
+
+def _remove(run: RunDir) -> None:
+    with errors_told():
+        runs.remove(run)
 
 
 # --- when it is made --------------------------------------------------------------------------------------------------
@@ -130,10 +144,11 @@ def show_shelf() -> None:
     if not films:
         return
     st.subheader("Finished films", anchor=False)
-    for start in range(0, min(length, len(films)), 3):
-        for column, run in zip(st.columns(3), films[start : min(start + 3, length)], strict=False):
-            with column:
-                _film(run, is_newest=run is films[0])
+    with st.container(key="films"):
+        for start in range(0, min(length, len(films)), 3):
+            for column, run in zip(st.columns(3), films[start : min(start + 3, length)], strict=False):
+                with column:
+                    _film(run, is_newest=run is films[0])
     if len(films) > length:
         st.button("Show more", on_click=_lengthen)
 
@@ -146,8 +161,13 @@ def _film(run: RunDir, *, is_newest: bool) -> None:
     film: Path = run.artefacts[0]
     kind = film.suffix.lstrip(".")
     if kind == "gif":
-        st.image(str(film))
+        st.image(str(film), width="stretch")
     else:
-        st.video(str(film), loop=True, autoplay=is_newest, muted=True)
-    size = f"{film.stat().st_size / 1e6:.1f} MB"
-    download(f"{run.name} · {size}", f"{run.path.name}.{kind}", film.read_bytes)
+        st.video(str(film), loop=True, autoplay=is_newest, muted=True, alt=run.name)
+    label = f"{run.name} · {kind} · {size_words(film.stat().st_size)}"
+    download(label, f"{run.path.name}.{kind}", film.read_bytes, width="stretch")
+
+
+def size_words(num_bytes: int) -> str:
+    """The size of a file: `840 kB`, `12.3 MB`."""
+    return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{max(1, round(num_bytes / 1e3))} kB"

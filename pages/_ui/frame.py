@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -29,10 +29,11 @@ _inside_app = ContextVar("_inside_app", default=False)
 def run_app() -> None:
     """Run the page that the address names; the body of app.py."""
     page = _navigation()
-    if "torch" not in sys.modules:  # the first visitor after a start waits for it, and sees that something happens
-        st.html(STYLE)
-        with st.spinner("Opening the studio …"):
-            importlib.import_module("ganlib.renderer")
+    with st.empty():  # there in every run: parts that move by a place are mounted anew and forget what was done
+        if "torch" not in sys.modules:  # the first visitor after a start waits for it, and sees that something happens
+            st.html(STYLE)
+            with st.spinner("Opening the studio …"):
+                importlib.import_module("ganlib.renderer")
     token = _inside_app.set(True)
     try:
         page.run()
@@ -41,13 +42,16 @@ def run_app() -> None:
 
 
 def _navigation() -> Any:
+    return st.navigation(_pages(), position="top")
+
+
+def _pages() -> list[Any]:
     # One section only: plain links. Sections (Create, Train, Library) appear when there are several.
-    pages = [
+    return [
         st.Page(GALLERY, title="Gallery", default=True),
         st.Page(EXPLORE, title="Explore", url_path="explore"),
         st.Page(MORPH, title="Morph", url_path="morph"),
     ]
-    return st.navigation(pages, position="top")
 
 
 def open_page(title: str) -> DeltaGenerator:
@@ -55,16 +59,23 @@ def open_page(title: str) -> DeltaGenerator:
 
     Returns the row of the heading, where a page puts what belongs to the whole of it.
 
-    With a `pages/` folder Streamlit can run a page without app.py, on the first deep link after a restart; the
-    navigation is then drawn from here.
+    With a `pages/` folder Streamlit can run a page without app.py, on the first deep link after a restart. The
+    navigation is then told from here, and the page begins again inside the app: its parts have other names there, and
+    would be mounted anew, forgetting what was done, when app.py runs at the first click.
     """
     st.set_page_config(page_title=f"{title} · {NAME}", page_icon=MARK, layout="wide")
     if not _inside_app.get():
         _navigation()
+        if not st.session_state.get("is-inside-app"):
+            st.session_state["is-inside-app"] = True
+            st.rerun()
     _prepare_process()
     st.html(STYLE)
     if st.context.theme.type == "dark":
         st.html(DARK_INK)
+    with st.container(key="narrow-navigation"), st.container(horizontal=True):
+        for page in _pages():
+            st.page_link(page, width="content")
     heading = st.container(horizontal=True, vertical_alignment="center", key="heading")
     heading.title(title, anchor=False)
     return heading
@@ -125,11 +136,24 @@ def part(*, every: float | None = None) -> Callable[[Callable[..., None]], Calla
 
 
 def download(
-    label: str, name: str, data: Callable[[], bytes], *, icon: str = "download", help: str | None = None
+    label: str,
+    name: str,
+    data: Callable[[], bytes],
+    *,
+    icon: str = "download",
+    help: str | None = None,
+    width: Literal["content", "stretch"] = "content",
 ) -> None:
     """Show a button that makes a file when it is clicked and hands it over as `name`."""
     st.download_button(
-        label, data, name, icon=f":material/{icon}:", help=help, key=f"download-{name}", on_click="ignore"
+        plain(label),
+        data,
+        name,
+        icon=f":material/{icon}:",
+        help=help,
+        key=f"download-{name}",
+        on_click="ignore",
+        width=width,
     )
 
 

@@ -24,6 +24,11 @@ def recipe_of(id: str) -> Recipe:
     return Recipe.from_query(dict(parse_qsl(id)))
 
 
+def full_name(recipe: Recipe) -> str:
+    """What a picture is called among pictures of different variations: `seed 85 · psi 0.7`."""
+    return f"{recipe.caption()} · psi {recipe.psi:g}"
+
+
 def to_text(keyframes: Sequence[Keyframe]) -> str:
     """Keyframes as text for an address."""
     return "~".join(f"{recipe_id(keyframe.recipe)}@{keyframe.seconds:g}" for keyframe in keyframes)

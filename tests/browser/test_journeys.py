@@ -138,6 +138,16 @@ def test_a_quick_hand_loses_nothing(page: Page) -> None:
     idle(page)
     expect(slider).to_have_value("0.56")
     expect(page).to_have_url(re.compile(r"psi=0\.56"))
+    quick = tag(page)
+
+    # One run of edits is one step back: to the state before it, with picture and sliders.
+    page.go_back()
+    expect(slider).to_have_value("0.5")
+    expect(page).to_have_url(re.compile(r"psi=0\.5$"))
+    expect(stage(page)).not_to_have_attribute("data-tag", quick)
+    page.go_forward()
+    expect(slider).to_have_value("0.56")
+    expect(stage(page)).to_have_attribute("data-tag", quick)
 
 
 def test_the_wall_selects_keeps_and_walks_by_keyboard(page: Page, studio, tmp_path: Path) -> None:
@@ -204,7 +214,40 @@ def test_a_file_that_is_no_picture_is_refused_in_a_sentence(page: Page, tmp_path
     page.get_by_text("Recipe", exact=True).click()
     page.locator("input[type=file]").set_input_files(tmp_path / "holiday.png")
     expect(page.get_by_text("it is text")).to_be_visible()
+    uploader, problem = page.get_by_test_id("stFileUploader").bounding_box(), page.get_by_role("alert").bounding_box()
+    assert uploader is not None and problem is not None and problem["y"] >= uploader["y"] + uploader["height"]
     expect(stage(page)).to_have_attribute("data-tag", before)
+
+
+def test_text_that_is_no_seed_stays_until_it_is_mended(page: Page) -> None:
+    page.goto("/explore?model=tiny&seeds=3")
+    expect(stage(page)).to_be_visible()
+    before = tag(page)
+    seed = page.locator("#seed-a")
+    for text, words in (("-1", "Seeds are whole numbers from 0"), ("99999999999", "too large")):
+        seed.fill(text)
+        seed.press("Enter")
+        expect(page.locator("#seed-a-problem")).to_contain_text(words)
+        expect(seed).to_have_value(text)
+        expect(stage(page)).to_have_attribute("data-tag", before)
+    seed.fill("4")
+    seed.press("Enter")
+    expect(page.locator("#seed-a-problem")).to_be_hidden()
+    expect(page).to_have_url(re.compile("seeds=4&"))
+    expect(stage(page)).not_to_have_attribute("data-tag", before)
+
+
+def test_the_choices_of_a_film_survive_a_refresh(page: Page) -> None:
+    page.goto("/morph?model=tiny&k=seeds%3D1%401.5~seeds%3D2%401.5")
+    expect(page.get_by_label("Seconds each")).to_have_value("1.50")
+    page.get_by_text("Around", exact=True).click()
+    expect(page).to_have_url(re.compile("curve=slerp"))
+    page.get_by_text("Loop", exact=True).click()
+    expect(page).to_have_url(re.compile("loop=0"))
+    page.reload()
+    expect(page.get_by_label("Seconds each")).to_have_value("1.50")
+    expect(page.get_by_role("switch", name="Loop").or_(page.get_by_role("checkbox", name="Loop"))).not_to_be_checked()
+    expect(page.get_by_text("2 pictures · 1.5 s")).to_be_visible()
 
 
 def test_three_seeds_become_a_film_that_loops_without_a_jump(page: Page, tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from ganlib.latents import MAX_SEED, Recipe
 from ganlib.networks import tiny_generator
 from ganlib.paths import Keyframe, LatentPath
 from ganlib.video import RenderJob
-from pages._ui.bench import Bench, fitted, groups_of, values_of, with_values
-from pages._ui.films import command_of
-from pages._ui.keyframes import MAX_KEYFRAMES, Track, from_text, to_text
+from pages._ui.bench import Bench, fitted, groups_of, values_of, what_is_wrong, with_values
+from pages._ui.film_choices import CURVES, FORMATS, FPS, GROUNDS, SHAPES, SIZES, Film
+from pages._ui.films import command_of, size_words
+from pages._ui.keyframes import MAX_KEYFRAMES, Track, from_text, full_name, to_text
 from pages._ui.models import file_name
 from pages._ui.view import View, Wall
 
@@ -85,6 +86,58 @@ def test_keyframes_go_through_an_address():
     keyframes = [Keyframe(recipe, seconds) for recipe, seconds in zip(RECIPES, (2.0, 0.5, 1.25, 60.0), strict=True)]
     assert from_text(to_text(keyframes)) == keyframes
     assert from_text("") == []
+
+
+@pytest.mark.parametrize(
+    "film",
+    [
+        Film(),
+        Film(seconds=0.7, fps=60, curve="slerp", loop=False, size=512, format="gif", shape="9:16", ground="#ffffff"),
+        *(Film(fps=fps) for fps in FPS),
+        *(Film(curve=curve) for curve in CURVES),
+        *(Film(size=size) for size in SIZES),
+        *(Film(format=format) for format in FORMATS),
+        *(Film(shape=shape, ground=ground) for shape in SHAPES for ground in GROUNDS),
+    ],
+)
+def test_every_choice_of_a_film_goes_through_an_address_and_can_be_rendered(film):
+    query = film.to_query()
+    assert Film.from_query(query | {"k": "seeds=1@2"}) == film
+    assert (query == {}) == (film == Film())
+    path = LatentPath((Keyframe(Recipe.of_seed(1)), Keyframe(Recipe.of_seed(2))), curve=film.curve, loop=film.loop)
+    if film.format == "mp4" or film.fps <= 50:
+        film.job("tiny", path).validate()
+
+
+@pytest.mark.parametrize("name", ["fps", "curve", "loop", "size", "format", "shape", "ground", "seconds"])
+def test_a_choice_of_a_film_that_there_is_not_is_named(name):
+    with pytest.raises(InputError, match="'<b>' is no"):
+        Film.from_query({name: "<b>"})
+
+
+def test_shapes_are_those_of_the_film():
+    path = LatentPath((Keyframe(Recipe.of_seed(1)), Keyframe(Recipe.of_seed(2))))
+    sizes = [Film(size=1080, shape=shape).job("tiny", path).frame_size(64) for shape in SHAPES]
+    assert sizes == [(1080, 1080), (1080, 1920), (1920, 1080), (1080, 1350)]
+
+
+def test_pictures_of_one_seed_are_told_apart_in_lists():
+    assert full_name(Recipe.of_seed(7, psi=0.5)) == "seed 7 · psi 0.5"
+    assert full_name(Recipe.of_seed(7, psi=0.5)) != full_name(Recipe.of_seed(7, psi=0.7))
+
+
+def test_files_have_their_size_in_words():
+    assert [size_words(count) for count in (1, 840_499, 999_999, 1_000_000, 12_340_000)] == [
+        *("1 kB", "840 kB", "1000 kB", "1.0 MB", "12.3 MB")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("-1", "whole numbers from 0"), ("1.5", "no seed"), ("nan", "no seed"), ("1-4", "4 seeds"), ("9" * 12, "large")],
+)
+def test_text_that_is_no_seed_is_explained_in_the_words_of_the_library(text, words):
+    assert words in what_is_wrong(text)
 
 
 def test_a_timeline_reorders_removes_and_times():

@@ -173,7 +173,43 @@ def test_jobs_that_ended_badly_are_shown_with_resume(repository, checkpoints, tm
     app = open_app(repository, "morph")
     shown = " ".join(element.value for element in (*app.markdown, *app.error)).replace("\\", "")
     assert words in shown and "a <b>film</b>" in shown
-    assert any(button.label == "Resume" for button in app.button)
+    labels = [button.label for button in app.button]
+    assert labels.count("Resume") == labels.count("Remove") == 1 and "Cancel" not in labels
+    next(button for button in app.button if button.label == "Remove").click().run()
+    assert not run.path.exists()
+    assert "Remove" not in [button.label for button in app.button]
+
+
+def test_a_film_that_was_cancelled_says_so_at_once(repository, checkpoints, tmp_path):
+    run = runs.create_run(tmp_path / "runs", "video", "a film", {})  # no worker has come yet: it is queued
+    app = open_app(repository, "morph")
+    next(button for button in app.button if button.label == "Cancel").click().run()
+    assert any("cancelling" in element.value for element in app.markdown)
+    assert [button.disabled for button in app.button if button.label == "Cancel"] == [True]
+    assert run.state == "queued"
+
+
+def test_every_choice_of_a_film_is_read_from_the_address(repository, checkpoints):
+    choices = {"fps": "25", "curve": "slerp", "loop": "0", "size": "512", "format": "gif", "shape": "4:5"}
+    app = open_app(repository, "morph", k="seeds=5@1.5~seeds=6@1.5", ground="#ffffff", **choices)
+    assert told(app) == ""
+    assert app.number_input(key="seconds").value == 1.5
+    assert [app.selectbox(key=key).value for key in ("fps", "size", "format", "shape")] == [25, 512, "gif", "4:5"]
+    assert app.selectbox(key="ground").value == "#ffffff"
+    assert app.segmented_control(key="curve").value == "slerp" and app.toggle(key="loop").value is False
+    assert any("512 × 640" in caption.value for caption in app.caption)
+    app.selectbox(key="fps").set_value(50).run()
+    assert app.session_state["film"].fps == 50
+    assert "'7' is no fps" in told(open_app(repository, "morph", fps="7"))
+
+
+def test_seconds_follow_the_keyframes_of_a_link_and_set_them_all(repository, checkpoints):
+    app = open_app(repository, "morph", k="seeds=5@1~seeds=6@3")
+    assert app.number_input(key="seconds").value is None  # they differ
+    app.number_input(key="seconds").set_value(0.5).run()
+    assert [keyframe.seconds for keyframe in app.session_state["track"].keyframes] == [0.5, 0.5]
+    app.text_input(key="morph-add").set_value("9").run()
+    assert [keyframe.seconds for keyframe in app.session_state["track"].keyframes] == [0.5, 0.5, 0.5]
 
 
 def test_export_submits_a_job_that_makes_the_film(repository, checkpoints, tmp_path):

@@ -3,6 +3,7 @@
 All data reaches the browser as JSON and enters the page through text nodes and properties, never as HTML.
 """
 
+from pages._ui.components.address import address_bar
 from pages._ui.components.player import film_player
 from pages._ui.components.shelf import ModelCard, model_shelf
 from pages._ui.components.sliders import Choice, Control, Group, Seed, Slider, slider_bank
@@ -19,6 +20,7 @@ __all__ = [
     "Slider",
     "Stop",
     "WallPicture",
+    "address_bar",
     "film_player",
     "model_shelf",
     "picture_stage",

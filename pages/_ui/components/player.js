@@ -56,7 +56,8 @@ function build(root, memory) {
 function play(root, memory, playing) {
   memory.playing = playing;
   memory.button.replaceChildren(svg(playing ? "pause" : "play"));
-  memory.button.setAttribute("aria-label", playing ? "Pause" : "Play");
+  memory.button.title = playing ? "Pause" : "Play";
+  memory.button.setAttribute("aria-label", memory.button.title);
   cancelAnimationFrame(memory.request);
   let before = null;
   const step = (now) => {

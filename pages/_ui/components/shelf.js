@@ -6,7 +6,7 @@ export default function (component) {
   if (memory.drawn === drawn) return;
   memory.drawn = drawn;
   const cards = data.models.map((model, index) => el("button", {
-    class: "model", type: "button", role: "radio", tabIndex: model.id === data.chosen ? 0 : -1, title: model.about,
+    class: "model", type: "button", role: "radio", tabIndex: model.id === data.chosen ? 0 : -1, title: model.about, "aria-label": `${model.name}, ${model.facts}`,
     "aria-checked": model.id === data.chosen,
     onclick: () => { if (model.id !== data.chosen) memory.send("choose", model.id); },
     onkeydown: (event) => {

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pages._ui.components.mounting import data_url, declare, no_callback
+from pages._ui.components.mounting import data_url, declare, mount
 
-_mount = declare("shelf")
+_component = declare("shelf")
 
 
 @dataclass(frozen=True)
@@ -37,4 +37,6 @@ def model_shelf(models: Sequence[ModelCard], chosen: str, *, key: str) -> str | 
         }
         for model in models
     ]
-    return _mount(key=key, data={"models": rows, "chosen": chosen}, on_choose_change=no_callback).choose
+    data = {"models": rows, "chosen": chosen}
+    picked: str | None = mount(_component, key=key, data=data, hears={}, returns=("choose",)).choose
+    return picked

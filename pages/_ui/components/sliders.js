@@ -1,12 +1,13 @@
 const SEEDS = 2 ** 32;
 const PAUSE_MS = 60;      // at most this often while dragging
-const PATIENCE_MS = 2000; // an answer that never comes must not silence the bank
+const PATIENCE_MS = 4000; // an answer that never comes must not silence the bank
 
 export default function (component) {
   const { data, setTriggerValue } = component;
   const [root, memory] = rootOf(component);
   memory.send = setTriggerValue;
   memory.sequence ??= 0;
+  memory.problem = data.problem;
   if (memory.rev !== data.rev) {
     memory.rev = data.rev;
     memory.values = { ...data.values };
@@ -100,37 +101,46 @@ function makeSlider(control, memory) {
 
 function makeSeed(control, memory) {
   const id = `seed-${control.id}`;
-  const set = (value) => { memory.values[control.id] = value; changed(memory, true); };
+  let wrong = null; // text that is no seed: it stays until it is mended
+  const set = (value) => { wrong = null; memory.values[control.id] = value; changed(memory, true); };
   const step = (by) => set(((memory.values[control.id] ?? (by > 0 ? -1 : 1)) + by + SEEDS) % SEEDS);
+  const take = (text) => {
+    if (text === "" && control.optional) set(null);
+    else if (/^[0-9]{1,10}$/.test(text) && Number(text) < SEEDS) set(Number(text));
+    else { wrong = text; show(); memory.send("check", { id: control.id, text }); }
+  };
   const input = el("input", {
-    type: "number", id, class: "number seed mono", min: 0, max: SEEDS - 1, step: 1, placeholder: control.empty,
-    onchange: (event) => {
-      const value = event.target.valueAsNumber;
-      if (Number.isInteger(value) && value >= 0 && value < SEEDS) set(value);
-      else if (event.target.value === "" && control.optional) set(null);
-      else event.target.value = memory.values[control.id] ?? "";
-    },
+    type: "text", inputMode: "numeric", autocomplete: "off", spellcheck: false, id, class: "number seed mono", placeholder: control.empty,
+    onchange: () => take(input.value.trim()),
     onkeydown: (event) => {
       const by = { ArrowUp: 1, ArrowDown: -1 }[event.key];
       if (by) { event.preventDefault(); step(by); }
     },
   });
-  const button = (name, title, onclick) => el("button", { type: "button", title, "aria-label": `${control.label}: ${title}`, onclick }, svg(name));
+  const button = (name, title, onclick) => el("button", { type: "button", title: `${control.label}: ${title}`, "aria-label": `${control.label}: ${title}`, onclick }, svg(name));
   const clear = control.optional ? button("close", "none", () => set(null)) : null;
+  const problem = el("p", { class: "problem", id: `${id}-problem`, role: "alert", hidden: true });
   const row = el("div", { class: "row" }, makeLabel(control, id), el("div", { class: "seedbox" }, clear,
     button("left", "previous seed", () => step(-1)), input, button("right", "next seed", () => step(1)),
-    button("dice", "any seed", () => set(Math.floor(Math.random() * 100000)))));
+    button("dice", "any seed", () => set(Math.floor(Math.random() * 100000)))), problem);
   let shown = null;
   const show = () => {
     const value = memory.values[control.id];
     const text = value === null || value === undefined ? "" : String(value);
+    if (text !== shown) wrong = null;
     const typing = input.getRootNode().activeElement === input;
-    if (!typing || text !== shown) input.value = text; // what is being typed stays
+    if (text !== shown || (!typing && wrong === null)) input.value = text; // what is being typed stays
     shown = text;
+    const told = memory.problem;
+    problem.textContent = wrong !== null && told?.id === control.id && told.text === wrong ? told.words : "";
+    problem.hidden = wrong === null;
+    input.setAttribute("aria-invalid", wrong !== null);
+    if (wrong === null) input.removeAttribute("aria-describedby");
+    else input.setAttribute("aria-describedby", problem.id);
     const idle = Boolean(control.needs) && memory.values[control.needs] !== control.needs_value;
     row.classList.toggle("off", idle);
     row.querySelectorAll("input, button").forEach((part) => { part.disabled = idle; });
-    if (clear) clear.style.visibility = text === "" ? "hidden" : "visible";
+    if (clear) clear.style.visibility = text === "" && wrong === null ? "hidden" : "visible";
   };
   memory.rows.set(control.id, { show });
   return row;

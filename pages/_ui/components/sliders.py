@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from pages._ui.components.mounting import declare
+from pages._ui.components.mounting import declare, mount
 
-_mount = declare("sliders")
+_component = declare("sliders")
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,10 @@ class Group:
     note: str = ""
 
 
+def _no_seed(text: str) -> str:
+    return "This is no seed."
+
+
 def slider_bank(
     groups: Sequence[Group],
     values: Mapping[str, Any],
@@ -79,20 +83,27 @@ def slider_bank(
     key: str,
     rev: str,
     on_change: Callable[[dict[str, Any], bool], None],
+    explain: Callable[[str], str] = _no_seed,
 ) -> None:
     """Show the bank; call `on_change(values, settled)` before the next run of the surrounding fragment.
+
+    `explain` says what is wrong with text that was typed for a seed and is none; the text stays until it is mended.
 
     `settled` is False while a slider is being dragged. The browser owns the values; `values` is taken over when `rev`
     changes, which is how undo and reset reach the sliders.
     """
 
-    def changed() -> None:
-        message = st.session_state[key]["change"]
+    def changed(message: dict[str, Any]) -> None:
         st.session_state[f"{key}-echo"] = str(message["echo"])
         # A message sent before the sliders heard of an undo or a reset would take it back.
         if str(message["echo"]).rsplit(":", 1)[0] == rev:
             on_change(dict(message["values"]), bool(message["final"]))
 
-    echo = st.session_state.get(f"{key}-echo", "")
-    data = {"groups": [asdict(group) for group in groups], "values": dict(values), "rev": rev, "echo": echo}
-    _mount(key=key, data=data, on_change_change=changed)
+    def check(message: dict[str, Any]) -> None:
+        text = str(message["text"])
+        st.session_state[f"{key}-problem"] = {"id": str(message["id"]), "text": text, "words": explain(text[:200])}
+
+    echo, problem = (st.session_state.get(f"{key}-{name}") for name in ("echo", "problem"))
+    data: dict[str, Any] = {"groups": [asdict(group) for group in groups], "values": dict(values), "rev": rev}
+    data |= {"echo": echo, "problem": problem}
+    mount(_component, key=key, data=data, hears={"change": changed, "check": check})

@@ -8,7 +8,7 @@ export default function (component) {
     memory.stops = data.stops.map((stop) => ({ ...stop }));
     memory.cards = new Map();
   }
-  for (const stop of data.stops) Object.assign(memory.stops.find((own) => own.id === stop.id) ?? {}, { src: stop.src, tag: stop.tag });
+  for (const stop of data.stops) Object.assign(memory.stops.find((own) => own.id === stop.id) ?? {}, { src: stop.src, tag: stop.tag, note: stop.note });
   draw(root, memory);
 }
 
@@ -27,7 +27,7 @@ function move(root, memory, from, to) {
 
 function draw(root, memory) {
   const list = root.querySelector(".timeline") ?? root.appendChild(el("ol", { class: "timeline", "aria-label": "Keyframes" }));
-  const drawn = JSON.stringify([memory.stops.map((stop) => [stop.id, stop.seconds, stop.tag]), memory.data.loop]);
+  const drawn = JSON.stringify([memory.stops.map((stop) => [stop.id, stop.seconds, stop.tag, stop.note]), memory.data.loop]);
   if (memory.drawn === drawn && list.childElementCount) return;
   memory.drawn = drawn;
   list.replaceChildren(...memory.stops.map((stop, index) => makeStop(root, memory, stop, index)));
@@ -47,7 +47,8 @@ function makeStop(root, memory, stop, index) {
       el("span", { class: "tools" },
         tool("left", "earlier", () => move(root, memory, index, index - 1), index === 0),
         tool("right", "later", () => move(root, memory, index, index + 1), index === count - 1),
-        tool("close", "remove", remove, false))));
+        tool("close", "remove", remove, false))),
+    stop.note ? el("div", { class: "note mono", textContent: stop.note }) : null);
   card.addEventListener("keydown", (event) => {
     if (event.target !== card) return;
     const action = {

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import streamlit as st
+from pages._ui.components.mounting import data_url, declare, mount, tag
 
-from pages._ui.components.mounting import data_url, declare, tag
-
-_mount = declare("timeline")
+_component = declare("timeline")
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,8 @@ class Stop:
     """Picture bytes."""
     seconds: float
     """Seconds to the next keyframe."""
+    note: str = ""
+    """A second line under the picture."""
 
 
 def timeline(
@@ -33,8 +34,7 @@ def timeline(
     and an edit of an older `rev` is dropped.
     """
 
-    def changed() -> None:
-        message = st.session_state[key]["change"]
+    def changed(message: dict[str, Any]) -> None:
         if message["rev"] == rev:
             on_change([(str(stop["id"]), float(stop["seconds"])) for stop in message["stops"]])
 
@@ -43,10 +43,11 @@ def timeline(
             "id": stop.id,
             "caption": stop.title.removeprefix("seed "),
             "title": stop.title,
+            "note": stop.note,
             "seconds": stop.seconds,
             "src": data_url(stop.picture),
             "tag": tag(stop.picture),
         }
         for stop in stops
     ]
-    _mount(key=key, data={"stops": rows, "loop": loop, "rev": rev}, on_change_change=changed)
+    mount(_component, key=key, data={"stops": rows, "loop": loop, "rev": rev}, hears={"change": changed})

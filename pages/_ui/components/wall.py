@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import streamlit as st
+from pages._ui.components.mounting import data_url, declare, mount, tag
 
-from pages._ui.components.mounting import data_url, declare, no_callback, tag
-
-_mount = declare("wall")
+_component = declare("wall")
 
 
 @dataclass(frozen=True)
@@ -45,13 +44,13 @@ def picture_wall(
     picture ask for it, by another run, when they come into view. With `only_open` there are no ticks and hearts.
     """
 
-    def select() -> None:
+    def select(ids: list[Any]) -> None:
         if on_select:
-            on_select([str(id) for id in st.session_state[key]["select"]])
+            on_select([str(id) for id in ids])
 
-    def keep() -> None:
+    def keep(message: dict[str, Any]) -> None:
         if on_keep:
-            on_keep(str(st.session_state[key]["keep"]["id"]), bool(st.session_state[key]["keep"]["kept"]))
+            on_keep(str(message["id"]), bool(message["kept"]))
 
     rows = [
         {
@@ -72,12 +71,9 @@ def picture_wall(
         "rev": rev,
         "only": only_open,
     }
-    answer = _mount(
-        key=key,
-        data={"pictures": rows, "selected": list(selected), **settings},
-        on_open_change=no_callback,
-        on_select_change=select,
-        on_keep_change=keep,
-        on_more_change=no_callback,
+    data = {"pictures": rows, "selected": list(selected), **settings}
+    answer = mount(
+        _component, key=key, data=data, hears={"select": select, "keep": keep}, returns=("open", "more")
     )
-    return answer.open
+    opened: str | None = answer.open
+    return opened
