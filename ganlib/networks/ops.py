@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganlib.networks import bilinear
+
 SQRT2 = math.sqrt(2.0)
 Rng = torch.Generator | Sequence[torch.Generator] | None
 
@@ -94,14 +96,12 @@ def upfirdn2d(
 def upsample2d(x: Tensor, f: Tensor) -> Tensor:
     """Double the picture `[N, C, H, W]` with the symmetric 4-tap filter f; equals `upfirdn2d(up=2, padding=[2,1,2,1],
     gain=4)` without the inserted zeros."""
-    channels = x.shape[1]
-    kernel = (f.to(x.dtype) * 4.0)[None, None].expand(channels, 1, *f.shape)
-    return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=channels)
+    return bilinear.filter_transpose2d(x, f * 4.0, stride=2, padding=1)
 
 
 def downsample2d(x: Tensor, f: Tensor) -> Tensor:
     """Halve the picture `[N, C, H, W]` with the symmetric 4-tap filter f."""
-    return _depthwise(x, f, stride=2, padding=1)
+    return bilinear.filter2d(x, f, stride=2, padding=1)
 
 
 def conv2d_resample(
@@ -136,19 +136,26 @@ def conv2d_up(x: Tensor, w: Tensor, f: Tensor, bias: Tensor | None = None) -> Te
     """Convolve with w `[O, I, k, k]`, k 1 or 3, and double the picture; the fast twin of
     `conv2d_resample(up=2, padding=k//2, flip_weight=False)`: the transposed convolution skips the inserted zeros."""
     if w.shape[-1] == 1:
-        y = upsample2d(F.conv2d(x, w), f)
+        y = upsample2d(conv1x1(x, w), f)
         return y if bias is None else y + bias[:, None, None]
     assert w.shape[-1] == 3, w.shape
-    x = F.conv_transpose2d(x, w.transpose(0, 1), stride=2)
-    return _depthwise(x, f * 4.0, padding=1, bias=bias)
+    x = bilinear.conv_transpose2d(x, w.transpose(0, 1), stride=2)
+    return bilinear.filter2d(x, f * 4.0, bias, padding=1)
 
 
 def conv2d_down(x: Tensor, w: Tensor, f: Tensor, bias: Tensor | None = None) -> Tensor:
     """Convolve with w `[O, I, k, k]`, k odd, and halve the picture; the fast twin of
     `conv2d_resample(down=2, padding=k//2)`: a 1×1 kernel is applied after the picture is small."""
     if w.shape[-1] == 1:
-        return F.conv2d(downsample2d(x, f), w, bias)
-    return F.conv2d(_depthwise(x, f, padding=w.shape[-1] // 2 + 1), w, bias, stride=2)
+        return conv1x1(downsample2d(x, f), w, bias)
+    return bilinear.conv2d(bilinear.filter2d(x, f, padding=w.shape[-1] // 2 + 1), w, bias, stride=2)
+
+
+def conv1x1(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Convolve x `[N, I, H, W]` with w `[O, I, 1, 1]`; on a channels-last picture that is one matrix product."""
+    if x.is_contiguous(memory_format=torch.channels_last):
+        return F.linear(x.permute(0, 2, 3, 1), w[:, :, 0, 0], bias).permute(0, 3, 1, 2)
+    return bilinear.conv2d(x, w, bias)
 
 
 # ---- Modulated convolution (StyleGAN2, section 2.2, equations 1 and 3) ---------------------------------------------
@@ -208,7 +215,7 @@ def scaled_conv2d(x: Tensor, weight: Tensor, styles: Tensor, f: Tensor | None = 
 def biased_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, f: Tensor | None = None, *, up: int = 1) -> Tensor:
     """Return conv(x, w) + bias, doubled in size for `up=2`."""
     if up == 1:
-        return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
+        return bilinear.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
     assert f is not None
     return conv2d_up(x, weight, f, bias)
 
@@ -331,8 +338,10 @@ class EqualizedConv2d(nn.Module):
             x = conv2d_down(x, w, self.resample_filter, b)
         elif self.up == 2:
             x = conv2d_up(x, w, self.resample_filter, b)
+        elif w.shape[-1] == 1:
+            x = conv1x1(x, w, b)
         else:
-            x = F.conv2d(x, w, b, padding=w.shape[-1] // 2)
+            x = bilinear.conv2d(x, w, b, padding=w.shape[-1] // 2)
         if self.act == "lrelu":
             x = F.leaky_relu(x, 0.2)
         return x if self.conv_clamp is None else x.clamp(-self.conv_clamp * gain, self.conv_clamp * gain)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganlib.networks import ops, tiny_generator
+from ganlib.networks import bilinear, ops, tiny_generator
 from ganlib.networks.stylegan2 import SynthesisLayer
 
 F = ops.setup_filter([1, 3, 3, 1])
@@ -36,6 +36,58 @@ def test_modulated_convolution_equals_per_sample_weights(up, demodulate):
         lambda x, w, s: ops.modulated_conv2d_grouped(x, w, s, F.double(), **options),
         inputs,
     )
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_bilinear_convolutions_equal_those_of_pytorch(stride, layout):
+    x, w = rand(2, 3, 9, 7), rand(5, 3, 3, 3, seed=1)
+    x = x.detach().contiguous(memory_format=layout).requires_grad_(True)
+    assert_same_to_second_order(
+        lambda x, w, b: bilinear.conv2d(x, w, b, stride=stride, padding=1),
+        lambda x, w, b: torch.nn.functional.conv2d(x, w, b, stride=stride, padding=1),
+        [x, w, rand(5, seed=2)],
+    )
+    assert_same_to_second_order(
+        lambda x, w: bilinear.conv_transpose2d(x, w.transpose(0, 1), stride=stride),
+        lambda x, w: torch.nn.functional.conv_transpose2d(x, w.transpose(0, 1), stride=stride),
+        [x, rand(4, 3, 3, 3, seed=3)],
+    )
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_bilinear_filters_equal_depthwise_convolutions(stride):
+    x, f = rand(2, 3, 10, 8), rand(4, 2, seed=1).detach()
+    kernel = f[None, None].expand(3, 1, 4, 2)
+    options = {"stride": stride, "padding": 1}
+    assert_same_to_second_order(
+        lambda x, b: bilinear.filter2d(x, f, b, **options),
+        lambda x, b: torch.nn.functional.conv2d(x, kernel, b, groups=3, **options),
+        [x, rand(3, seed=2)],
+    )
+    assert_same_to_second_order(
+        lambda x: bilinear.filter_transpose2d(x, f, **options),
+        lambda x: torch.nn.functional.conv_transpose2d(x, kernel, groups=3, **options),
+        [x],
+    )
+
+
+def test_third_derivatives_of_bilinear_convolutions_are_right():
+    x, w, g = rand(1, 2, 5, 5), rand(2, 2, 3, 3, seed=1), rand(1, 2, 5, 5, seed=2).detach()
+
+    def penalty_of_gradient(x, w):
+        (first,) = torch.autograd.grad((bilinear.conv2d(x, w, padding=1).sin() * g).sum(), x, create_graph=True)
+        return first.square().sum()
+
+    assert torch.autograd.gradgradcheck(penalty_of_gradient, (x, w))
+
+
+def test_one_by_one_convolutions_equal_those_of_pytorch_in_both_layouts():
+    for layout in (torch.contiguous_format, torch.channels_last):
+        x = rand(2, 3, 4, 5).detach().contiguous(memory_format=layout).requires_grad_(True)
+        assert_same_to_second_order(
+            ops.conv1x1, torch.nn.functional.conv2d, [x, rand(5, 3, 1, 1, seed=1), rand(5, seed=2)]
+        )
 
 
 @pytest.mark.parametrize("k", [1, 3])
