@@ -139,7 +139,9 @@ def test_every_family_has_discriminator_features(tmp_path, arch):
 @pytest.mark.parametrize("options", [{"label_dim": 3}, {"img_channels": 1}], ids=["classes", "grey"])
 def test_discriminators_with_classes_or_grey_pictures_serve_too(tmp_path, options):
     opened = discriminator_extractor(model_with_discriminator(tmp_path / "m.safetensors", **options))
-    assert np.ptp(opened(some_pictures(4)), axis=0).max() > 0
+    vectors = opened(some_pictures(4))
+    assert np.ptp(vectors, axis=0).max() > 0
+    assert 0.5 < np.sqrt(np.mean(vectors**2)) < 1  # normalised: the mean squares of mean and deviation add up to 1
 
 
 def test_the_name_is_the_models_and_the_key_its_weights(extractor, tmp_path):
