@@ -175,6 +175,8 @@ def test_video_writes_a_film(tiny_model, tmp_path, capsys):
     argv = f"video --network {tiny_model} --seeds 1,2,3 --seconds 0.2 --fps 10 --out {tmp_path}/m.mp4".split()
     assert main([*argv, "--dry-run"]) == 0
     assert "6 frames of 16 px" in capsys.readouterr().out
+    assert main([*argv, "--dry-run", "--aspect", "9:16", "--background", "blur"]) == 0
+    assert "6 frames of 16 × 30 px" in capsys.readouterr().out
     assert not (tmp_path / "m.mp4").exists()
     assert main(argv) == 0
     assert b"ftyp" in (tmp_path / "m.mp4").read_bytes()[:16]
@@ -190,6 +192,10 @@ def test_video_writes_a_film(tiny_model, tmp_path, capsys):
         ["--seeds", "1,2", "--out", "m.mp4", "--seconds", "-1"],
         ["--seeds", "1,2", "--out", "m.mp4", "--trunc", "nan"],
         ["--seeds", "1,2", "--out", "m.mp4", "--size", "-4"],
+        ["--seeds", "1,2", "--out", "m.mp4", "--fps", "nan"],
+        ["--seeds", "1,2", "--out", "m.mp4", "--fps", "fast"],
+        ["--seeds", "1,2", "--out", "m.mp4", "--aspect", "2:1"],
+        ["--seeds", "1,2", "--out", "m.mp4", "--background", "red"],
         ["--seeds", "1,2", "--out", "m.mp4", "--curve", "zigzag"],
         ["--seeds", "2-1", "--out", "m.mp4"],
     ],
@@ -283,6 +289,20 @@ def test_models_lists_good_files_and_names_bad_ones(tiny_model, tmp_path, capsys
     refused(capsys, "models", "--dir", tmp_path / "missing")
 
 
+def test_models_shows_what_a_terminal_would_obey(tiny_model, tmp_path, capsys):
+    from ganlib.checkpoints import save_snapshot
+    from ganlib.networks import tiny_generator
+
+    evil = "\x1b]0;owned\x07\x1b[31m\nrow\u202e" + "x" * 5000
+    save_snapshot(tmp_path / "evil.safetensors", G_ema=tiny_generator(), title=evil, licence="\rCC0\x9b")
+    (tmp_path / "\x1b[2J.safetensors").write_text("no model")
+    assert main(["models", "--dir", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert all(c.isprintable() or c == "\n" for c in out) and len(out.splitlines()) == 3
+    assert r"\x1b]0;owned\x07" in out and r"\rCC0\x9b" in out and max(map(len, out.splitlines())) < 250
+    assert r"\x1b[2J" in refused(capsys, "models", "--dir", "\x1b[2J")
+
+
 def test_bench_prints_one_line_for_each_batch(tiny_model, capsys):
     argv = ["bench", "--network", str(tiny_model), "--device", "cpu", "--batches", "1,2", "--seconds", "0.02"]
     assert main(argv) == 0
@@ -306,7 +326,8 @@ def test_examples_parse():
     for verb in VERBS:
         for example in importlib.import_module(f"ganlib.commands.{verb}").EXAMPLES:
             words = shlex.split(example, comments=True)
-            assert words[:3] == ["python", "-m", "ganlib"]
+            words = words[words.index("ganlib") - 2 :]  # after `python` or `torchrun --nproc_per_node 2`
+            assert words[1:3] == ["-m", "ganlib"]
             build_parser(words[3]).parse_args(words[3:])
 
 

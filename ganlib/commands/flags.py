@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 CHECKPOINTS = Path("checkpoints")
 
 
+def printable(text: str) -> str:
+    """`text` without effect on a terminal: what is not printable is written as an escape, such as \\x1b."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def add_network_flags(parser: argparse.ArgumentParser) -> None:
     """`--network` and `--device`, as `open_renderer` reads them."""
     parser.add_argument(
@@ -52,8 +57,9 @@ def flags_from_dataclass(
     """One flag per field: `snap_kimg: float = 50` becomes `--snap-kimg X`.
 
     bool becomes `--mirror` and `--no-mirror`; `Literal` becomes choices; a tuple is written `1,2,3`; a field that may
-    be None accepts the word `none`. The help text is the field's metadata `help`, or the string under the field. Flags
-    not given are absent from the namespace, so that defaults are stated once, in the dataclass.
+    be None accepts the word `none`. The help text is the field's metadata `help`, or the string under the field, with
+    its metadata `choices`. Flags not given are absent from the namespace, so that defaults are stated once, in the
+    dataclass.
     """
     texts = _strings_under_fields(cls)
     hints = typing.get_type_hints(cls)
@@ -62,6 +68,8 @@ def flags_from_dataclass(
             continue
         default = "" if item.name in required else _default_text(item)
         text = str(item.metadata.get("help") or texts.get(item.name, ""))
+        if choices := item.metadata.get("choices"):
+            text += f"; one of {', '.join(choices)}"
         parser.add_argument(
             f"--{item.name.replace('_', '-')}",
             dest=item.name,
@@ -84,7 +92,7 @@ def _reading(hint: Any) -> dict[str, Any]:
     if len(kinds) != 1:
         raise TypeError(f"no flag can be made for {hint}")
     kind = kinds[0]
-    if kind is bool and len(alternatives) == 1:
+    if kind is bool:  # where it may be None, that is what leaving both flags out means
         return {"action": argparse.BooleanOptionalAction}
     if typing.get_origin(kind) is typing.Literal:
         values = typing.get_args(kind)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ganlib.commands.flags import add_network_flags, check_label, open_renderer
 from ganlib.errors import InputError
+
+if TYPE_CHECKING:
+    from ganlib.runs import Reporter
 
 EXAMPLES = (
     "python -m ganlib generate --network checkpoints/NAME --seeds 6600-6625 --trunc 0.7 --outdir out",
@@ -34,15 +38,22 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     if args.batch is not None and args.batch < 1:
         raise InputError(f"--batch {args.batch} is below 1", "give 1 or more")
-    count = _from_seeds(args) if args.projected_w is None else _from_projection(args)
+    from ganlib.runs import Stopped, TerminalReporter, signals_ask
+
+    reporter = TerminalReporter()
+    try:
+        with signals_ask(reporter):
+            count = (_from_seeds if args.projected_w is None else _from_projection)(args, reporter)
+    except Stopped:
+        raise KeyboardInterrupt("finished pictures are kept") from None
     print(f"{count} picture{'s' if count != 1 else ''} in {args.outdir}")
     return 0
 
 
-def _from_seeds(args: argparse.Namespace) -> int:
+def _from_seeds(args: argparse.Namespace, reporter: Reporter) -> int:
     from ganlib.images import encode
     from ganlib.latents import Recipe, embed_text, parse_seeds
-    from ganlib.runs import TerminalReporter, write_bytes
+    from ganlib.runs import Stopped, write_bytes
 
     seeds = list(dict.fromkeys(parse_seeds(args.seeds)))
     renderer = open_renderer(args)
@@ -52,21 +63,23 @@ def _from_seeds(args: argparse.Namespace) -> int:
     recipes = {seed: Recipe.of_seed(seed, **choices) for seed in seeds}
     recipes[seeds[0]].validate()
     args.outdir.mkdir(parents=True, exist_ok=True)
-    batch, reporter = args.batch or renderer.default_batch(), TerminalReporter()
+    batch = args.batch or renderer.default_batch()
     for start in range(0, len(seeds), batch):
         part = seeds[start : start + batch]
         pictures = renderer.render([recipes[seed] for seed in part], batch=batch)
         for seed, pixels in zip(part, pictures, strict=True):
+            if reporter.should_stop():
+                raise Stopped
             text = embed_text(recipes[seed], digest=renderer.digest, model=renderer.name)
             write_bytes(args.outdir / f"seed{seed:04d}.png", encode(pixels, "png", recipe=text), durable=False)
         reporter.progress(start + len(part), len(seeds), f"seed{part[-1]:04d}.png")
     return len(seeds)
 
 
-def _from_projection(args: argparse.Namespace) -> int:
+def _from_projection(args: argparse.Namespace, reporter: Reporter) -> int:
     from ganlib.images import encode
     from ganlib.renderer import load_w_plus
-    from ganlib.runs import write_bytes
+    from ganlib.runs import Stopped, write_bytes
 
     if args.trunc is not None or args.label is not None:
         hint = "leave out --trunc and --class, or give --seeds"
@@ -79,6 +92,8 @@ def _from_projection(args: argparse.Namespace) -> int:
     done = 0
     for part in pictures:
         for pixels in part:
+            if reporter.should_stop():
+                raise Stopped
             write_bytes(args.outdir / f"proj{done:02d}.png", encode(pixels, "png"), durable=False)
             done += 1
     return done

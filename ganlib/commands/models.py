@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ganlib.commands.flags import CHECKPOINTS
+from ganlib.commands.flags import CHECKPOINTS, printable
 
 EXAMPLES = ("python -m ganlib models", "python -m ganlib models --dir runs/00042-train-fruit")
 
@@ -24,7 +24,7 @@ def execute(args: argparse.Namespace) -> int:
     rows = [["name", "side px", "classes", "kimg", "MB", "licence", "title"]]
     for card in cards:
         numbers = [str(card.spec.resolution), str(card.spec.label_dim), f"{card.kimg:g}", f"{card.bytes / 1e6:.1f}"]
-        rows.append([card.name, *numbers, card.licence, card.title])
+        rows.append([_cell(text) for text in (card.name, *numbers, card.licence, card.title)])
     if cards:
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         for row in rows:
@@ -32,5 +32,11 @@ def execute(args: argparse.Namespace) -> int:
     else:
         print(f"no models in {args.dir}")
     for problem in problems:
-        print(f"not usable: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
+        print(printable(f"not usable: {problem.message}" + (f" ({problem.hint})" if problem.hint else "")))
     return 0
+
+
+def _cell(text: str) -> str:
+    """Text of an unknown author for a column: one line, not endless."""
+    text = printable(text[:100])
+    return text if len(text) <= 60 else f"{text[:59]}…"

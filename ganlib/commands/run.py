@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Callable, Mapping
+from contextlib import chdir, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,10 +33,22 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def do_job(run: RunDir) -> int:
-    """Do a job in this process and return the exit code of its final state."""
-    from ganlib.runs import work
+    """Do a job in this process and return the exit code of its final state.
 
-    return EXIT_CODES[work(run, worker_of(run.job["verb"]))]
+    Relative paths in its settings are those of the directory that it was asked for in.
+    """
+    from ganlib.runs import RunDir, work
+
+    job = run.job
+
+    def execute(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> None:
+        # PyTorch takes seconds to load: by now the lock is held, and whoever watches sees that the job has begun.
+        worker_of(job["verb"])(config, run_dir, reporter)
+
+    run = RunDir(run.path.resolve())
+    folder = Path(job["cwd"]) if job.get("cwd") else None
+    with chdir(folder) if folder and folder.is_dir() else nullcontext():
+        return EXIT_CODES[work(run, execute)]
 
 
 def worker_of(verb: str) -> Callable[[Mapping[str, Any], Path, Reporter], None]:

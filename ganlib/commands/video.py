@@ -13,6 +13,7 @@ EXAMPLES = (
     "python -m ganlib video --network NAME --seeds 1-6 --curve slerp --no-loop --size 512 --out morph.gif",
 )
 FORMATS = ("mp4", "gif")
+ASPECTS = ("1:1", "9:16", "16:9", "4:5")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +33,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trunc", type=float, default=1.0, metavar="PSI", help="truncation psi (default: %(default)g)")
     parser.add_argument("--class", dest="label", type=int, metavar="N", help="class, for a model with labels")
     parser.add_argument("--size", type=int, metavar="PX", help="side of the film (default: the model's)")
+    parser.add_argument(
+        "--aspect", default="1:1", choices=ASPECTS, help="shape of the film, the picture in its middle (%(default)s)"
+    )
+    parser.add_argument(
+        "--background", default="#000000", metavar="COLOUR", help="around the picture: '#rrggbb' or blur (%(default)s)"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="F.mp4", help="film to write: .mp4 or .gif")
     parser.add_argument("--dry-run", action="store_true", help="check the settings, print the plan, do nothing")
 
@@ -40,7 +47,7 @@ def execute(args: argparse.Namespace) -> int:
     from ganlib.checkpoints import find_checkpoint, read_card
     from ganlib.latents import Recipe, parse_seeds
     from ganlib.paths import Keyframe, LatentPath
-    from ganlib.runs import TerminalReporter
+    from ganlib.runs import Stopped, TerminalReporter, signals_ask
     from ganlib.video import RenderJob, render_video
 
     kind = args.out.suffix.lower().lstrip(".")
@@ -50,14 +57,24 @@ def execute(args: argparse.Namespace) -> int:
     recipes = [Recipe.of_seed(seed, psi=args.trunc, label=args.label) for seed in seeds]
     path = LatentPath(tuple(Keyframe(r, args.seconds) for r in recipes), curve=args.curve, loop=args.loop)
     file = find_checkpoint(args.network, CHECKPOINTS)
-    job = RenderJob(network=str(file), path=path, fps=args.fps, size=args.size, format=kind)
+    job = RenderJob(
+        network=str(file), path=path, fps=args.fps, size=args.size, format=kind, aspect=args.aspect,
+        background=args.background,
+    )  # fmt: skip
     job.validate()
     spec = read_card(file).spec
     check_label(args.label, spec.label_dim)
     if args.dry_run:
-        side, seconds = job.side(spec.resolution), job.num_frames / args.fps
-        print(f"{job.num_frames} frames of {side} px at {args.fps:g} per second, {seconds:.2f} s, to {args.out}")
+        (width, height), seconds = job.frame_size(spec.resolution), job.num_frames / args.fps
+        shape = f"{width} px" if width == height else f"{width} × {height} px"
+        print(f"{job.num_frames} frames of {shape} at {args.fps:g} per second, {seconds:.2f} s, to {args.out}")
         return 0
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    print(render_video(job, args.out, renderer=open_renderer(args), reporter=TerminalReporter()))
+    reporter = TerminalReporter()
+    try:
+        with signals_ask(reporter):
+            film = render_video(job, args.out, renderer=open_renderer(args), reporter=reporter)
+    except Stopped:
+        raise KeyboardInterrupt("no film was written") from None
+    print(film)
     return 0

@@ -70,7 +70,10 @@ class Estimate:
 
 
 class TerminalReporter:
-    """Progress as one line that is rewritten on a terminal, or as an occasional line elsewhere."""
+    """Progress as one line that is rewritten on a terminal, or as an occasional line elsewhere.
+
+    A terminal that was closed, or a reader that went away, ends what it says and not the work.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         """`stream` None means the standard error of the moment."""
@@ -78,6 +81,7 @@ class TerminalReporter:
         self._estimate = Estimate()
         self._shown_at = -math.inf
         self._line_open = False
+        self._heard = True
         self.asked_by_signal = False
 
     def progress(self, done: float, total: float, message: str = "") -> None:
@@ -89,19 +93,17 @@ class TerminalReporter:
         self._shown_at = now
         left = "" if eta is None or finished else f", {format_seconds(eta)} left"
         line = f"{done:g}/{total:g} ({fraction(done, total):.0%}{left}) {message}".rstrip()
-        self._stream.write(f"\r\x1b[K{line}" if terminal else f"{line}\n")
+        self._write(f"\r\x1b[K{line}" if terminal else f"{line}\n")
         self._line_open = terminal
         if terminal and finished:
             self._close_line()
-        self._stream.flush()
 
     def stats(self, record: Mapping[str, Any]) -> None:
         pass
 
     def log(self, text: str) -> None:
         self._close_line()
-        self._stream.write(text.rstrip("\n") + "\n")
-        self._stream.flush()
+        self._write(text.rstrip("\n") + "\n")
 
     def artefact(self, path: Path) -> None:
         self.log(str(path))
@@ -112,8 +114,16 @@ class TerminalReporter:
 
     def _close_line(self) -> None:
         if self._line_open:
-            self._stream.write("\n")
+            self._write("\n")
             self._line_open = False
+
+    def _write(self, text: str) -> None:
+        if self._heard:
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+            except OSError:
+                self._heard = False
 
 
 def format_seconds(seconds: float) -> str:
