@@ -237,7 +237,7 @@ class DiscriminatorEpilogue(nn.Module):
         return logits
 
 
-class Discriminator(base.Discriminator, Growing):
+class Discriminator(Growing, base.Discriminator):
     """Picture (and label) → logit: large means real. It looks at pictures at the side of its own stage."""
 
     def __init__(self, spec: GeneratorSpec) -> None:

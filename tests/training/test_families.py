@@ -136,7 +136,8 @@ def test_ada_moves_p_and_keeps_it_over_a_resume(data, tmp_path):
 def test_a_model_brings_its_p_along(data, tmp_path):
     first = train(config(data, aug="fixed", p=0.4, kimg=0.016), tmp_path / "a", Stopper())
     planned = plan(config(data, aug="ada", kimg=1.0, resume=str(first)))
-    assert (planned.config.p, planned.config.ada_kimg, planned.config.ema_rampup) == (0.4, 100.0, None)
+    assert planned.config.p == pytest.approx(0.4)
+    assert (planned.config.ada_kimg, planned.config.ema_rampup) == (100.0, None)
     assert plan(config(data, aug="ada", p=0.1, kimg=1.0, resume=str(first))).config.p == 0.1
 
 
@@ -201,7 +202,7 @@ def test_freezed_layers_stay(data, tmp_path):
     a, b = checkpoints.load_discriminator(first), checkpoints.load_discriminator(second)
     moved = [not torch.equal(x.weight, y.weight) for x, y in zip(a.layers(), b.layers(), strict=True)]
     assert moved == [False] * 3 + [True] * (len(moved) - 3)
-    with pytest.raises(InputError, match="layers"):
+    with pytest.raises(InputError, match="freezed"):
         train(config(data, freezed=99), tmp_path / "c", Stopper())
 
 

@@ -13,6 +13,7 @@ from ganlib.training.reals import Sampler
 from ganlib.training.statistics import Averages
 from tests.training.conftest import TINY, Stopper, pictures, write_set
 
+
 def config(data, **changes):
     return TrainConfig(data=str(data), **{**TINY, "mirror": True, **changes})
 
