@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 from collections.abc import Callable, Mapping
 from contextlib import chdir, nullcontext
 from pathlib import Path
@@ -35,9 +36,10 @@ def execute(args: argparse.Namespace) -> int:
 def do_job(run: RunDir) -> int:
     """Do a job in this process and return the exit code of its final state.
 
-    Relative paths in its settings are those of the directory that it was asked for in.
+    Relative paths in its settings are those of the directory that it was asked for in. Of several processes under
+    `torchrun` the first one does this, and the others help it without touching the directory.
     """
-    from ganlib.runs import RunDir, work
+    from ganlib.runs import RunDir, SilentReporter, work
 
     job = run.job
 
@@ -48,6 +50,9 @@ def do_job(run: RunDir) -> int:
     run = RunDir(run.path.resolve())
     folder = Path(job["cwd"]) if job.get("cwd") else None
     with chdir(folder) if folder and folder.is_dir() else nullcontext():
+        if int(os.environ.get("RANK", "0")) > 0:
+            worker_of(job["verb"])(job["config"], run.path, SilentReporter())
+            return 0
         return EXIT_CODES[work(run, execute)]
 
 
