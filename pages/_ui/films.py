@@ -65,6 +65,7 @@ def command_of(job: RenderJob, out: str) -> str:
     words += ["--trunc", f"{first.recipe.psi:g}"]
     words += [] if first.recipe.label is None else ["--class", str(first.recipe.label)]
     words += [] if job.size is None else ["--size", str(job.size)]
+    words += [] if job.aspect == "1:1" else ["--aspect", job.aspect, "--background", job.background]
     return shlex.join([*words, "--out", out])
 
 

@@ -28,6 +28,8 @@ _inside_app = ContextVar("_inside_app", default=False)
 
 def run_app() -> None:
     """Run the page that the address names; the body of app.py."""
+    # At once: a page that begins narrow would jump when it widens.
+    st.set_page_config(page_title=NAME, page_icon=MARK, layout="wide")
     page = _navigation()
     with st.empty():  # there in every run: parts that move by a place are mounted anew and forget what was done
         if "torch" not in sys.modules:  # the first visitor after a start waits for it, and sees that something happens
@@ -42,16 +44,13 @@ def run_app() -> None:
 
 
 def _navigation() -> Any:
-    return st.navigation(_pages(), position="top")
-
-
-def _pages() -> list[Any]:
     # One section only: plain links. Sections (Create, Train, Library) appear when there are several.
-    return [
+    pages = [
         st.Page(GALLERY, title="Gallery", default=True),
         st.Page(EXPLORE, title="Explore", url_path="explore"),
         st.Page(MORPH, title="Morph", url_path="morph"),
     ]
+    return st.navigation(pages, position="top")
 
 
 def open_page(title: str) -> DeltaGenerator:
@@ -73,9 +72,6 @@ def open_page(title: str) -> DeltaGenerator:
     st.html(STYLE)
     if st.context.theme.type == "dark":
         st.html(DARK_INK)
-    with st.container(key="narrow-navigation"), st.container(horizontal=True):
-        for page in _pages():
-            st.page_link(page, width="content")
     heading = st.container(horizontal=True, vertical_alignment="center", key="heading")
     heading.title(title, anchor=False)
     return heading

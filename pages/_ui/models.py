@@ -59,7 +59,8 @@ def choose_model(heading: DeltaGenerator | None = None) -> Checkpoint:
         _no_model()
     by_name = {model.name: model for model in models}
     asked = st.query_params.get("model", "")
-    if asked and asked not in by_name:
+    if asked and asked not in by_name and asked != st.session_state.get("unknown-model"):
+        st.session_state["unknown-model"] = asked  # told once: the server goes on hearing of the address as it was
         available = ", ".join(map(plain, by_name))
         st.warning(f"There is no model called {plain(asked[:60])}. Available: {available}.", icon=":material/help:")
     name = asked if asked in by_name else st.session_state.get("model", "")

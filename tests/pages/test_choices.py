@@ -172,11 +172,12 @@ def test_a_selection_follows_the_variation_of_its_wall():
 
 def test_the_command_shown_makes_the_same_film(tiny_model, capsys):
     keyframes = tuple(Keyframe(Recipe.of_seed(seed, psi=0.7), 1.5) for seed in (5, 6, 7))
-    job = RenderJob(str(tiny_model), LatentPath(keyframes, "slerp", loop=False), fps=24, size=64, format="gif")
+    path = LatentPath(keyframes, "slerp", loop=False)
+    job = RenderJob(str(tiny_model), path, fps=24, size=64, format="gif", aspect="16:9", background="blur")
     command = shlex.split(command_of(job, "film.gif"))
     assert command[:3] == ["python", "-m", "ganlib"]
     assert main([*command[3:], "--dry-run"]) == 0
-    assert capsys.readouterr().out.startswith(f"{job.num_frames} frames of 64 px at 24 per second")
+    assert capsys.readouterr().out.startswith(f"{job.num_frames} frames of 114 × 64 px at 24 per second")
     odd = (*keyframes, Keyframe(Recipe(((1, 0.5), (2, 0.5))), 1.5))
     assert command_of(RenderJob("x", LatentPath(odd)), "f.mp4") == ""
 

@@ -61,6 +61,7 @@ def test_a_damaged_model_is_named_and_the_others_work(repository, checkpoints):
 def test_an_unknown_model_in_the_address_is_told_and_another_shown(repository, checkpoints):
     app = open_app(repository, "explore", model="../../etc/passwd")
     assert "There is no model called ../../etc/passwd. Available: tiny." in told(app)
+    assert told(app.run()) == ""
 
 
 @pytest.mark.parametrize(
