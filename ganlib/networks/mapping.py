@@ -37,15 +37,15 @@ class MappingNetwork(nn.Module):
 
     def forward(self, z: Tensor | None, label: Tensor | None = None) -> Tensor:
         """z `[N, z_dim]`, label `[N, label_dim]` one-hot → w `[N, w_dim]` float32, not truncated."""
-        parts = []
+        inputs: list[Tensor] = []
         if self.z_dim > 0:
             assert z is not None
-            parts.append(ops.normalize_2nd_moment(z.float()))
+            inputs = [z.float()]
         if self.label_dim > 0:
             if label is None:
                 raise InputError("this model has classes, and no label was given", "choose a class")
-            parts.append(ops.normalize_2nd_moment(self.embed(label.float())))
-        x = torch.cat(parts, dim=1)
-        for i in range(self.num_layers):
-            x = getattr(self, f"fc{i}")(x)
-        return x
+            inputs = [*inputs, self.embed(label.float())]
+        w = torch.cat([ops.normalize_2nd_moment(vector) for vector in inputs], dim=1)
+        for number in range(self.num_layers):
+            w = self.get_submodule(f"fc{number}")(w)
+        return w

@@ -48,13 +48,10 @@ def _padding(value: int | Sequence[int]) -> tuple[int, int, int, int]:
     return x0, x1, y0, y1
 
 
-def _depthwise(
-    x: Tensor, f: Tensor, *, stride: int | tuple[int, int] = 1, padding: int = 0, bias: Tensor | None = None
-) -> Tensor:
-    """Correlate each channel of x with the same 2-D filter f, and add a bias `[C]`."""
+def _depthwise(x: Tensor, f: Tensor, *, stride: tuple[int, int]) -> Tensor:
+    """Correlate each channel of x with the same 2-D filter f."""
     channels = x.shape[1]
-    kernel = f.to(x.dtype)[None, None].expand(channels, 1, *f.shape)
-    return F.conv2d(x, kernel, bias, stride=stride, padding=padding, groups=channels)
+    return F.conv2d(x, f.to(x.dtype)[None, None].expand(channels, 1, *f.shape), stride=stride, groups=channels)
 
 
 def upfirdn2d(
@@ -74,23 +71,16 @@ def upfirdn2d(
     crops. `flip_filter=False` convolves, True correlates. `gain` multiplies the result.
     Returns `[N, C, H', W']` with H' = (H·up + y0 + y1 − h) // down + 1.
     """
-    n, c, h, w = x.shape
-    up_x, up_y = _pair(up)
-    down_x, down_y = _pair(down)
-    x0, x1, y0, y1 = _padding(padding)
-    if up_x > 1 or up_y > 1:
-        x = x.reshape(n, c, h, 1, w, 1)
-        x = F.pad(x, [0, up_x - 1, 0, 0, 0, up_y - 1])
-        x = x.reshape(n, c, h * up_y, w * up_x)
-    x = F.pad(x, [x0, x1, y0, y1])
-    if f is None:
-        f = torch.ones(1, 1, device=x.device)
-    f = f.to(device=x.device, dtype=torch.float32)
-    if f.ndim == 1:
-        f = f.outer(f)
-    if not flip_filter:
-        f = f.flip([0, 1])
-    return _depthwise(x, f * gain, stride=(down_y, down_x))
+    across, along = _pair(up)
+    left, right, top, bottom = _padding(padding)
+    if (across, along) != (1, 1):
+        spread = x.new_zeros(*x.shape[:2], x.shape[2] * along, x.shape[3] * across)
+        spread[:, :, ::along, ::across] = x
+        x = spread
+    kernel = torch.ones(1, 1) if f is None else f.float()
+    kernel = kernel.outer(kernel) if kernel.ndim == 1 else kernel
+    kernel = (kernel if flip_filter else kernel.flip([0, 1])).to(x.device) * gain
+    return _depthwise(F.pad(x, [left, right, top, bottom]), kernel, stride=_pair(down)[::-1])
 
 
 def upsample2d(x: Tensor, f: Tensor) -> Tensor:
@@ -119,16 +109,15 @@ def conv2d_resample(
     x: `[N, I, H, W]`; w: `[O, I, k, k]`; f: 2-D filter. `padding` refers to the picture after upsampling.
     `flip_weight=True` is correlation (as `torch.nn.functional.conv2d`), False is convolution.
     """
-    taps = f.shape[-1] if f is not None else 1
-    before = after = padding
-    if up > 1:
-        before += (taps + up - 1) // 2
-        after += (taps - up) // 2
-    if down > 1:
-        before += (taps - down + 1) // 2
-        after += (taps - down) // 2
-    x = upfirdn2d(x, f if max(up, down) > 1 else None, up=up, padding=[before, after] * 2, gain=float(up * up))
+    assert min(up, down) == 1, "up or down, not both"
     kernel = w if flip_weight else w.flip([2, 3])
+    if up == down:
+        return F.conv2d(x, kernel, padding=padding)
+    assert f is not None
+    # The filter's middle falls between the two pixels that one becomes, or that become one.
+    after = (f.shape[-1] - up * down) // 2
+    before = f.shape[-1] - after - (1 if up > 1 else down)
+    x = upfirdn2d(x, f, up=up, padding=[padding + before, padding + after] * 2, gain=float(up * up))
     return F.conv2d(x, kernel, stride=down)
 
 
@@ -176,21 +165,17 @@ def modulated_conv2d_grouped(
     x: Tensor, weight: Tensor, styles: Tensor, f: Tensor | None = None, *, up: int = 1, demodulate: bool = True
 ) -> Tensor:
     """Plain twin of `modulated_conv2d`: build every sample's own weights and convolve them in one grouped call."""
-    n, _, h, w_ = x.shape
-    out_channels, in_channels, k, _ = weight.shape
-    w = weight[None] * styles[:, None, :, None, None]
+    own = torch.einsum("oikl,ni->noikl", weight, styles)
     if demodulate:
-        w = w * (w.square().sum(dim=[2, 3, 4], keepdim=True) + 1e-8).rsqrt()
+        own = own / (own.square().flatten(2).sum(dim=2) + 1e-8).sqrt()[:, :, None, None, None]
+    batch, half = len(x), weight.shape[-1] // 2
+    row = x.flatten(0, 1)[None]  # all samples' channels side by side, a group for each sample
     if up == 1:
-        flat = x.reshape(1, n * in_channels, h, w_)
-        y = F.conv2d(flat, w.reshape(n * out_channels, in_channels, k, k), padding=k // 2, groups=n)
-        return y.reshape(n, out_channels, h, w_)
+        y = F.conv2d(row, own.flatten(0, 1), padding=half, groups=batch)
+        return y.unflatten(1, (batch, -1))[0]
     assert f is not None
-    flat = x.reshape(1, n * in_channels, h, w_)
-    w = w.transpose(1, 2).reshape(n * in_channels, out_channels, k, k)
-    y = F.conv_transpose2d(flat, w, stride=2, padding=k // 2 - 1, groups=n)
-    y = y.reshape(n, out_channels, *y.shape[2:])
-    return upfirdn2d(y, f, padding=1, gain=4.0)
+    y = F.conv_transpose2d(row, own.transpose(1, 2).flatten(0, 1), stride=2, padding=half - 1, groups=batch)
+    return upfirdn2d(y.unflatten(1, (batch, -1))[0], f, padding=1, gain=4.0)
 
 
 def modulated_conv2d(
@@ -261,17 +246,13 @@ def minibatch_std(x: Tensor, group_size: int | None, num_features: int = 1) -> T
     does not divide uses the largest divisor below it, so that any batch works.
     Returns `[N, C + num_features, H, W]`.
     """
-    n, c, h, w = x.shape
-    g = n if group_size is None else min(group_size, n)
-    while n % g:
-        g -= 1
-    y = x.to(torch.promote_types(x.dtype, torch.float32))  # half precision is summed in float32
-    y = y.reshape(g, n // g, num_features, c // num_features, h, w)
-    y = y - y.mean(dim=0)
-    y = (y.square().mean(dim=0) + 1e-8).sqrt()
-    y = y.mean(dim=[2, 3, 4])
-    y = y.reshape(n // g, num_features, 1, 1).repeat(g, 1, h, w)
-    return torch.cat([x, y.to(x.dtype)], dim=1)
+    batch, _, height, width = x.shape
+    size = next(g for g in range(min(group_size or batch, batch), 0, -1) if batch % g == 0)
+    groups = x.to(torch.promote_types(x.dtype, torch.float32))  # half precision is summed in float32
+    groups = groups.reshape(size, batch // size, num_features, -1)
+    deviation = (groups.var(dim=0, correction=0) + 1e-8).sqrt().mean(dim=2)
+    maps = deviation.to(x.dtype)[:, :, None, None].expand(-1, -1, height, width)
+    return torch.cat([x, torch.cat([maps] * size)], dim=1)
 
 
 class EqualizedLinear(nn.Module):

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganlib.errors import CheckpointError, InputError
 from ganlib.networks import base, ops
 from ganlib.networks.base import Architecture, GeneratorSpec
 from ganlib.networks.mapping import MappingNetwork
-from ganlib.networks.ops import SQRT2, EqualizedConv2d, EqualizedLinear, Rng
+from ganlib.networks.modulated import SynthesisLayer, ToRGB
+from ganlib.networks.ops import EqualizedConv2d, EqualizedLinear, Rng
 
 G_ARCHITECTURES = ("skip", "resnet", "orig")
 D_ARCHITECTURES = ("resnet", "skip", "orig")
@@ -36,106 +36,6 @@ def block_resolutions(resolution: int) -> list[int]:
 def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
     """Number of feature maps at a resolution: min(channel_base / resolution, channel_max)."""
     return min(channel_base // resolution, channel_max)
-
-
-# ---- Small layers of the synthesis network -------------------------------------------------------------------------
-
-
-class SynthesisLayer(nn.Module):
-    """Modulated 3×3 convolution, noise, bias, lrelu (StyleGAN2, figure 2c)."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        w_dim: int,
-        resolution: int,  # side of the output
-        *,
-        up: int = 1,  # 2 doubles the picture
-        conv_clamp: float | None = None,  # None leaves activations unclamped
-        resample_filter: Sequence[float] = (1, 3, 3, 1),
-    ) -> None:
-        super().__init__()
-        self.resolution, self.up, self.conv_clamp = resolution, up, conv_clamp
-        self._cache: tuple[Any, Tensor, Tensor] | None = None
-        self.affine = EqualizedLinear(w_dim, in_channels, bias_init=1.0)
-        self.weight: Tensor = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
-        self.noise_strength = nn.Parameter(torch.zeros([]))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.register_buffer("noise_const", torch.randn(resolution, resolution))
-        self.register_buffer("resample_filter", ops.setup_filter(resample_filter), persistent=False)
-        self.noise_const: Tensor
-        self.resample_filter: Tensor
-
-    def _prepared(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Return the weight as the convolution wants it and Σ_k w² `[O, I]`, kept between calls without gradients.
-
-        Half precision overflows unless the weight is scaled to at most 1/√(I·k²); demodulation undoes any scale. The
-        layout matters on CPUs: oneDNN reorders a weight of 512×512×3×3 in as long as it convolves a 32×32 picture."""
-        weight = self.weight
-        if dtype == torch.float16:
-            weight = weight / (weight.abs().amax(dim=[1, 2, 3], keepdim=True) * math.sqrt(weight[0].numel()))
-        if torch.is_grad_enabled():
-            return weight, ops.energy(weight)
-        key = (self.weight.data_ptr(), self.weight._version, dtype)
-        if self._cache is None or self._cache[0] != key:
-            layout = weight.to(dtype) if self.up == 1 else weight.to(dtype).transpose(0, 1)
-            layout = layout.contiguous(memory_format=torch.channels_last)
-            self._cache = (key, layout if self.up == 1 else layout.transpose(0, 1), ops.energy(weight))
-        return self._cache[1:]
-
-    def forward(self, x: Tensor, w: Tensor, noise_mode: str, rng: Rng = None, gain: float = 1.0) -> Tensor:
-        """x `[N, I, H, W]`, w `[N, w_dim]` → `[N, O, H·up, W·up]` in the dtype of x."""
-        # Styles and demodulation, in float32.
-        styles = self.affine(w)
-        if x.dtype == torch.float16:
-            styles = styles / styles.abs().amax(dim=1, keepdim=True)
-        weight, energy = self._prepared(x.dtype)
-        act_gain = SQRT2 * gain
-        d = ops.demodulation(energy, styles) * act_gain
-
-        # Noise and bias, the activation's √2 folded in; their sum is made channels-last, as the picture is.
-        bias, noise = self.bias * act_gain, None
-        if noise_mode == "const":
-            noise = self.noise_const[None, :, :, None] * (self.noise_strength * act_gain)
-        elif noise_mode == "random":
-            noise = ops.draw_noise((len(x), 1, self.resolution, self.resolution), rng, x.device).permute(0, 2, 3, 1)
-            noise = noise * (self.noise_strength * act_gain)
-
-        if len(x) == 1 and weight[0].numel() < self.resolution**2 and not torch.is_grad_enabled():
-            # One picture with more pixels than a filter has weights: scaling the weights is the smaller pass.
-            own = weight * (styles[0, :, None, None] * d[0, :, None, None, None]).to(x.dtype)
-            y = ops.biased_conv2d(x, own, bias.to(x.dtype), self.resample_filter, up=self.up)
-            y = y if noise is None else y.add_(noise.permute(0, 3, 1, 2))
-        else:
-            # Convolution; then scale, noise and bias in one pass.
-            y = ops.scaled_conv2d(x, weight, styles, self.resample_filter, up=self.up)
-            shift = bias[None, None, None] if noise is None else bias + noise
-            y = torch.addcmul(shift.permute(0, 3, 1, 2).to(y.dtype), y, d.to(y.dtype)[:, :, None, None])
-        y = F.leaky_relu(y, 0.2) if torch.is_grad_enabled() else F.leaky_relu_(y, 0.2)
-        return y if self.conv_clamp is None else y.clamp(-self.conv_clamp * gain, self.conv_clamp * gain)
-
-
-class ToRGB(nn.Module):
-    """Modulated 1×1 convolution to the picture's channels, without demodulation (StyleGAN2, figure 7)."""
-
-    def __init__(self, in_channels: int, out_channels: int, w_dim: int, *, conv_clamp: float | None = None) -> None:
-        super().__init__()
-        self.conv_clamp = conv_clamp
-        self.affine = EqualizedLinear(w_dim, in_channels, bias_init=1.0)
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.weight_gain = 1.0 / math.sqrt(in_channels)
-
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """x `[N, I, H, W]`, w `[N, w_dim]` → `[N, img_channels, H, W]` float32."""
-        # Three output channels: per-sample weights are tiny, and a matrix product reads x once instead of twice.
-        styles = self.affine(w) * self.weight_gain
-        kernel = (self.weight[:, :, 0, 0] * styles[:, None, :]).to(x.dtype)
-        n, c, height, width = x.shape
-        y = torch.matmul(x.permute(0, 2, 3, 1).reshape(n, height * width, c), kernel.transpose(1, 2))
-        y = y.reshape(n, height, width, -1).permute(0, 3, 1, 2) + self.bias.to(x.dtype)[:, None, None]
-        return (y if self.conv_clamp is None else y.clamp(-self.conv_clamp, self.conv_clamp)).float()
 
 
 # ---- Block and generator -------------------------------------------------------------------------------------------
@@ -179,31 +79,30 @@ class SynthesisBlock(nn.Module):
         self, x: Tensor | None, img: Tensor | None, ws: Tensor, noise_mode: str, rng: Rng = None
     ) -> tuple[Tensor, Tensor | None]:
         """x features, img picture so far, ws `[N, num_conv + 1, w_dim]` → features and picture at this resolution."""
-        # Input.
-        dtype = torch.float16 if self.use_fp16 and ws.is_cuda else torch.float32
-        layout = torch.channels_last if self.conv1.resolution <= CHANNELS_LAST_LIMIT else torch.contiguous_format
-        if x is None:
-            x = self.const[None].expand(len(ws), -1, -1, -1)
-        x = x.to(dtype=dtype, memory_format=layout)
+        styles = ws.unbind(dim=1)
+        features = self.const.expand(len(ws), *self.const.shape) if x is None else x
+        small = self.conv1.resolution <= CHANNELS_LAST_LIMIT
+        features = features.to(
+            dtype=torch.float16 if self.use_fp16 and ws.is_cuda else torch.float32,
+            memory_format=torch.channels_last if small else torch.contiguous_format,
+        )
 
-        # Convolutions.
-        if self.is_first:
-            x = self.conv1(x, ws[:, 0], noise_mode, rng)
-        elif self.architecture == "resnet":
-            y = self.skip(x, gain=math.sqrt(0.5))
-            x = self.conv0(x, ws[:, 0], noise_mode, rng)
-            x = y + self.conv1(x, ws[:, 1], noise_mode, rng, gain=math.sqrt(0.5))
-        else:
-            x = self.conv0(x, ws[:, 0], noise_mode, rng)
-            x = self.conv1(x, ws[:, 1], noise_mode, rng)
+        # A residual block halves the energy of both branches, so that their sum keeps the variance.
+        residual = self.architecture == "resnet" and not self.is_first
+        branch_gain = math.sqrt(0.5) if residual else 1.0
+        shortcut = self.skip(features, gain=branch_gain) if residual else None
+        if not self.is_first:
+            features = self.conv0(features, styles[0], noise_mode, rng)
+        features = self.conv1(features, styles[self.num_conv - 1], noise_mode, rng, gain=branch_gain)
+        if shortcut is not None:
+            features = shortcut + features
 
-        # Picture, in float32.
-        if img is not None:
-            img = ops.upsample2d(img, self.resample_filter)
+        # The picture grows beside the features, always in float32.
+        picture = None if img is None else ops.upsample2d(img, self.resample_filter)
         if self.has_torgb:
-            rgb = self.torgb(x, ws[:, self.num_conv])
-            img = rgb if img is None else img + rgb
-        return x, img
+            contribution = self.torgb(features, styles[self.num_conv])
+            picture = contribution if picture is None else picture + contribution
+        return features, picture
 
 
 class SynthesisNetwork(nn.Module):
@@ -240,15 +139,14 @@ class SynthesisNetwork(nn.Module):
         """
         assert w_plus.ndim == 3 and w_plus.shape[1] == self.num_ws, w_plus.shape
         assert noise_mode in ("const", "random", "none"), noise_mode
-        w_plus = w_plus.float()
-        x = img = None
-        idx = 0
-        for res in self.resolutions:
-            block = getattr(self, f"b{res}")
-            x, img = block(x, img, w_plus[:, idx : idx + block.num_conv + 1], noise_mode, rng)
-            idx += block.num_conv
-        assert img is not None
-        return img
+        features = picture = None
+        remaining = w_plus.float()  # a block's last style is also the next one's first
+        for side in self.resolutions:
+            block = getattr(self, f"b{side}")
+            features, picture = block(features, picture, remaining[:, : block.num_conv + 1], noise_mode, rng)
+            remaining = remaining[:, block.num_conv :]
+        assert picture is not None
+        return picture
 
 
 class Generator(base.Generator):
@@ -306,26 +204,21 @@ class DiscriminatorBlock(nn.Module):
 
     def forward(self, x: Tensor | None, img: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """x features or None, img picture or None → both at half the size."""
-        anchor = x if x is not None else img
-        assert anchor is not None
-        dtype = torch.float16 if self.use_fp16 and anchor.is_cuda else torch.float32
-
-        # Input.
-        if x is not None:
-            x = x.to(dtype=dtype, memory_format=torch.channels_last)
-        if x is None or self.architecture == "skip":
+        wanted: dict[str, Any] = {"dtype": torch.float32, "memory_format": torch.channels_last}
+        if self.use_fp16 and (img if x is None else x).is_cuda:  # type: ignore[union-attr]  # one of them is given
+            wanted["dtype"] = torch.float16
+        features = None if x is None else x.to(**wanted)
+        smaller = None
+        if hasattr(self, "fromrgb"):
             assert img is not None
-            y = self.fromrgb(img.to(dtype=dtype, memory_format=torch.channels_last))
-            x = y if x is None else x + y
-            img = ops.downsample2d(img, self.resample_filter) if self.architecture == "skip" else None
-
-        # Main path.
-        if self.architecture == "resnet":
-            y = self.skip(x, gain=math.sqrt(0.5))
-            x = y + self.conv1(self.conv0(x), gain=math.sqrt(0.5))
-        else:
-            x = self.conv1(self.conv0(x))
-        return x, img
+            seen = self.fromrgb(img.to(**wanted))
+            features = seen if features is None else features + seen
+            if self.architecture == "skip":
+                smaller = ops.downsample2d(img, self.resample_filter)
+        if self.architecture != "resnet":
+            return self.conv1(self.conv0(features)), smaller
+        shortcut = self.skip(features, gain=math.sqrt(0.5))
+        return shortcut + self.conv1(self.conv0(features), gain=math.sqrt(0.5)), smaller
 
 
 class DiscriminatorEpilogue(nn.Module):
@@ -355,17 +248,15 @@ class DiscriminatorEpilogue(nn.Module):
 
     def forward(self, x: Tensor, img: Tensor | None, label: Tensor | None) -> Tensor:
         """Features `[N, C, 4, 4]` → logits `[N, 1]` float32."""
-        x = x.float()
+        features = x.float()
         if self.architecture == "skip":
-            assert img is not None
-            x = x + self.fromrgb(img)
+            features = features + self.fromrgb(img)
         if self.mbstd_num_channels > 0:
-            x = ops.minibatch_std(x, self.mbstd_group_size, self.mbstd_num_channels)
-        x = self.conv(x)
-        x = self.out(self.fc(x.flatten(1)))
-        if label is not None:
-            x = (x * label).sum(dim=1, keepdim=True) / math.sqrt(self.label_features)
-        return x
+            features = ops.minibatch_std(features, self.mbstd_group_size, self.mbstd_num_channels)
+        verdict = self.out(self.fc(self.conv(features).flatten(1)))
+        if label is None:
+            return verdict
+        return torch.linalg.vecdot(verdict, label)[:, None] * self.label_features**-0.5
 
 
 class Discriminator(base.Discriminator):

@@ -209,3 +209,61 @@ def test_new_weights_are_used_after_a_change():
         after = layer(x, w, "none")
     assert (before - after).abs().max() > 0.1
     torch.testing.assert_close(after, layer(x, w.requires_grad_(True), "none").detach(), atol=1e-5, rtol=1e-5)
+
+
+def replace(layer, weight):
+    layer.weight = torch.nn.Parameter(weight, requires_grad=False)
+
+
+def step_of_adam(layer, weight):
+    layer.weight.requires_grad_(True).grad = weight
+    torch.optim.Adam([layer.weight], lr=1.0).step()
+
+
+@pytest.mark.parametrize("change", [
+    lambda layer, new: layer.weight.data.copy_(new),
+    lambda layer, new: layer.weight.data.mul_(-1.0),
+    lambda layer, new: setattr(layer.weight, "data", new),
+    lambda layer, new: layer.load_state_dict({**layer.state_dict(), "weight": new}),
+    lambda layer, new: layer.load_state_dict({**layer.state_dict(), "weight": new}, assign=True),
+    replace,
+    step_of_adam,
+])  # fmt: skip
+@pytest.mark.parametrize("up", [1, 2])
+def test_no_way_of_changing_the_weight_leaves_the_old_one_in_use(change, up):
+    torch.manual_seed(0)
+    layer = SynthesisLayer(16, 16, 8, 8 * up, up=up).requires_grad_(False)
+    x, w = torch.randn(2, 16, 8, 8), torch.randn(2, 8)
+    with torch.no_grad():
+        before = layer(x, w, "none")
+    change(layer, torch.randn_like(layer.weight))
+    with torch.no_grad():
+        after = layer(x, w, "none")
+    assert (before - after).abs().max() > 0.1
+    torch.testing.assert_close(after, layer(x, w.requires_grad_(True), "none").detach(), atol=1e-5, rtol=1e-5)
+
+
+def test_one_number_edited_through_data_needs_the_weight_to_be_forgotten():
+    layer = SynthesisLayer(16, 16, 8, 8).requires_grad_(False)
+    x, w = torch.randn(1, 16, 8, 8), torch.randn(1, 8)
+    with torch.no_grad():
+        before = layer(x, w, "none")
+        layer.weight.data[1, 2, 0, 1] += 100.0
+        layer.forget()
+        assert not torch.equal(before, layer(x, w, "none"))
+
+
+def test_a_network_made_in_inference_mode_works():
+    with torch.inference_mode():
+        G = tiny_generator()
+        w_plus = torch.randn(1, G.spec.num_ws, G.spec.w_dim)
+        assert torch.equal(G.synthesis(w_plus), G.synthesis(w_plus))
+
+
+def test_minibatch_std_of_two_groups_by_hand():
+    """Samples 0 and 2 are one group, 1 and 3 the other; the mean over all places of the deviation of the pair."""
+    x = torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = ops.minibatch_std(x, 2)
+    for i in range(4):
+        pair = (x[i] - x[(i + 2) % 4]).abs() / 2  # the standard deviation of two numbers is half their distance
+        torch.testing.assert_close(y[i, 3], pair.mean().expand(2, 2), atol=1e-6, rtol=1e-6)
