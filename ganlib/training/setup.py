@@ -129,7 +129,7 @@ def _stages(spec: GeneratorSpec) -> range:
 
 def _like_the_model(given: TrainConfig, config: TrainConfig, start: Start) -> TrainConfig:
     """Take over the shape of the model to resume wherever the person said nothing about it."""
-    if start.spec is None or start.spec.arch != config.arch:
+    if start.spec is None:
         return config
     flat = {**start.spec.to_dict(), **start.spec.params}
     names = {**SPEC_OPTIONS, **{name: name for name in OWN_OPTIONS}}

@@ -172,11 +172,16 @@ class Draws:
         """Return a seed for each picture, int64 `[count]`, for `generators`."""
         return torch.randint(2**62, [count], generator=self.generator)
 
-    def generators(self, seeds: Tensor) -> torch.Generator | list[torch.Generator]:
-        """Return random generators for the pictures with these seeds, as `draw_noise` takes them."""
+    def generators(
+        self, seeds: Tensor
+    ) -> tuple[torch.Generator | list[torch.Generator], torch.Generator | list[torch.Generator]]:
+        """Return random generators for the pictures with these seeds: for their noise on the run's device, as
+        `draw_noise` takes them, and for numbers that are drawn on the CPU."""
         if self.device.type != "cpu":
-            return torch.Generator(self.device).manual_seed(int(seeds[0]))
-        return [torch.Generator().manual_seed(seed) for seed in seeds.tolist()]
+            first = int(seeds[0])
+            return torch.Generator(self.device).manual_seed(first), torch.Generator().manual_seed(first)
+        each = [torch.Generator().manual_seed(seed) for seed in seeds.tolist()]
+        return each, each
 
 
 def save_state(path: Path, nets: Networks, *, images_seen: int, step: int, seconds: float, config: TrainConfig) -> None:

@@ -6,6 +6,8 @@ added up, and by several processes whose gradients are averaged; neither changes
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +23,25 @@ from ganlib.training.statistics import Averages
 PL_BATCH_SHRINK = 2
 PL_DECAY = 0.01
 W_AVG_BETA = 0.998
+
+
+Rng = torch.Generator | list[torch.Generator]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is drawn for the generated pictures of one round."""
+
+    z: Tensor
+    """Latents `[N, z_dim]` on the device."""
+    other: Tensor | None
+    """Latents to mix in, or None."""
+    label: Tensor | None
+    """One-hot labels `[N, label_dim]`, or None."""
+    noise: Rng
+    """Generators of the pictures' noise."""
+    augment: Rng
+    """Generators of the augmentations, on the CPU, where their few numbers are drawn."""
 
 
 class Steps:
@@ -79,14 +100,14 @@ class Steps:
         nets.train_D(False)
         nets.opt_G.zero_grad(set_to_none=True)
         w_means = []
-        for (z, other, rng, label), (real, real_label) in zip(latents, own, strict=True):
-            w, w_plus = self._mix_styles(z, other, label)
+        for part, (real, real_label) in zip(latents, own, strict=True):
+            w, w_plus = self._mix_styles(part)
             w_means.append(w.detach().mean(dim=0))
-            logits = nets.D(self._augmented(nets.G.training_images(w_plus, rng), rng), label)
+            logits = nets.D(self._augmented(nets.G.training_images(w_plus, part.noise), part), part.label)
             real_logits = None
             if self.loss.is_relative:
                 with torch.no_grad():
-                    real_logits = nets.D(self._augmented(real, rng), real_label)
+                    real_logits = nets.D(self._augmented(real, part), real_label)
             loss = self.loss.of_G(logits, real_logits)
             (loss.mean() / rounds).backward()
             self.averages.add("Loss/G/loss", loss)
@@ -103,10 +124,10 @@ class Steps:
         nets = self.nets
         nets.opt_G.zero_grad(set_to_none=True)
         count = max(batch // PL_BATCH_SHRINK, rounds * self.processes.world)
-        for z, other, rng, label in self._latents(count, rounds):
-            _, w_plus = self._mix_styles(z, other, label)
-            image = nets.G.training_images(w_plus, rng)
-            lengths = path_lengths(image, w_plus, _normal_like(image, rng))
+        for part in self._latents(count, rounds):
+            _, w_plus = self._mix_styles(part)
+            image = nets.G.training_images(w_plus, part.noise)
+            lengths = path_lengths(image, w_plus, _normal_like(image, part.noise))
             mean = lengths.detach().mean()
             self.processes.mean_([mean])
             nets.pl_mean.copy_(nets.pl_mean.lerp(mean, PL_DECAY / rounds))
@@ -124,14 +145,12 @@ class Steps:
         shares = self.draws.uniform(batch, 1, 1, 1) if self.loss.has_gradient_penalty else None
         every_step = nets.r1_interval == 1
         nets.opt_D.zero_grad(set_to_none=True)
-        for i, ((z, other, rng, label), (real, real_label)) in enumerate(zip(latents, own, strict=True)):
-            with torch.no_grad():
-                _, w_plus = self._mix_styles(z, other, label)
-                fake = nets.G.training_images(w_plus, rng)
+        for i, (part, (real, real_label)) in enumerate(zip(latents, own, strict=True)):
+            fake = self._fakes(part)
             if every_step:
                 real, fake = real.detach().requires_grad_(True), fake.requires_grad_(self.loss.is_relative)
-            seen_fake, seen_real = self._augmented(fake, rng), self._augmented(real, rng)
-            fake_logits, real_logits = nets.D(seen_fake, label), nets.D(seen_real, real_label)
+            seen_fake, seen_real = self._augmented(fake, part), self._augmented(real, part)
+            fake_logits, real_logits = nets.D(seen_fake, part.label), nets.D(seen_real, real_label)
             loss = self.loss.of_D(fake_logits, real_logits)
             total = loss.mean()
             if every_step:
@@ -153,16 +172,13 @@ class Steps:
         nets, rounds = self.nets, len(own)
         latents = self._latents(batch, rounds)
         nets.opt_D.zero_grad(set_to_none=True)
-        for (z, other, rng, label), (real, real_label) in zip(latents, own, strict=True):
+        for part, (real, real_label) in zip(latents, own, strict=True):
             real = real.detach().requires_grad_(True)
-            real_logits = nets.D(self._augmented(real, rng), real_label)
+            real_logits = nets.D(self._augmented(real, part), real_label)
             fake, fake_logits = real, real_logits
             if self.loss.is_relative:
-                with torch.no_grad():
-                    _, w_plus = self._mix_styles(z, other, label)
-                    fake = nets.G.training_images(w_plus, rng)
-                fake = fake.requires_grad_(True)
-                fake_logits = nets.D(self._augmented(fake, rng), label)
+                fake = self._fakes(part).requires_grad_(True)
+                fake_logits = nets.D(self._augmented(fake, part), part.label)
             penalty = self._penalties(real_logits, real, fake_logits, fake)
             (penalty * (nets.gamma / 2) * nets.r1_interval / rounds).backward()
         self._finish(nets.opt_D)
@@ -179,48 +195,48 @@ class Steps:
 
     # ---- Parts -----------------------------------------------------------------------------------------------------
 
-    def _latents(
-        self, batch: int, rounds: int
-    ) -> list[tuple[Tensor, Tensor | None, torch.Generator | list[torch.Generator], Tensor | None]]:
-        """Return for each round z, the z to mix in or None, the pictures' generators and labels.
+    def _latents(self, batch: int, rounds: int) -> list[Part]:
+        """Draw for a batch of generated pictures and return this process's rounds of it.
 
         All of the batch is drawn in every process, so that they agree; each keeps its share."""
-        z = self.draws.normal(batch, self.spec.z_dim)
-        self._cutoff = None
-        other = None
-        if self.config.style_mix > 0 and self.spec.num_ws > 1 and self.draws.chance(self.config.style_mix):
-            self._cutoff = 1 + self.draws.integer(self.spec.num_ws - 1)
-            other = self.draws.normal(batch, self.spec.z_dim)
-        seeds = self.draws.picture_seeds(batch)
-        labels = self.reals.draw_labels(self.draws.generator, batch)
-        device = self.processes.device
+        draws, device = self.draws, self.processes.device
+        z, other, self._cutoff = draws.normal(batch, self.spec.z_dim), None, None
+        if self.config.style_mix > 0 and self.spec.num_ws > 1 and draws.chance(self.config.style_mix):
+            self._cutoff = 1 + draws.integer(self.spec.num_ws - 1)
+            other = draws.normal(batch, self.spec.z_dim)
+        seeds, labels = draws.picture_seeds(batch), self.reals.draw_labels(draws.generator, batch)
 
-        def part(values: Tensor | None, i: int) -> Tensor | None:
-            return None if values is None else self.processes.share(values)[i::rounds].to(device)
+        def part(values: Tensor, i: int) -> Tensor:
+            return self.processes.share(values)[i::rounds].to(device)
 
         out = []
         for i in range(rounds):
-            own_seeds = self.processes.share(seeds)[i::rounds]
-            own_z = part(z, i)
-            assert own_z is not None
-            out.append((own_z, part(other, i), self.draws.generators(own_seeds), part(labels, i)))
+            noise, augment = draws.generators(self.processes.share(seeds)[i::rounds])
+            mixed = None if other is None else part(other, i)
+            out.append(Part(part(z, i), mixed, None if labels is None else part(labels, i), noise, augment))
         return out
 
-    def _mix_styles(self, z: Tensor, other: Tensor | None, label: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _mix_styles(self, part: Part) -> tuple[Tensor, Tensor]:
         """Map z and replace the styles from the cutoff on by those of another z (StyleGAN, section 3.1).
 
         Returns w `[N, w_dim]` of z and w_plus `[N, num_ws, w_dim]`."""
         G = self.nets.G
-        w = G.mapping(z, label)
+        w = G.mapping(part.z, part.label)
         w_plus = w[:, None].repeat(1, self.spec.num_ws, 1)
-        if other is not None:
+        if part.other is not None:
             assert self._cutoff is not None
-            mixed = G.mapping(other, label)[:, None].expand(-1, self.spec.num_ws - self._cutoff, -1)
+            mixed = G.mapping(part.other, part.label)[:, None].expand(-1, self.spec.num_ws - self._cutoff, -1)
             w_plus = torch.cat([w_plus[:, : self._cutoff], mixed], dim=1)
         return w, w_plus
 
-    def _augmented(self, image: Tensor, rng: torch.Generator | list[torch.Generator]) -> Tensor:
-        return image if self.nets.augment is None else self.nets.augment(image, rng=rng)
+    @torch.no_grad()
+    def _fakes(self, part: Part) -> Tensor:
+        """Generated pictures that no gradient flows through to G."""
+        _, w_plus = self._mix_styles(part)
+        return self.nets.G.training_images(w_plus, part.noise)
+
+    def _augmented(self, image: Tensor, part: Part) -> Tensor:
+        return image if self.nets.augment is None else self.nets.augment(image, rng=part.augment)
 
     def _observe(self, kind: str, logits: Tensor) -> None:
         """Keep what D says of real or fake pictures: its scores, their signs, and how often it is right."""
@@ -241,7 +257,7 @@ class Steps:
         optimiser.step()
 
 
-def _normal_like(image: Tensor, rng: torch.Generator | list[torch.Generator]) -> Tensor:
+def _normal_like(image: Tensor, rng: Rng) -> Tensor:
     """Return N(0, 1) like image, each picture's from its own generator."""
     if isinstance(rng, torch.Generator):
         return torch.randn(image.shape, generator=rng, device=rng.device).to(image.device)
