@@ -19,6 +19,7 @@ from ganlib.runs import RunDir, replacing
 
 _SHEET = re.compile(r"fakes(\d+)(?:-(\d+)x\d+-(\w+))?\.(?:png|jpg)")
 _SNAPSHOT = re.compile(r"network-snapshot-(\d+)\.(?:safetensors|pkl)")
+_NESTED = ("training_set_kwargs", "spec")
 _METRIC = re.compile(r"metric-([\w-]+)\.jsonl")
 
 
@@ -84,17 +85,14 @@ class TrainingFolder:
     def config(self) -> dict[str, Any]:
         """The options under this studio's names, whoever wrote them; with `resolution` and `num_images` where known."""
         options = self.options
-        if "total_kimg" not in options:
-            spec = options.get("spec")
-            side = spec.get("resolution") if isinstance(spec, dict) else None
-            return {**options, "resolution": options.get("resolution") or side}
-        data = options.get("training_set_kwargs")
-        data = data if isinstance(data, dict) else {}
+        data, spec = (value if isinstance(value, dict) else {} for value in map(options.get, _NESTED))
+        side, count = spec.get("resolution") or data.get("resolution"), data.get("max_size")
+        if spec or "total_kimg" not in options:  # ours: NVIDIA's names stand beside our own
+            return {"num_images": count, **options, "resolution": options.get("resolution") or side}
         return {
             "kimg": options["total_kimg"], "batch": options.get("batch_size"), "data": data.get("path"),
-            "mirror": data.get("xflip"), "num_images": data.get("max_size"), "resolution": data.get("resolution"),
-            "cond": data.get("use_labels"), "resume": options.get("resume_pkl"), "target": options.get("ada_target"),
-            "seed": options.get("random_seed"),
+            "mirror": data.get("xflip"), "num_images": count, "resolution": side, "cond": data.get("use_labels"),
+            "resume": options.get("resume_pkl"), "target": options.get("ada_target"), "seed": options.get("random_seed"),
         }  # fmt: skip
 
     def stats(self) -> list[dict[str, Any]]:
@@ -206,10 +204,13 @@ def cut(pixels: np.ndarray, side: int, count: int) -> np.ndarray:
     return np.ascontiguousarray(whole.swapaxes(1, 2).reshape(-1, side, side, 3)[:count])
 
 
-def sheet_part(folder: TrainingFolder, sheet: Path, *, columns: int, rows: int, side: int) -> bytes:
-    """The first pictures of a sheet as a PNG of `columns` × `rows`, each enlarged smoothly to `side` pixels."""
+def sheet_part(
+    folder: TrainingFolder, sheet: Path, *, columns: int, rows: int, side: int, smooth: bool = True
+) -> bytes:
+    """The first pictures of a sheet as a PNG of `columns` × `rows`, each enlarged to `side` pixels."""
     pictures = sheet_pictures(folder, sheet, columns * rows)
-    return images.encode(images.contact_sheet(images.resize(pictures, side, side), columns=columns, gap=0))
+    pictures = images.resize(pictures, side, side, smooth=smooth)
+    return images.encode(images.contact_sheet(pictures, columns=columns, gap=0))
 
 
 def keep_snapshot(snapshot: Path, root: Path, name: str) -> Path:

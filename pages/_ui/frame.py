@@ -21,7 +21,7 @@ STYLE = Path(__file__).with_name("style.css")
 # The dark theme's accent is light: white on it has a contrast of 3.3 : 1, ink 5.6 : 1.
 DARK_INK = '<style>[data-testid="stBaseButton-primary"] { color: #161412; }</style>'
 MARK = Path(__file__).with_name("mark.svg")
-GALLERY, EXPLORE, MORPH = (str(PAGES / f"{name}.py") for name in ("gallery", "explore", "morph"))
+GALLERY, EXPLORE, MORPH, TRAIN = (str(PAGES / f"{name}.py") for name in ("gallery", "explore", "morph", "train"))
 
 _inside_app = ContextVar("_inside_app", default=False)
 
@@ -49,6 +49,7 @@ def _navigation() -> Any:
         st.Page(GALLERY, title="Gallery", default=True),
         st.Page(EXPLORE, title="Explore", url_path="explore"),
         st.Page(MORPH, title="Morph", url_path="morph"),
+        st.Page(TRAIN, title="Train", url_path="train"),
     ]
     return st.navigation(pages, position="top")
 

@@ -1,0 +1,107 @@
+"""The curves of a run, and of another over them, as plotly figures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from ganlib.training.doctor import best_snapshot, main_metric, metric_points
+from ganlib.training.folder import mean_of
+
+Records = Sequence[Mapping[str, Any]]
+Metrics = Mapping[str, Sequence[Mapping[str, Any]]]
+
+HEIGHT = 250
+MOST_POINTS = 600
+LIGHT = ("#C8452D", "#2F6690", "#7A6A2B", "#4C7A5A")
+DARK = ("#E4674B", "#7FB2D9", "#D9B95B", "#8FC7A1")
+CHARTS: dict[str, dict[str, str]] = {
+    "Losses": {"Loss/G/loss": "generator", "Loss/D/loss": "discriminator"},
+    "What the discriminator says": {
+        "Loss/scores/real": "real pictures",
+        "Loss/scores/fake": "generated",
+        "Loss/scores/validation": "held-out pictures",
+    },
+    "How sure it is": {"Loss/signs/real": "r_t", "Progress/augment": "augmentation p"},
+    "Told apart": {"Loss/accuracy/real": "of real pictures", "Loss/accuracy/fake": "of generated ones"},
+    "Variety of the samples": {"Samples/diversity": "1 = as varied as the data"},
+    "Penalties": {
+        "Loss/r1_penalty": "R1",
+        "Loss/r2_penalty": "R2",
+        "Loss/gp": "gradient penalty",
+        "Loss/pl_penalty": "path length",
+    },
+    "Speed": {"Timing/sec_per_kimg": "seconds per kimg"},
+}
+FROM_ZERO = ("How sure it is", "Told apart", "Variety of the samples", "Speed")
+
+
+def figures(
+    records: Records, metrics: Metrics, other: Records, other_metrics: Metrics, *, dark: bool
+) -> dict[str, Any]:
+    """The figures by title; those without a single value are left out. `other` is drawn dotted, empty for none."""
+    colours = DARK if dark else LIGHT
+    drawn = {}
+    for title, curves in CHARTS.items():
+        figure = go.Figure()
+        for (name, words), colour in zip(curves.items(), colours, strict=False):
+            _line(figure, records, name, words, colour, is_other=False)
+            _line(figure, other, name, words, colour, is_other=True)
+        if figure.data:
+            drawn[title] = _finish(figure, from_zero=title in FROM_ZERO)
+    if figure := _metric(metrics, other_metrics, colours):
+        drawn = {"Quality": figure, **drawn}
+    return drawn
+
+
+def _line(figure: Any, records: Records, name: str, words: str, colour: str, *, is_other: bool) -> None:
+    points = [(mean_of(record, "Progress/kimg"), mean_of(record, name)) for record in _thinned(records)]
+    points = [(x, y) for x, y in points if y is not None]
+    if not points:
+        return
+    x, y = zip(*points, strict=True)
+    line = {"color": colour, "width": 1.5, "dash": "dot" if is_other else "solid"}
+    mode = "lines" if len(points) > 1 else "markers"
+    words = f"{words}, the other" if is_other else words
+    figure.add_trace(go.Scatter(x=x, y=y, name=words, mode=mode, line=line, hovertemplate="%{y:.4g}"))
+
+
+def _metric(metrics: Metrics, other: Metrics, colours: Sequence[str]) -> Any:
+    """The metric that decides which snapshot is best, with a star there."""
+    name, figure = main_metric(metrics) or main_metric(other), go.Figure()
+    if not name:
+        return None
+    for each, is_other in ((metrics, False), (other, True)):
+        points = metric_points(each.get(name, []))
+        if not points:
+            continue
+        line = {"color": colours[0], "width": 1.5, "dash": "dot" if is_other else "solid"}
+        x, y = [kimg for kimg, _, _ in points], [value for _, _, value in points]
+        words = f"{name}, the other" if is_other else name
+        figure.add_trace(go.Scatter(x=x, y=y, name=words, mode="lines+markers", line=line, hovertemplate="%{y:.4g}"))
+    best = best_snapshot(metrics)
+    for kimg, snapshot, value in metric_points(metrics.get(name, [])):
+        if best and snapshot == best[0]:
+            star = {"symbol": "star", "size": 14, "color": colours[2]}
+            figure.add_trace(go.Scatter(x=[kimg], y=[value], name="best", mode="markers", marker=star))
+    return _finish(figure, from_zero=False)
+
+
+def _finish(figure: Any, *, from_zero: bool) -> Any:
+    figure.update_layout(
+        height=HEIGHT,
+        margin={"l": 48, "r": 8, "t": 8, "b": 40},
+        hovermode="x unified",
+        showlegend=True,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        uirevision="keep",  # a zoom stays while the curve grows
+        xaxis_title="kimg",
+    )
+    if from_zero:
+        figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def _thinned(records: Records) -> Records:
+    step = -(-len(records) // MOST_POINTS)
+    return records if step <= 1 else [*records[:-1:step], records[-1]]

@@ -1,0 +1,186 @@
+"""The form of a new run: made from the fields of `TrainConfig`, in its groups, with its help."""
+
+import math
+import os
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from ganlib import networks, runs
+from ganlib.checkpoints import list_checkpoints
+from ganlib.runs import list_runs
+from ganlib.training.config import GROUPS
+from ganlib.training.folder import list_training
+from ganlib.training.presets import PRESETS
+from pages._ui import models
+from pages._ui.training.draft import FIELDS, OWN, Draft, kinds_of
+
+ABOVE = ("data", "resume")  # asked for above the groups
+AUTOMATIC = "automatic"
+YES_NO = {True: "yes", False: "no"}
+
+
+def show_form(draft: Draft) -> None:
+    """Show every option; what a person changes goes into `draft`."""
+    _choose_data(draft)
+    _choose_preset(draft)
+    _choose_start(draft)
+    own = _own_values(draft)
+    for group in GROUPS:
+        names = [name for name, item in FIELDS.items() if item.metadata["group"] == group and name not in ABOVE]
+        changed = sum(name in draft.changes for name in names)
+        if not names:
+            continue
+        with st.expander(f"{group} · {changed} changed" if changed else group, key=f"group-{group}"):
+            columns = st.columns(3)
+            for i, name in enumerate(names):
+                with columns[i % 3]:
+                    draft.put(name, _field(draft, name, own.get(name)))
+
+
+def data_sets() -> list[str]:
+    """Data sets known here: made by `prepare`, in `data/` (or `ATELIER_DATA`), or trained on before; newest first."""
+    root = models.runs_root()
+    found = [str(run.job["config"].get("dest", "")) for run in list_runs(root, verb="prepare")]
+    folder = Path(os.environ.get("ATELIER_DATA", "data"))
+    found += sorted(map(str, folder.glob("*.zip"))) if folder.is_dir() else []
+    found += [str(run.job["config"].get("data", "")) for run in list_runs(root, verb="train")]
+    return [path for path in dict.fromkeys(found) if path and Path(path).exists()]
+
+
+def _choose_data(draft: Draft) -> None:
+    now, known = draft.shown["data"], data_sets()
+    options = known if not now or now in known else [now, *known]
+    chosen = st.selectbox(
+        "Data set",
+        options,
+        options.index(now) if now else None,
+        placeholder="Choose a set, or type the path of a zip or folder",
+        accept_new_options=True,
+        help=FIELDS["data"].metadata["help"],
+        key=f"opt-{draft.rev}-data",
+    )
+    draft.put("data", (chosen or "").strip())
+
+
+def _choose_preset(draft: Draft) -> None:
+    options = [*PRESETS, OWN] if draft.preset == OWN else list(PRESETS)
+
+    def choose() -> None:
+        draft.choose(st.session_state["preset"])
+
+    st.session_state["preset"] = draft.preset
+    st.selectbox("Preset", options, format_func=_preset_title, key="preset", on_change=choose)
+    words = PRESETS[draft.preset].words if draft.preset in PRESETS else "The settings of an earlier run, to be changed."
+    st.caption(words)
+
+
+def _preset_title(name: str) -> str:
+    return PRESETS[name].title if name in PRESETS else "As an earlier run"
+
+
+def _choose_start(draft: Draft) -> None:
+    """Where to start: from nothing, a model of this studio, or a run."""
+    known = _starts()
+    now = draft.shown["resume"]
+    options = list(known) if now is None or now in known else [now, *known]
+    chosen = st.selectbox(
+        "Start from",
+        options,
+        None if now is None else options.index(now),
+        format_func=lambda path: known.get(path, path),
+        placeholder="Nothing: random weights",
+        accept_new_options=True,
+        help=FIELDS["resume"].metadata["help"],
+        key=f"opt-{draft.rev}-resume",
+    )
+    draft.put("resume", (chosen or "").strip() or None)
+
+
+def _starts() -> dict[str, str]:
+    """Paths of models and runs to start from, with words for people."""
+    known, _ = list_checkpoints(models.checkpoints_root())
+    found = {str(model.path): f"{model.title}, {model.spec.resolution} px" for model in known}
+    for folder in list_training(models.runs_root()):
+        if folder.snapshots():
+            found[str(folder.path)] = f"Run {folder.path.name}"
+    return found
+
+
+def _own_values(draft: Draft) -> dict[str, Any]:
+    """What the chosen family takes where nothing is said."""
+    arch = draft.values()["arch"]
+    return dict(networks.ARCHITECTURES[arch].train_defaults) if arch in networks.ARCHITECTURES else {}
+
+
+# --- fields -----------------------------------------------------------------------------------------------------------
+
+
+def _field(draft: Draft, name: str, own: Any) -> Any:
+    """Show one option's field and return its value."""
+    item, kinds = FIELDS[name], kinds_of(name)
+    common = {"help": item.metadata["help"], "key": f"opt-{draft.rev}-{name}"}
+    label, now = _label(name), draft.shown[name]
+    choices = item.metadata.get("choices")
+    if choices is None and bool in kinds and len(kinds) > 1:
+        choices = tuple(YES_NO)
+    if choices:
+        return _choice(label, choices, now, type(None) in kinds, own, common)
+    if bool in kinds:
+        return st.toggle(label, now, **common)
+    if int in kinds or float in kinds:
+        return _number(label, float if float in kinds else int, now, own, common)
+    if any(typing.get_origin(kind) is tuple for kind in kinds):
+        text = st.text_input(label, _listed(now or ()), placeholder=_listed(own or ()) or AUTOMATIC, **common)
+        return _numbers(text) if text.strip() else item.default
+    text = st.text_input(label, now or "", **common).strip()
+    return text or item.default
+
+
+def _choice(label: str, choices: Iterable[Any], now: Any, may_be_none: bool, own: Any, common: dict[str, Any]) -> Any:
+    options = [None, *choices] if may_be_none else list(choices)
+    own_words = f"{AUTOMATIC} ({YES_NO.get(own, own)})" if own is not None else AUTOMATIC
+    words: dict[Any, str] = {None: own_words, **YES_NO}
+    at = options.index(now) if now in options else 0
+    return st.selectbox(label, options, at, format_func=lambda value: words.get(value, str(value)), **common)
+
+
+def _number(label: str, kind: type, now: Any, own: Any, common: dict[str, Any]) -> Any:
+    usual = now if now is not None else own
+    placeholder = AUTOMATIC if own is None else f"{own:g}"
+    if kind is int:
+        return st.number_input(label, value=now, step=1, placeholder=placeholder, **common)
+    size = abs(usual) if isinstance(usual, int | float) and usual else 1.0
+    step = 10.0 ** (math.floor(math.log10(size)) - 1)
+    value = None if now is None else float(now)
+    return st.number_input(label, value=value, step=step, format="%g", placeholder=placeholder, **common)
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _listed(values: Iterable[Any]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _numbers(text: str) -> tuple[Any, ...]:
+    """Numbers separated by commas; a word that is none stays a word, which the configuration then refuses."""
+    return tuple(_number_of(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _number_of(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def is_busy() -> bool:
+    """Whether a training run is at work here, which makes a measurement slower than the run alone would be."""
+    return any(run.state == "running" for run in runs.list_runs(models.runs_root(), verb="train"))

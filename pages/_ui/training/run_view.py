@@ -1,0 +1,279 @@
+"""One run: how it is doing, its samples, curves and snapshots, and what can be done with it."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from ganlib import runs
+from ganlib.errors import GanlibError
+from ganlib.runs import RunDir
+from ganlib.training import doctor
+from ganlib.training.folder import Snapshot, TrainingFolder, keep_snapshot, list_training
+from ganlib.training.timelapse import TimelapseJob
+from pages._ui import models
+from pages._ui.frame import GALLERY, download, errors_told, part, plain, sentences, show_error
+from pages._ui.training import place
+from pages._ui.training.curves import figures
+from pages._ui.training.listing import ACTIVE, POLL_SECONDS, Run, badge
+from pages._ui.training.samples import show_samples
+
+LOG_LINES = 40
+ICONS = {"stop": ":material/dangerous:", "warning": ":material/warning:", "note": ":material/info:"}
+
+
+def show_run(folder: TrainingFolder, other: TrainingFolder | None) -> None:
+    """Show a run, with another one's curves over its own where `other` is given."""
+    is_active = _is_active(Run.of(folder))
+    part(every=POLL_SECONDS if is_active else None)(_watch)(folder, other, is_active)
+
+
+def _is_active(run: Run) -> bool:
+    return run.is_active or any(film.state in ACTIVE for film in _films(run))
+
+
+def _watch(folder: TrainingFolder, other: TrainingFolder | None, was_active: bool) -> None:
+    place.follow()
+    run = Run.of(folder)
+    if was_active != _is_active(run):
+        st.rerun()  # it has begun or ended: begin or stop looking
+    _header(run)
+    records, metrics = _numbers(folder)
+    _doctor(run, records, metrics)
+    st.subheader("Samples", anchor=False)
+    show_samples(folder, run.id)
+    _curves(folder, records, metrics, other)
+    _snapshots(run, metrics)
+    _timelapse(run)
+    _papers(run)
+
+
+def _numbers(folder: TrainingFolder) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+    files = [folder.path / "stats.jsonl", *sorted(folder.path.glob("metric-*.jsonl"))]
+    changed = tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in files if path.exists())
+    return _read_numbers(str(folder.path), changed)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _read_numbers(path: str, changed: tuple[tuple[str, int, int], ...]) -> tuple[list[Any], dict[str, Any]]:
+    folder = TrainingFolder(Path(path))
+    return folder.stats(), folder.metrics()
+
+
+# --- head -------------------------------------------------------------------------------------------------------------
+
+
+def _header(run: Run) -> None:
+    with st.container(key="run-head"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button("All runs", icon=":material/arrow_back:", key="all-runs", on_click=place.go)
+            st.subheader(plain(run.title), anchor=False, width="content")
+            badge(run)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(plain(run.words()) or "No step yet.", width="stretch")
+            _buttons(run)
+        if run.folder.is_ours:
+            st.progress(run.job.progress)
+        if run.state == "failed":
+            st.error(sentences(run.job.message, run.job.hint), icon=":material/error:")
+        if run.state == "lost":
+            st.warning("Its worker disappeared. Resume continues at the last snapshot.", icon=":material/link_off:")
+
+
+def _buttons(run: Run) -> None:
+    if run.is_active:
+        st.button(
+            "Stop",
+            icon=":material/stop:",
+            key="stop",
+            disabled=run.is_stopping,
+            help="Saves a snapshot and ends at the next step; Resume continues exactly there",
+            on_click=runs.stop,
+            args=(run.job,),
+        )
+    elif run.folder.is_ours and run.state != "done":
+        st.button("Resume", icon=":material/play_arrow:", key="resume", type="primary", on_click=_resume, args=(run,))
+    if not run.is_active:
+        st.button(
+            "Continue with other settings",
+            icon=":material/tune:",
+            key="continue",
+            help="Opens the form with this run's settings; it starts from this run",
+            on_click=place.go,
+            kwargs={"from": str(run.folder.path)},
+        )
+
+
+def _resume(run: Run) -> None:
+    try:
+        runs.resume(run.job)
+    except GanlibError as error:
+        show_error(error)
+
+
+def _doctor(run: Run, records: list[Any], metrics: dict[str, Any]) -> None:
+    """What the numbers say, the most urgent first."""
+    with st.container(key="doctor"):
+        for finding in doctor.examine(records, metrics=metrics, config=run.folder.config):
+            if finding.kind == "eta" and run.state != "running":
+                continue
+            text = f"**{plain(finding.title)}.** {plain(finding.words)} {plain(finding.advice)}".strip()
+            if finding.severity == "good":
+                icon = ":material/schedule:" if finding.kind == "eta" else ":material/check_circle:"
+                st.markdown(f"{icon} {text}")
+            elif finding.severity == "note":
+                st.info(text, icon=ICONS["note"])
+            else:
+                (st.error if finding.severity == "stop" else st.warning)(text, icon=ICONS[finding.severity])
+
+
+# --- curves -----------------------------------------------------------------------------------------------------------
+
+
+def _curves(folder: TrainingFolder, records: list[Any], metrics: dict[str, Any], other: TrainingFolder | None) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.subheader("Curves", anchor=False, width="content")
+        _choose_other(folder, other)
+    if not records and not metrics:
+        st.caption("The first point appears after the first tick.")
+        return
+    other_records, other_metrics = _numbers(other) if other else ([], {})
+    drawn = figures(records, metrics, other_records, other_metrics, dark=st.context.theme.type == "dark")
+    columns = st.columns(2, gap="medium")
+    for i, (title, figure) in enumerate(drawn.items()):
+        with columns[i % 2]:
+            st.caption(title)
+            config = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
+            st.plotly_chart(figure, key=f"chart-{title}", config=config, alt=f"{title} over kimg")
+
+
+def _choose_other(folder: TrainingFolder, other: TrainingFolder | None) -> None:
+    """A second run whose curves are drawn dotted over these."""
+    names = [each.path.name for each in list_training(models.runs_root()) if each.path.name != folder.path.name]
+    here = Run.of(folder).query()
+
+    def choose() -> None:
+        place.go(**here, **{"with": st.session_state["compare"] or ""})
+
+    now = other.path.name if other and other.path.name in names else None
+    st.session_state["compare"] = now
+    st.selectbox(
+        "Compare with",
+        names,
+        key="compare",
+        placeholder="Compare with another run",
+        label_visibility="collapsed",
+        width=320,
+        on_change=choose,
+    )
+
+
+# --- what came of it --------------------------------------------------------------------------------------------------
+
+
+def _snapshots(run: Run, metrics: dict[str, Any]) -> None:
+    snapshots = run.folder.snapshots()
+    if not snapshots:
+        return
+    best = doctor.best_snapshot(metrics)
+    by_name = {snapshot.path.name: snapshot for snapshot in reversed(snapshots)}
+    words = {name: f"{snapshot.kimg} kimg" for name, snapshot in by_name.items()}
+    if best and best[0] in words:
+        words[best[0]] += f" · best, {doctor.main_metric(metrics)} {best[1]:.4g}"
+    st.subheader("Snapshots", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="snapshots"):
+        name = st.selectbox("Snapshot", list(by_name), format_func=words.__getitem__, key=f"snap-{run.id}", width=300)
+        snapshot = by_name[name]
+        is_ours = snapshot.path.suffix == ".safetensors"
+        st.button(
+            "Use in Gallery",
+            icon=":material/photo_library:",
+            key="use",
+            disabled=not is_ours,
+            help="Puts it among the models and opens it" if is_ours else "Import it as a model first",
+            on_click=_use,
+            args=(run, snapshot),
+        )
+        size = f"{snapshot.path.stat().st_size / 1e6:.1f} MB"
+        download(f"Download snapshot, {size}", snapshot.path.name, snapshot.path.read_bytes)
+        st.button(
+            "Start a run from it",
+            icon=":material/fork_right:",
+            key="fork",
+            help="Opens the form with this run's settings, starting from these weights (transfer learning)",
+            on_click=place.go,
+            kwargs={"from": str(run.folder.path), "resume": str(snapshot.path)},
+        )
+    if ready := st.session_state.pop("use-model", None):
+        st.switch_page(GALLERY, query_params={"model": ready})
+
+
+def _use(run: Run, snapshot: Snapshot) -> None:
+    try:
+        kept = keep_snapshot(snapshot.path, models.checkpoints_root(), f"{run.id}-{snapshot.kimg:06d}")
+        st.session_state["use-model"] = kept.stem
+    except OSError as error:
+        reason = error.strerror or str(error)
+        show_error(GanlibError(f"the snapshot cannot be put among the models: {reason}", "Free some disk space."))
+
+
+def _films(run: Run) -> list[RunDir]:
+    """The timelapses of a run, newest first."""
+    here = str(run.folder.path.resolve())
+    made = runs.list_runs(models.runs_root(), verb="timelapse")
+    return [film for film in made if str(Path(str(film.job["config"].get("run", ""))).resolve()) == here]
+
+
+def _timelapse(run: Run) -> None:
+    if len(run.folder.sheets()) < 2:
+        return
+    st.subheader("Timelapse", anchor=False)
+    films = _films(run)
+    state = films[0].state if films else ""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="timelapse"):
+        kind = st.segmented_control("Format", ("mp4", "gif"), default="mp4", key="film-format") or "mp4"
+        fade = st.toggle("Cross-fade", True, key="film-fade", help="From sheet to sheet; without it they follow hard")
+        job = TimelapseJob(str(run.folder.path), kind, fade=fade)
+        st.button(
+            "Make a timelapse",
+            icon=":material/movie:",
+            key="make-film",
+            disabled=state in ACTIVE,
+            on_click=_film,
+            args=(run, job),
+        )
+    if state in ACTIVE:
+        st.progress(films[0].progress, "Making the film …")
+    elif state == "failed":
+        st.error(sentences(films[0].message, films[0].hint), icon=":material/error:")
+    done = next((film for film in films if film.state == "done" and film.artefacts), None)
+    if done:
+        path = done.artefacts[0]
+        with st.container(width=576):
+            if path.suffix == ".gif":
+                st.image(str(path))
+            else:
+                st.video(str(path), loop=True, muted=True)
+        name = f"{run.id}{path.suffix}"
+        download(f"Download the film, {path.stat().st_size / 1e6:.1f} MB", name, path.read_bytes)
+
+
+def _film(run: Run, job: TimelapseJob) -> None:
+    with errors_told():
+        runs.submit(models.runs_root(), "timelapse", run.title, job.validate().to_dict())
+
+
+def _papers(run: Run) -> None:
+    """The log, the command and the options, as they are."""
+    st.subheader("Log", anchor=False)
+    with st.container(height=260, key="log", autoscroll=True):
+        st.code(run.folder.log_tail(LOG_LINES) or "Nothing yet.", language=None, wrap_lines=False)
+    if run.folder.is_ours:
+        with st.expander("The same from a terminal"):
+            st.code(run.job.job["command"], language="bash", wrap_lines=True)
+            st.code(f"python -m ganlib run {run.folder.path}    # continues it", language="bash", wrap_lines=True)
+    with st.expander("Options"):
+        st.json(run.folder.options, expanded=1)
+        free = shutil.disk_usage(run.folder.path).free / 1e9
+        st.caption(f"{plain(str(run.folder.path))}, {free:.1f} GB free on its disk")

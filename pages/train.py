@@ -1,0 +1,113 @@
+"""Train: choose pictures and settings, start, watch, stop, come back."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from ganlib import runs
+from ganlib.errors import GanlibError, InputError
+from ganlib.training.config import TrainConfig
+from ganlib.training.folder import TrainingFolder
+from ganlib.training.setup import plan
+from pages._ui import models
+from pages._ui.frame import errors_told, open_page, part, show_error
+from pages._ui.training import place
+from pages._ui.training.draft import Draft, draft_from, draft_of
+from pages._ui.training.estimate import show_estimate
+from pages._ui.training.form import show_form
+from pages._ui.training.listing import show_list
+from pages._ui.training.run_view import show_run
+
+open_page("Train")
+state = st.session_state
+
+
+def find(query: dict[str, str], inside: str, anywhere: str = "") -> TrainingFolder | None:
+    """The run that the address names: a name below runs/, or a folder anywhere. Tells what is wrong."""
+    with errors_told():
+        if name := query.get(inside):
+            if name in ("", ".", "..") or Path(name).name != name or not (models.runs_root() / name).is_dir():
+                raise InputError(f"there is no run called {name[:80]}", "Choose one from the list.")
+            return TrainingFolder.open(models.runs_root() / name)
+        if path := query.get(anywhere):
+            return TrainingFolder.open(Path(path).expanduser())
+    return None
+
+
+# --- a new run --------------------------------------------------------------------------------------------------------
+
+
+def take_draft(query: dict[str, str], is_news: bool) -> Draft:
+    """The settings of the form: from a link, from a run that is to be continued, or as they were."""
+    draft: Draft = state.setdefault("draft", Draft())
+    if not is_news:
+        return draft
+    if source := query.get("from"):
+        with errors_told():
+            folder = TrainingFolder.open(Path(source))
+            draft = draft_from(folder.config, resume=query.get("resume", source), rev=draft.rev)
+    elif "preset" in query:
+        draft, errors = draft_of(query, rev=draft.rev)
+        for error in errors:
+            show_error(error)
+    else:
+        draft.renew()
+    state["draft"] = draft
+    return draft
+
+
+@part()
+def new_run(draft: Draft) -> None:
+    place.follow()
+    show_form(draft)
+    place.write(draft.to_query())
+    if not draft.values()["data"]:
+        st.info(
+            "Choose a data set first: a zip or folder of square pictures. "
+            "`python -m ganlib prepare --source my-pictures --dest data/mine.zip --resolution 64` makes one.",
+            icon=":material/photo_library:",
+        )
+        return
+    with errors_told():
+        config = draft.config()
+        show_estimate(config)
+        if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start", width="stretch"):
+            start(config, draft.command(models.runs_root()))
+        with st.expander("The same from a terminal"):
+            st.code(draft.command(models.runs_root()), language="bash", wrap_lines=True)
+
+
+def start(config: TrainConfig, command: str) -> None:
+    """Check that the run can be done, start it, and go there. Raises GanlibError."""
+    with st.spinner("Looking at the data set …"):
+        plan(config)
+    name = config.title or Path(config.data).stem
+    try:
+        run = runs.submit(models.runs_root(), "train", name, config.to_dict(), command=command, exclusive=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise GanlibError(f"the run cannot be written: {reason}", f"Look at {models.runs_root()}.") from error
+    place.go(run=run.path.name)
+    st.rerun()
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+query = place.arrive()
+shown = find(query, "run", "folder")
+if shown is not None:
+    over = find(query, "with")
+    is_inside = "run" in query
+    names = {"run": query["run"]} if is_inside else {"folder": query["folder"]}
+    place.write(names | ({"with": query["with"]} if over is not None else {}))
+    place.take_news()
+    show_run(shown, over)
+else:
+    draft = take_draft(query, place.take_news())
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.subheader("New run", anchor=False)
+        new_run(draft)
+    with right:
+        st.subheader("Runs", anchor=False)
+        show_list()
