@@ -125,10 +125,11 @@ def test_gallery_to_explore_to_a_saved_picture_and_back(page: Page, tmp_path: Pa
 
 def test_a_quick_hand_loses_nothing(page: Page) -> None:
     """Keys faster than the server answers: the browser reports old addresses meanwhile, which must not win."""
-    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 4})
     page.goto("/explore?seeds=7&psi=0.5")
     slider = page.locator("#range-psi")
     expect(slider).to_have_value("0.5")
+    idle(page)
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 4})
     slider.focus()
     for _ in range(6):
         page.keyboard.press("ArrowRight")
@@ -233,7 +234,7 @@ def test_text_that_is_no_seed_stays_until_it_is_mended(page: Page) -> None:
     seed.fill("4")
     seed.press("Enter")
     expect(page.locator("#seed-a-problem")).to_be_hidden()
-    expect(page).to_have_url(re.compile("seeds=4&"))
+    expect(page).to_have_url(re.compile("seeds=4$"))
     expect(stage(page)).not_to_have_attribute("data-tag", before)
 
 
