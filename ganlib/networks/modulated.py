@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlib.networks import ops
+from ganlib.networks import ops, winograd
 from ganlib.networks.ops import SQRT2, EqualizedLinear, Rng
 
 SAMPLE_SIZE = 64  # numbers of a kept weight that are compared with the parameter's at every use
@@ -58,14 +58,27 @@ class SynthesisLayer(nn.Module):
         if torch.is_grad_enabled() or not weight.is_cpu:
             return weight, ops.energy(weight)
         # A counter is missing from tensors made in inference mode, and a freed address may be given out again.
-        key = (self.weight.data_ptr(), 0 if self.weight.is_inference() else self.weight._version, dtype)
+        version = 0 if self.weight.is_inference() else self.weight._version
+        key = (self.weight.data_ptr(), version, dtype, self.training)
         sample = self.weight.detach().reshape(-1)[:: max(1, self.weight.numel() // SAMPLE_SIZE)]
         if self._cache is None or self._cache[0] != key or not torch.equal(self._cache[1], sample):
-            layout = weight.to(dtype) if self.up == 1 else weight.to(dtype).transpose(0, 1)
-            layout = layout.clone(memory_format=torch.channels_last)  # never the parameter itself, which may change
-            layout = layout if self.up == 1 else layout.transpose(0, 1)
+            if self._multiplies_less(weight, dtype):
+                layout = winograd.transform_weight(weight)
+            else:
+                layout = weight.to(dtype) if self.up == 1 else weight.to(dtype).transpose(0, 1)
+                layout = layout.clone(memory_format=torch.channels_last)  # never the parameter itself: it may change
+                layout = layout if self.up == 1 else layout.transpose(0, 1)
             self._cache = (key, sample.clone(), layout, ops.energy(weight))
         return self._cache[2:]
+
+    def _multiplies_less(self, x: Tensor, dtype: torch.dtype) -> bool:
+        """Whether `winograd` convolves a picture on the device of x: rendering on a CPU, weights transformed once.
+
+        In training they change at every step."""
+        out_channels, in_channels = self.weight.shape[:2]
+        if self.training or torch.is_grad_enabled() or self.up != 1 or not x.is_cpu or dtype != torch.float32:
+            return False
+        return winograd.pays(in_channels, out_channels, self.resolution)
 
     def forget(self) -> None:
         """Drop the kept weight, after an edit through `.data` of some of its numbers."""
@@ -89,14 +102,19 @@ class SynthesisLayer(nn.Module):
             noise = ops.draw_noise((len(x), 1, self.resolution, self.resolution), rng, x.device).permute(0, 2, 3, 1)
             noise = noise * (self.noise_strength * act_gain)
 
-        if len(x) == 1 and weight[0].numel() < self.resolution**2 and not torch.is_grad_enabled():
+        multiplies_less = self._multiplies_less(x, x.dtype)
+        alone = len(x) == 1 and not torch.is_grad_enabled() and not multiplies_less
+        if alone and weight[0].numel() < self.resolution**2:
             # One picture with more pixels than a filter has weights: scaling the weights is the smaller pass.
             own = weight * (styles[0, :, None, None] * d[0, :, None, None, None]).to(x.dtype)
             y = ops.biased_conv2d(x, own, bias.to(x.dtype), self.resample_filter, up=self.up)
             y = y if noise is None else y.add_(noise.permute(0, 3, 1, 2))
         else:
             # Convolution; then scale, noise and bias in one pass.
-            y = ops.scaled_conv2d(x, weight, styles, self.resample_filter, up=self.up)
+            if multiplies_less:
+                y = winograd.conv3x3(x * styles[:, :, None, None], weight)
+            else:
+                y = ops.scaled_conv2d(x, weight, styles, self.resample_filter, up=self.up)
             shift = bias[None, None, None] if noise is None else bias + noise
             y = torch.addcmul(shift.permute(0, 3, 1, 2).to(y.dtype), y, d.to(y.dtype)[:, :, None, None])
         y = F.leaky_relu(y, 0.2) if torch.is_grad_enabled() else F.leaky_relu_(y, 0.2)
