@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -155,6 +156,38 @@ def test_folders_and_prefixes_become_classes(tmp_path):
     assert Dataset.open(tmp_path / "prefix.zip").label_dim == 2
 
 
+def test_labels_of_a_set_are_kept_with_their_numbers_names_and_rights(tmp_path):
+    labels = [["00000/img00000000.png", 2], ["00000/img00000002.png", 0]]
+    source = square_set(tmp_path / "in.zip", labels=labels)
+    with zipfile.ZipFile(source, "a") as archive:
+        archive.writestr("card.json", json.dumps({"classes": ["a", "b", "c"], "licence": "CC0", "credit": "someone"}))
+    report = prepare(PrepareConfig(str(source), str(tmp_path / "out.zip"), 16))
+    assert report.aside == {"no label": 1}
+    dataset = Dataset.open(tmp_path / "out.zip")
+    assert dataset.labels is not None and dataset.labels.tolist() == [2, 0]
+    assert dataset.class_names == ["a", "b", "c"] and dataset.label_dim == 3
+    assert (dataset.card["licence"], dataset.card["credit"]) == ("CC0", "someone")
+    prepare(PrepareConfig(str(source), str(tmp_path / "none.zip"), 16, labels="none", licence="MIT"))
+    without = Dataset.open(tmp_path / "none.zip")
+    assert without.labels is None and len(without) == 3 and without.card["licence"] == "MIT"
+
+
+@pytest.mark.parametrize("labels", [7, [1, 2], [["a.png", "x"]], [[["a"], 1]], "text", [["a.png", -1]]])
+def test_a_foreign_dataset_json_gives_no_labels(tmp_path, labels):
+    recorder, source = Recorder(), square_set(tmp_path / "in.zip", labels=labels)
+    prepare(PrepareConfig(str(source), str(tmp_path / "out.zip"), 16), reporter=recorder)
+    assert Dataset.open(tmp_path / "out.zip").labels is None
+    assert any("no labels are kept" in text for text in recorder.texts)
+
+
+@pytest.mark.parametrize("rule", ["prefix", "folder"])
+def test_without_any_class_the_names_are_shown(tmp_path, rule):
+    source = zipped(tmp_path / "in.zip", paintings(4))
+    with pytest.raises(DataError) as caught:
+        prepare(PrepareConfig(str(source), str(tmp_path / "out.zip"), 16, labels=rule))
+    assert "picture0.png" in caught.value.hint and "--labels none" in caught.value.hint
+
+
 def test_grey_sets_have_one_channel_and_still_give_rgb(tmp_path):
     grey = {f"{i}.png": png(painting(i, 16, 16)[..., 0]) for i in range(2)}
     dataset = Dataset.open(zipped(tmp_path / "grey.zip", grey))
@@ -193,6 +226,51 @@ def test_unreadable_files_are_survived_and_reported(tmp_path):
     assert all(text.isprintable() for text in recorder.texts)
     assert {path.name for path in tmp_path.iterdir()} == {"in.zip", "sub"}
     assert recorder.last[0] == recorder.last[1] == 8
+
+
+def test_what_is_not_looked_into_is_reported(tmp_path, monkeypatch):
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "a.png").write_bytes(png(painting(0)))
+    (folder / "link").symlink_to(folder / "sub", target_is_directory=True)
+    (folder / "b.png").symlink_to(folder / "sub" / "a.png")
+    (folder / "gone.png").symlink_to(folder / "nothing.png")
+    report = prepare(PrepareConfig(str(folder), str(tmp_path / "out.zip"), 16))
+    assert report.kept == 2 and report.aside == {"a link to a folder, not followed": 1}
+    scan = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    report = prepare(PrepareConfig(str(folder), str(tmp_path / "out.zip"), 16))
+    assert report.kept == 1 and report.aside["cannot be read: Permission denied"] == 1
+
+
+def test_zips_in_a_zip_are_pointed_out(tmp_path):
+    inner = zipped(tmp_path / "inner.zip", paintings(2)).read_bytes()
+    with pytest.raises(DataError, match="further zips") as caught:
+        prepare(PrepareConfig(str(zipped(tmp_path / "in.zip", {"a/inner.zip": inner})), str(tmp_path / "out.zip"), 16))
+    assert "Unpack" in caught.value.hint
+
+
+def test_a_destination_that_cannot_be_made_is_refused(tmp_path):
+    source = zipped(tmp_path / "in.zip", paintings(2))
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="cannot be made"):
+        prepare(PrepareConfig(str(source), str(tmp_path / "file" / "sub" / "out.zip"), 16))
+
+
+def test_thousands_of_other_files_do_not_flood_the_log(tmp_path):
+    files = paintings(2) | {f"note{i}.txt": b"x" for i in range(300)}
+    recorder = Recorder()
+    report = prepare(
+        PrepareConfig(str(zipped(tmp_path / "in.zip", files)), str(tmp_path / "out.zip"), 16), reporter=recorder
+    )
+    assert report.aside == {"not a picture file": 300} and len(lines_of(report.report)) == 302
+    assert len(recorder.texts) < 30 and "280 more" in recorder.texts[-1]
 
 
 def test_small_pictures_are_set_aside(tmp_path):
@@ -239,6 +317,16 @@ def test_unusable_sources_are_refused(tmp_path):
         {"max_pictures": 0},
         {"dest": "in.zip"},
         {"colour": "red"},
+        {"resolution": 4},
+        {"resolution": 64.5},
+        {"resolution": "64"},
+        {"keep_outliers": "no"},
+        {"margin": True},
+        {"max_pictures": "all"},
+        {"source": "a\0b"},
+        {"dest": 3},
+        {"labels": ["folder"]},
+        {"workers": None},
     ],
 )
 def test_impossible_settings_are_refused(changes):

@@ -24,7 +24,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     from ganlib.dataset import PrepareConfig, prepare
     from ganlib.dataset.files import Files
-    from ganlib.runs import TerminalReporter
+    from ganlib.runs import Stopped, TerminalReporter, signals_ask
 
     config = PrepareConfig(**values_from_flags(PrepareConfig, args)).validate()
     if args.dry_run:
@@ -32,5 +32,10 @@ def execute(args: argparse.Namespace) -> int:
             print(f"{len(files.pictures)} pictures in {config.source}")
         print(json.dumps(config.to_dict(), indent=1))
         return 0
-    print(prepare(config, reporter=TerminalReporter()))
+    reporter = TerminalReporter()
+    try:
+        with signals_ask(reporter):
+            print(prepare(config, reporter=reporter))
+    except Stopped:
+        raise KeyboardInterrupt from None  # nothing is left that a second run could continue
     return 0

@@ -10,15 +10,25 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ganlib.errors import InputError
+from ganlib.options import check_types
 
 _CROP_HELP = (
     "auto removes black scan frames, then crops to the subject if most of the set lies on plain ground, else to the "
     "centre; center and letterbox leave frames alone"
 )
-_LABELS_HELP = "classes from each picture's folder, or from its name up to the first _"
+_LABELS_HELP = (
+    "keep takes the classes of a source that has them (dataset.json); folder takes each picture's folder, prefix its "
+    "name up to the first _"
+)
 Crop = Literal["auto", "center", "subject", "letterbox"]
-Labels = Literal["none", "folder", "prefix"]
+Labels = Literal["keep", "none", "folder", "prefix"]
+LEAST_RESOLUTION, MOST_RESOLUTION = 8, 4096  # no network is smaller than 8 pixels
 MAX_WORKERS = 64
+_WHOLE_NUMBERS = (
+    ("resolution", LEAST_RESOLUTION, MOST_RESOLUTION),
+    ("workers", 1, MAX_WORKERS),
+    ("max_pictures", 1, 10**9),
+)
 
 
 def _option(default: Any, help: str) -> Any:
@@ -35,7 +45,7 @@ class PrepareConfig:
     crop: Crop = field(default="auto", metadata={"help": _CROP_HELP})
     margin: float = _option(1.22, "side of a subject crop relative to the subject's longer side")
     keep_outliers: bool = _option(False, "keep what a subject crop sets aside (grey, sparse, no clear subject …)")
-    labels: Labels = field(default="none", metadata={"help": _LABELS_HELP})
+    labels: Labels = field(default="keep", metadata={"help": _LABELS_HELP})
     licence: str = _option("", "licence of the pictures, kept in the set's card")
     credit: str = _option("", "whom to credit for the pictures, kept in the set's card")
     max_pictures: int | None = _option(None, "look at no more than this many pictures, evenly spread over the source")
@@ -51,7 +61,7 @@ class PrepareConfig:
             raise InputError("source and dest are the same file", "give --dest another name")
         if Path(self.dest).is_dir():
             raise InputError(f"{self.dest} is a folder", "give --dest the name of a new .zip")
-        for name, low, high in (("resolution", 4, 4096), ("workers", 1, MAX_WORKERS), ("max_pictures", 1, 10**9)):
+        for name, low, high in _WHOLE_NUMBERS:
             value = getattr(self, name)
             if value is None and name == "max_pictures":
                 continue
@@ -72,12 +82,5 @@ class PrepareConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PrepareConfig:
-        """Build from JSON data; raises `InputError` on unknown options, then as `validate`."""
-        hint = "see `python -m ganlib prepare --help`"
-        unknown = set(values) - {f.name for f in dataclasses.fields(cls)}
-        if unknown:
-            raise InputError(f"unknown options: {', '.join(sorted(unknown))}", hint)
-        try:
-            return cls(**values).validate()
-        except TypeError as error:
-            raise InputError(f"an option has the wrong type: {error}", hint) from error
+        """Build from JSON data; raises `InputError` on unknown options and wrong types, then as `validate`."""
+        return cls(**check_types(cls, values, hint="see `python -m ganlib prepare --help`")).validate()

@@ -22,8 +22,10 @@ class Files:
         """Raises DataError, with the reason, if `path` is neither a folder nor a zip that can be listed."""
         self.path = Path(path)
         self._archive: zipfile.ZipFile | None = None
+        self.skipped: dict[str, str] = {}
+        """Folders that were not looked into, and why."""
         if self.path.is_dir():
-            names = _walk(self.path)
+            names, self.skipped = _walk(self.path)
         else:
             self._archive = _open_zip(self.path)
             names = [entry.filename for entry in self._archive.infolist() if not entry.is_dir()]
@@ -72,12 +74,24 @@ def is_picture_name(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES
 
 
-def _walk(folder: Path) -> list[str]:
-    found = []
-    for top, _, files in os.walk(folder):
-        below = Path(top).relative_to(folder)
-        found += [(below / file).as_posix() for file in files if (Path(top) / file).is_file()]
-    return found
+def _walk(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """The files below `folder`, and the folders that were left out with the reason."""
+    found: list[str] = []
+    skipped: dict[str, str] = {}
+
+    def name_of(top: str, name: str) -> str:
+        below = os.path.relpath(top, folder)
+        return name if below == os.curdir else f"{below}/{name}".replace(os.sep, "/")
+
+    def refused(error: OSError) -> None:
+        skipped[name_of(*os.path.split(str(error.filename)))] = f"cannot be read: {error.strerror}"
+
+    for top, folders, files in os.walk(folder, onerror=refused):
+        found += [name_of(top, name) for name in files if (Path(top) / name).is_file()]
+        for name in folders:
+            if (Path(top) / name).is_symlink() and not _is_hidden(name):
+                skipped[name_of(top, name)] = "a link to a folder, not followed"
+    return found, skipped
 
 
 def _is_hidden(name: str) -> bool:

@@ -7,10 +7,11 @@ of that copy; boxes that leave this module are in pixels of the original. Nothin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageCms, ImageFilter
 from scipy import ndimage
 
 from ganlib.images import resize
@@ -42,15 +43,23 @@ SUBJECT_CONTRAST, SUBJECT_LEAST = 0.33, 10.0
 SUBJECT_AREA = 0.012  # smaller things, as a share of the page, are labels and blots
 SUBJECT_MOST = 0.6  # larger things are mounts
 UPPER_THIRD, UPPER_BONUS = 0.35, 1.25  # botanical plates show the whole fruit above its section
-STACK, STACK_MOST = 1.45, 3.0  # taller than wide by this: a fruit and its section that touch; the upper one is taken
+STACK, STACK_MOST = 1.45, 3.0  # taller than wide by this, it may be a fruit and its section that touch
+NECK = 0.88  # it is two things where it is narrower than this share of what is above and below; the upper one is taken
+STACK_SOLIDITY = 0.65  # two discs have 0.79; fruit on a branch, which has necks of all kinds, is less solid
+NECK_FROM, NECK_TO = 0.3, 0.75  # of its height: a neck further up is a stem, with leaves above it
+
+GAP = 2  # what the threshold leaves of a neighbour's soft edge
 
 # Why a picture is set aside, and from which value on.
 SOLIDITY = 0.42  # area of the subject in its box: 0.79 for a disc, less than this for twigs
 PASTED_SOLIDITY = 0.97  # nothing that grows fills its box so well: a photograph or a label
 LONGEST = 2.1  # longer side over shorter
-LARGEST = 0.8  # of the page's longer side
-LEAST_COLOUR = 35.0  # mean difference of the strongest and weakest channel, of 255: pencil and photographs have less
-LEAST_TINT = 8.0  # distance in Lab's a and b from the paper: sepia is as colourful as its paper, but no more
+LARGEST = 0.92  # of the page's longer side
+# Something painted has many tints (spread in Lab's a and b: pencil has less, also where it turns the paper grey), or is
+# at its most colourful part both colourful and of another tint than the paper: sepia is as colourful, but no more.
+LEAST_SPREAD = 4.0
+LEAST_CHROMA, LEAST_TINT = 14.0, 12.0
+MOST_COLOURFUL = 90  # percentile that stands for this part
 
 Method = Literal["subject", "page", "whole"]
 Bounds = tuple[int, int, int, int]  # left, top, right, bottom
@@ -84,32 +93,31 @@ def frame_picture(pixels: np.ndarray, method: Method, *, margin: float = 1.22) -
     bounds = _inside_frame(look)
     if method == "page":
         return Framing(_centre(_scaled(bounds, scale_x, scale_y)), (0, 0, 0))
-    distance, tint = _from_ground(_part(look, bounds))
-    card = _card_on_mount(distance)
-    box, objection = _subject(_part(look, bounds), distance, tint)
+    page = _Page(_part(look, bounds))
+    found = _subject(page)
+    card = _card_on_mount(page.distance)
     if card is not None:
         inner = _shifted(card, bounds[:2])
-        inner_distance, inner_tint = _from_ground(_part(look, inner))
-        inner_box, inner_objection = _subject(_part(look, inner), inner_distance, inner_tint)
-        if objection or not inner_objection:
-            bounds, distance, box, objection = inner, inner_distance, inner_box, inner_objection
-    page = _part(look, bounds)
-    ground = page[distance < GROUND_DISTANCE]
+        inner_page = _Page(_part(look, inner))
+        inner_found = _subject(inner_page)
+        if found.objection or not inner_found.objection:
+            bounds, page, found = inner, inner_page, inner_found
+    ground = page.pixels[page.distance < GROUND_DISTANCE]
     fill = np.median(ground, axis=0) if len(ground) else np.array((250, 245, 230))
     red, green, blue = (int(value) for value in fill)
-    page_box = _scaled(bounds, scale_x, scale_y)
-    square = _centre(page_box)
-    if box is not None:
-        square = _square_round(_scaled(_shifted(box, bounds[:2]), scale_x, scale_y), margin)
-    return Framing(square, (red, green, blue), objection, page_box)
+    square = _centre(_scaled(bounds, scale_x, scale_y))
+    if found.box is not None:
+        square = _square_round(_scaled(_shifted(found.box, bounds[:2]), scale_x, scale_y), margin)
+        if not found.objection:
+            bounds = _shifted(found.room, bounds[:2])
+    return Framing(square, (red, green, blue), found.objection, _scaled(bounds, scale_x, scale_y))
 
 
 def has_plain_ground(pixels: np.ndarray) -> bool:
     """Return whether uint8 `[H, W, 3]`, without its scan frame, shows something on an even ground such as paper."""
     look = _look_copy(pixels)
     bounds = _inside_frame(look)
-    distance, _ = _from_ground(_part(look, bounds))
-    plain = distance < PLAIN_DISTANCE
+    plain = _Page(_part(look, bounds)).distance < PLAIN_DISTANCE
     return bool(plain[_edge_band(plain.shape)].mean() >= PLAIN_EDGE and plain.mean() >= PLAIN_SHARE)
 
 
@@ -161,19 +169,23 @@ def _inside_frame(look: np.ndarray) -> Bounds:
     return left, top, width - right, height - bottom
 
 
-def _from_ground(page: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every pixel's smoothed distance from the ground's colour, and the part of it that is colour: both `[H, W]`.
+class _Page:
+    """The pixels uint8 `[H, W, 3]` within a frame or mount, and how far they are from its ground."""
 
-    The ground is the median of the lightest two fifths.
-    """
-    lab = _to_lab(page)
-    lightness = lab[..., 0]
-    light = lightness > np.percentile(lightness, 60)
-    ground = np.median(lab[light] if light.any() else lab.reshape(-1, 3), axis=0)
-    delta = np.abs(lab - ground)
-    tint = np.hypot(delta[..., 1], delta[..., 2])
-    distance = np.hypot(CHROMA_WEIGHT * tint, LIGHTNESS_WEIGHT * delta[..., 0])
-    return ndimage.gaussian_filter(np.minimum(distance, FAR), 3, mode="nearest"), tint
+    def __init__(self, pixels: np.ndarray) -> None:
+        self.pixels = pixels
+        lab = _to_lab(pixels)
+        lightness = lab[..., 0]
+        light = lightness > np.percentile(lightness, 60)
+        ground = np.median(lab[light] if light.any() else lab.reshape(-1, 3), axis=0)  # of the lightest two fifths
+        delta = np.abs(lab - ground)
+        self.tones: np.ndarray = lab[..., 1:]
+        """Every pixel's a and b: `[H, W, 2]`, 0 for grey."""
+        self.tint: np.ndarray = np.hypot(delta[..., 1], delta[..., 2])
+        """The distance of a and b from the ground's: `[H, W]`."""
+        distance = np.minimum(np.hypot(CHROMA_WEIGHT * self.tint, LIGHTNESS_WEIGHT * delta[..., 0]), FAR)
+        self.distance: np.ndarray = ndimage.gaussian_filter(distance, 3, mode="nearest")
+        """The smoothed distance of the whole colour from the ground's: `[H, W]`."""
 
 
 def _card_on_mount(distance: np.ndarray) -> Bounds | None:
@@ -203,52 +215,101 @@ def _edge_band(shape: tuple[int, ...]) -> np.ndarray:
 # --- the subject ------------------------------------------------------------------------------------------------------
 
 
-def _subject(page: np.ndarray, distance: np.ndarray, tint: np.ndarray) -> tuple[Bounds | None, str]:
-    """The box of the strongest single thing on the ground, and what speaks against it (empty: nothing)."""
+@dataclass(frozen=True)
+class _Found:
+    """The subject's box, the part of the page without its neighbours, and what speaks against it (empty: nothing)."""
+
+    box: Bounds | None
+    objection: str
+    room: Bounds = (0, 0, 0, 0)
+
+
+def _subject(page: _Page) -> _Found:
+    """The strongest single thing on the ground."""
+    distance = page.distance
     height, width = distance.shape
     if (distance < PLAIN_DISTANCE).mean() < LEAST_GROUND:
-        return None, "no plain ground"
+        return _Found(None, "no plain ground")
     threshold = max(SUBJECT_LEAST, SUBJECT_CONTRAST * float(np.percentile(distance, 98)))
     labels, count = ndimage.label(ndimage.binary_opening(distance > threshold, iterations=2))
     if count == 0:
-        return None, "nothing on the ground"
+        return _Found(None, "nothing on the ground")
     idx = np.arange(1, count + 1)
     areas = np.bincount(labels.ravel())[1:]
-    places = [(ys.start, ys.stop, xs.start, xs.stop) for ys, xs in ndimage.find_objects(labels)]
-    top, bottom, left, right = np.array(places).T
+    places = np.array([(xs.start, ys.start, xs.stop, ys.stop) for ys, xs in ndimage.find_objects(labels)])
+    left, top, right, bottom = places.T
     touched = (top <= 1).astype(int) + (bottom >= height - 1) + (left <= 1) + (right >= width - 1)
     at_edges = (touched >= 2) | (areas > SUBJECT_MOST * labels.size)
     possible = ~at_edges & (areas >= SUBJECT_AREA * labels.size)
     if not possible.any():
-        return None, "cut off by the edges" if at_edges.any() else "nothing large enough on the ground"
+        return _Found(None, "cut off by the edges" if at_edges.any() else "nothing large enough on the ground")
     score = areas * ndimage.mean(distance, labels, idx) * np.where(top < UPPER_THIRD * height, UPPER_BONUS, 1.0)
     best = int(np.argmax(np.where(possible, score, -1.0)))
-    box = int(left[best]), int(top[best]), int(right[best]), int(bottom[best])
+    subject = int(left[best]), int(top[best]), int(right[best]), int(bottom[best])
     mask = labels == best + 1
-    return _judged(page, mask, tint, box, int(areas[best]))
+    box, objection = _judged(page, mask, subject, int(areas[best]))
+    room = _without_neighbours(subject, np.delete(places, best, axis=0), (width, height))
+    if box[3] < subject[3]:  # the lower half of a stack
+        room = room[0], room[1], room[2], box[3]
+    return _Found(box, objection, room)
 
 
-def _judged(page: np.ndarray, mask: np.ndarray, tint: np.ndarray, box: Bounds, area: int) -> tuple[Bounds, str]:
-    """The subject's box, halved if it is a stack of two, with the first objection that holds."""
+def _judged(page: _Page, mask: np.ndarray, box: Bounds, area: int) -> tuple[Bounds, str]:
+    """The subject's box, of the upper one if it is a stack of two, with the first objection that holds."""
     left, top, right, bottom = box
     width, height = right - left, bottom - top
     solidity = area / (width * height)
-    colours = page[mask].astype(np.int16)
-    colour = float((colours.max(axis=1) - colours.min(axis=1)).mean())
-    if STACK * width < height < STACK_MOST * width and solidity >= SOLIDITY:
-        bottom, height = top + width, width
+    neck = _neck(mask[top:bottom, left:right]) if STACK * width < height < STACK_MOST * width else 0
+    if neck and (solidity >= STACK_SOLIDITY or height > LONGEST * width) and solidity >= SOLIDITY:
+        columns = np.flatnonzero(mask[top : top + neck].any(axis=0))
+        left, right, bottom = int(columns[0]), int(columns[-1]) + 1, top + neck
+        width, height = right - left, bottom - top
     box = left, top, right, bottom
     if solidity < SOLIDITY:
         return box, "sparse, such as twigs"
-    if max(height, width) > LARGEST * max(page.shape[:2]):
+    if max(height, width) > LARGEST * max(page.pixels.shape[:2]):
         return box, "fills the page"
     if max(height / width, width / height) > LONGEST:
         return box, "long and narrow"
     if solidity > PASTED_SOLIDITY:
         return box, "rectangular, such as a pasted photograph"
-    if colour < LEAST_COLOUR or float(tint[mask].mean()) < LEAST_TINT:
+    if not _is_painted(page.tones[mask], page.tint[mask]):
         return box, "grey, such as a drawing or photograph"
     return box, ""
+
+
+def _neck(mask: np.ndarray) -> int:
+    """The row below the upper one of two things in a mask, one above the other; 0 for a single thing."""
+    widths = mask.sum(axis=1)
+    above, below = np.maximum.accumulate(widths), np.maximum.accumulate(widths[::-1])[::-1]
+    share = widths / np.minimum(above, below)
+    first, last = int(NECK_FROM * len(widths)), int(NECK_TO * len(widths))
+    row = first + int(np.argmin(share[first:last]))
+    return row if share[row] < NECK else 0
+
+
+def _is_painted(tones: np.ndarray, tint: np.ndarray) -> bool:
+    """Whether the subject's pixels, by their a and b `[N, 2]` and their distance from the paper's, have colour."""
+    if float(np.hypot(*tones.std(axis=0))) >= LEAST_SPREAD:
+        return True
+    chroma = float(np.percentile(np.hypot(tones[:, 0], tones[:, 1]), MOST_COLOURFUL))
+    return chroma >= LEAST_CHROMA and float(np.percentile(tint, MOST_COLOURFUL)) >= LEAST_TINT
+
+
+def _without_neighbours(box: Bounds, others: np.ndarray, size: tuple[int, int]) -> Bounds:
+    """The page of this `size` cut back to where other things begin that lie wholly beside, above or below `box`."""
+    left, top, right, bottom = box
+    room = [0, 0, *size]
+    for x0, y0, x1, y1 in others.tolist():
+        if y0 >= bottom:
+            room[3] = min(room[3], max(y0 - GAP, bottom))
+        elif y1 <= top:
+            room[1] = max(room[1], min(y1 + GAP, top))
+        elif x0 >= right:
+            room[2] = min(room[2], max(x0 - GAP, right))
+        elif x1 <= left:
+            room[0] = max(room[0], min(x1 + GAP, left))
+    return room[0], room[1], room[2], room[3]
 
 
 # --- boxes and copies -------------------------------------------------------------------------------------------------
@@ -263,9 +324,15 @@ def _look_copy(pixels: np.ndarray) -> np.ndarray:
 def _to_lab(pixels: np.ndarray) -> np.ndarray:
     """float32 CIE Lab of uint8 sRGB `[H, W, 3]` after a 3×3 median, which takes away ink and grain."""
     calm = Image.fromarray(np.ascontiguousarray(pixels)).filter(ImageFilter.MedianFilter(3))
-    lab = np.asarray(calm.convert("LAB")).astype(np.float32)
-    lab[..., 1:] = (lab[..., 1:] + 128) % 256  # Pillow keeps a and b as signed bytes
+    lab = np.asarray(ImageCms.applyTransform(calm, _rgb_to_lab())).astype(np.float32)
+    lab[..., 1:] = (lab[..., 1:] + 128) % 256 - 128  # Pillow keeps a and b as signed bytes
     return lab
+
+
+@lru_cache(maxsize=1)
+def _rgb_to_lab() -> ImageCms.ImageCmsTransform:
+    """What `convert("LAB")` makes anew, at the cost of everything else that is done to a picture."""
+    return ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
 
 
 def _part(pixels: np.ndarray, box: Bounds) -> np.ndarray:

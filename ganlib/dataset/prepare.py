@@ -9,21 +9,22 @@ import signal
 import threading
 import zipfile
 from collections import Counter, deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
 
-from ganlib.dataset.config import PrepareConfig
+from ganlib.dataset.classes import Classes, find_classes, read_object
+from ganlib.dataset.config import LEAST_RESOLUTION, PrepareConfig
 from ganlib.dataset.files import Files, is_picture_name
 from ganlib.dataset.framing import Bounds, Framing, Method, cut, frame_picture, has_plain_ground, letterbox
 from ganlib.dataset.reader import CARD_NAME, LABELS_NAME, Dataset
-from ganlib.errors import DataError, GanlibError
+from ganlib.errors import DataError, GanlibError, InputError
 from ganlib.images import contact_sheet, decode, encode
 from ganlib.runs import Reporter, SilentReporter, Stopped, replacing, write_bytes
 
@@ -33,8 +34,11 @@ LEAST_ENLARGED = 0.5  # a crop smaller than this share of the resolution would b
 CHUNK = 16  # pictures per task of a worker
 PARALLEL_FROM = 200  # fewer pictures are done before worker processes have started
 SHEET_PICTURES = 100
+LOGGED = 20  # files that are no pictures, by name in the log; the report has all
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold; the same input gives the same bytes
 _TOO_SMALL, _NO_LABEL, _NO_PICTURE = "too small", "no label", "not a picture file"
+
+Picture = tuple[str, str | None]  # its name in the source and its class, as `Classes.of` says
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,8 @@ class PrepareReport:
         if not sides:
             return ""
         middle = int(np.median(sides))
-        return f"The middle crop is {middle} pixels wide: use --resolution {2 ** max(middle.bit_length() - 1, 2)}."
+        fitting = max(2 ** (middle.bit_length() - 1), LEAST_RESOLUTION)
+        return f"The middle crop is {middle} pixels wide: use --resolution {fitting}."
 
 
 def prepare(config: PrepareConfig, *, reporter: Reporter | None = None) -> PrepareReport:
@@ -106,21 +111,28 @@ def prepare(config: PrepareConfig, *, reporter: Reporter | None = None) -> Prepa
     with Files(Path(config.source)) as files:
         names = _chosen(files.pictures, config.max_pictures)
         if not names:
-            raise DataError(
-                f"{config.source} has no pictures", "It should hold PNG, JPEG, WebP, GIF, BMP or TIFF files."
-            )
-        skipped = [Item(name, "aside", _NO_PICTURE) for name in files.names if not is_picture_name(name)]
+            raise _no_pictures(config, files)
+        classes, words = find_classes(files, config.labels)
+        source_card = read_object(files, CARD_NAME)
+        skipped = _skipped(files, is_labelled=classes.rule == "keep")
         method = _decide(files, names, config)
-    reporter.log(f"{len(names)} pictures in {config.source}; crop: {_METHOD_WORDS[method]}")
-    for item in skipped:
+    reporter.log(f"{len(names)} pictures in {config.source}; crop: {_METHOD_WORDS[method]}" + f"\n{words}".rstrip())
+    for item in skipped[:LOGGED]:
         reporter.log(_printable(f"{item.name}: {item.reason}"))
+    if len(skipped) > LOGGED:
+        reporter.log(f"… and {len(skipped) - LOGGED} more files that are not looked at")
     dest = Path(config.dest)
-    dest.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        dest.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"{dest.parent} cannot be made: {error.strerror}"
+        raise InputError(reason, "Give --dest a folder that can be written to.") from error
     items: list[Item] = []
+    pictures = [(name, classes.of(name)) for name in names]
     with (
         replacing(dest) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
-        closing(_framed(config, names, method)) as outcomes,
+        closing(_framed(config, pictures, method, reporter.should_stop)) as outcomes,
     ):
         for item, data in outcomes:
             if reporter.should_stop():
@@ -133,11 +145,11 @@ def prepare(config: PrepareConfig, *, reporter: Reporter | None = None) -> Prepa
                 reporter.log(_printable(f"{item.name}: {item.reason}"))
             items.append(item)
             reporter.progress(len(items), len(names), f"{_count(archive)} pictures kept")
-        report = _summary(config, items, skipped, method)
+        report = _summary(config, items, skipped, method, classes)
         if report.kept == 0:
-            raise _nothing_left(config, report)
+            raise _nothing_left(config, report, classes)
         _write(archive, LABELS_NAME, _labels(report))
-        _write(archive, CARD_NAME, _json(_card(config, report)))
+        _write(archive, CARD_NAME, _json(_card(config, report, source_card)))
     lines = (json.dumps(item.to_dict()) + "\n" for item in report.items)
     write_bytes(report.report, "".join(lines).encode())
     return report
@@ -189,21 +201,26 @@ def _decide(files: Files, names: Sequence[str], config: PrepareConfig) -> str:
     return "subject" if seen and sum(seen) >= PLAIN_MAJORITY * len(seen) else "page"
 
 
-def _class_of(name: str, labels: str) -> str | None:
-    """The class that a name states; None if it states none."""
-    path = PurePosixPath(name)
-    if labels == "folder":
-        return path.parent.name or None
-    prefix, separator, _ = path.stem.partition("_")
-    return prefix if separator and prefix else None
+def _skipped(files: Files, *, is_labelled: bool) -> list[Item]:
+    """What is in the source besides pictures, without its own labels and card where they are used."""
+    own = (LABELS_NAME, CARD_NAME) if is_labelled else ()
+    items = [Item(name, "aside", _NO_PICTURE) for name in files.names if not is_picture_name(name) and name not in own]
+    return items + [Item(name, "aside", reason) for name, reason in sorted(files.skipped.items())]
+
+
+def _no_pictures(config: PrepareConfig, files: Files) -> DataError:
+    if any(name.lower().endswith(".zip") for name in files.names):
+        return DataError(f"{config.source} holds no pictures but further zips", "Unpack it, and give the folder.")
+    return DataError(f"{config.source} has no pictures", "It should hold PNG, JPEG, WebP, GIF, BMP or TIFF files.")
 
 
 # --- one picture ------------------------------------------------------------------------------------------------------
 
 
-def _frame_one(files: Files, name: str, config: PrepareConfig, method: str) -> tuple[Item, bytes]:
-    """What becomes of a picture, and its PNG bytes; empty if it is left out."""
-    label = "" if config.labels == "none" else _class_of(name, config.labels)
+def _frame_one(
+    files: Files, name: str, label: str | None, config: PrepareConfig, method: str
+) -> tuple[Item, bytes]:
+    """What becomes of a picture of the class `label`, and its PNG bytes; empty if it is left out."""
     if label is None:
         return Item(name, "aside", _NO_LABEL), b""
     try:
@@ -225,29 +242,49 @@ def _frame_one(files: Files, name: str, config: PrepareConfig, method: str) -> t
     return Item(name, "kept", box=framing.box, label=label), encode(square)
 
 
-def _framed(config: PrepareConfig, names: Sequence[str], method: str) -> Generator[tuple[Item, bytes], None, None]:
-    """Every picture's outcome in the order of `names`; few are in memory at a time."""
-    if config.workers == 1 or len(names) < PARALLEL_FROM:
+def _framed(
+    config: PrepareConfig, pictures: Sequence[Picture], method: str, should_stop: Callable[[], bool]
+) -> Generator[tuple[Item, bytes], None, None]:
+    """Every picture's outcome in the order of `pictures`; few are in memory at a time."""
+    if config.workers == 1 or len(pictures) < PARALLEL_FROM:
         with Files(Path(config.source)) as files:
-            for name in names:
-                yield _frame_one(files, name, config, method)
+            for name, label in pictures:
+                yield _frame_one(files, name, label, config, method)
         return
-    chunks = [names[i : i + CHUNK] for i in range(0, len(names), CHUNK)]
+    chunks = [pictures[i : i + CHUNK] for i in range(0, len(pictures), CHUNK)]
     spawn = multiprocessing.get_context("spawn")  # forking a process that has run PyTorch's threads may hang
     pool = ProcessPoolExecutor(config.workers, mp_context=spawn, initializer=_start_worker, initargs=(config.source,))
     waiting: deque[Future[list[tuple[Item, bytes]]]] = deque()
+    workers: set[Any] = set()
     try:
         for chunk in chunks:
-            waiting.append(pool.submit(_frame_in_worker, chunk, config, method))
+            with _signals_held():  # submitting starts the workers, which inherit this
+                waiting.append(pool.submit(_frame_in_worker, chunk, config, method))
+            if len(workers) < config.workers:
+                workers.update(multiprocessing.active_children())
             if len(waiting) > 4 * config.workers:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
     except BrokenProcessPool as error:
-        hint = "It may have run out of memory: use --workers 1, or make very large pictures smaller."
-        raise DataError("a worker process ended before its work was done", hint) from error
+        pool.shutdown()
+        if should_stop():
+            raise Stopped from error
+        raise _worker_died({worker.exitcode for worker in workers}) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _worker_died(codes: set[int | None]) -> DataError:
+    """Why a worker ended, from all their exit codes: when one dies, the pool terminates the others."""
+    died = sorted({code for code in codes if code is not None and code < 0 and code != -signal.SIGTERM})
+    if -signal.SIGKILL in died:
+        hint = "It may have run out of memory: use --workers 1, or make very large pictures smaller."
+        return DataError("a worker process was killed before its work was done", hint)
+    if died:
+        words = signal.strsignal(-died[0]) or f"signal {-died[0]}"
+        return DataError(f"a worker process crashed ({words})", "Use --workers 1 to see at which picture.")
+    return DataError("a worker process was ended before its work was done", "Run it again.")
 
 
 # --- worker processes -------------------------------------------------------------------------------------------------
@@ -255,13 +292,40 @@ def _framed(config: PrepareConfig, names: Sequence[str], method: str) -> Generat
 _OPEN: dict[str, Files] = {}  # the source, open once in each worker process
 
 
+# Signals that reach every process of a group: a terminal's, a shutdown's. This process answers them for its workers; a
+# pool whose workers die while it is starting others waits for these for ever. Not every system tells who sent one.
+_TO_GROUP = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, "sigwaitinfo")}
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Signals to the group wait until the end of the block, and for good in processes that are started within."""
+    if not _TO_GROUP:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TO_GROUP)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker(source: str) -> None:
-    """Open the source; leave interrupts to the parent, and end when it has died."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Open the source; end when the parent says so or has died, and leave other signals to the parent."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if _TO_GROUP:
+        threading.Thread(target=_end_when_told, args=(parent.pid,), daemon=True).start()
+    else:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     _OPEN[source] = Files(Path(source))
+
+
+def _end_when_told(parent: int | None) -> None:
+    while signal.sigwaitinfo(_TO_GROUP).si_pid != parent:
+        continue
+    os._exit(1)
 
 
 def _end_with(parent: Any) -> None:
@@ -269,8 +333,8 @@ def _end_with(parent: Any) -> None:
     os._exit(1)
 
 
-def _frame_in_worker(names: Sequence[str], config: PrepareConfig, method: str) -> list[tuple[Item, bytes]]:
-    return [_frame_one(_OPEN[config.source], name, config, method) for name in names]
+def _frame_in_worker(pictures: Sequence[Picture], config: PrepareConfig, method: str) -> list[tuple[Item, bytes]]:
+    return [_frame_one(_OPEN[config.source], name, label, config, method) for name, label in pictures]
 
 
 # --- what is written --------------------------------------------------------------------------------------------------
@@ -290,7 +354,9 @@ def _count(archive: zipfile.ZipFile) -> int:
     return len(archive.filelist)
 
 
-def _summary(config: PrepareConfig, items: list[Item], skipped: list[Item], method: str) -> PrepareReport:
+def _summary(
+    config: PrepareConfig, items: list[Item], skipped: list[Item], method: str, classes: Classes
+) -> PrepareReport:
     every = sorted([*items, *skipped], key=lambda item: item.name)
     aside = Counter(item.reason for item in every if item.status == "aside")
     return PrepareReport(
@@ -300,16 +366,20 @@ def _summary(config: PrepareConfig, items: list[Item], skipped: list[Item], meth
         aside=dict(sorted(aside.items(), key=lambda pair: (-pair[1], pair[0]))),
         errors=sum(item.status == "error" for item in every),
         items=every,
-        classes=sorted({item.label for item in every if item.status == "kept" and item.label}),
+        classes=list(classes.names)  # a class keeps its number even where none of its pictures is kept
+        or sorted({item.label for item in every if item.status == "kept" and item.label}),
         method=method,
     )
 
 
-def _nothing_left(config: PrepareConfig, report: PrepareReport) -> GanlibError:
+def _nothing_left(config: PrepareConfig, report: PrepareReport, classes: Classes) -> GanlibError:
     reasons = [f"{count} × {reason}" for reason, count in report.aside.items()]
     reasons += [item.reason for item in report.items if item.status == "error"][:3]
     hint = "Use --crop center, or --keep-outliers, to take them as they are."
-    if report.aside.get(_TOO_SMALL, 0) > len(report.items) / 2:
+    unlabelled = [item.name for item in report.items if item.reason == _NO_LABEL]
+    if len(unlabelled) > len(report.items) / 2:
+        hint = classes.hint(unlabelled)
+    elif report.aside.get(_TOO_SMALL, 0) > len(report.items) / 2:
         hint = report.size_advice
     elif report.errors:
         hint = "Give a folder or zip of PNG, JPEG or WebP pictures."
@@ -324,8 +394,12 @@ def _labels(report: PrepareReport) -> bytes:
     return _json({"labels": [[item.picture, number[item.label]] for item in kept]})
 
 
-def _card(config: PrepareConfig, report: PrepareReport) -> dict[str, Any]:
-    """Where the set comes from. No paths and no times, so that it says nothing about the machine it was made on."""
+def _card(config: PrepareConfig, report: PrepareReport, source: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the set comes from. No paths and no times, so that it says nothing about the machine it was made on.
+
+    Licence and credit that are not given are those of the card in the `source`, if it is a set itself.
+    """
+    stated = {key: value for key in ("licence", "credit") if isinstance(value := source.get(key), str)}
     settings = {
         key: value
         for key, value in config.to_dict().items()
@@ -333,8 +407,8 @@ def _card(config: PrepareConfig, report: PrepareReport) -> dict[str, Any]:
     }
     return {
         "source": Path(config.source).resolve().name,
-        "licence": config.licence,
-        "credit": config.credit,
+        "licence": config.licence or stated.get("licence", ""),
+        "credit": config.credit or stated.get("credit", ""),
         "pictures": report.kept,
         "aside": report.aside,
         "unreadable": report.errors,

@@ -24,6 +24,7 @@ from ganlib.images import decode
 LABELS_NAME = "dataset.json"
 CARD_NAME = "card.json"
 MAX_RESOLUTION = 4096
+MAX_CLASSES = 100_000
 _PREPARE = "Make a square set with `python -m ganlib prepare --source … --dest F.zip`."
 
 
@@ -147,7 +148,7 @@ class Dataset:
             ) from None
         labels = [by_name.get(name) for name in self.names]
         for name, label in zip(self.names, labels, strict=True):
-            if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < 100_000:
+            if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < MAX_CLASSES:
                 problem = "has no label" if label is None else f"has the label {label!r}"
                 raise DataError(
                     f"{name} in {self.path} {problem}", "Labels are whole numbers from 0; prepare it again."
