@@ -59,7 +59,7 @@ def take_draft(query: dict[str, str], is_news: bool) -> Draft:
 @part()
 def new_run(draft: Draft) -> None:
     place.follow()
-    show_form(draft)
+    is_ready = show_form(draft)
     place.write(draft.to_query())
     if not draft.values()["data"]:
         st.info(
@@ -67,6 +67,7 @@ def new_run(draft: Draft) -> None:
             "`python -m ganlib prepare --source my-pictures --dest data/mine.zip --resolution 64` makes one.",
             icon=":material/photo_library:",
         )
+    if not is_ready:
         return
     with errors_told():
         config = draft.config()

@@ -67,7 +67,7 @@ def examine(
     if len(records) < FEWEST_TICKS:
         findings.append(_early(len(records)))
     elif not findings or findings[0].kind != "diverged":
-        collapse = _collapse(records, lately)
+        collapse = _collapse(records, lately, config)
         findings += collapse
         findings += _overfitting(lately, config)
         findings += _augmentation(lately, config)
@@ -108,7 +108,9 @@ def _diverged(records: Sequence[Mapping[str, Any]], metrics: Metrics) -> list[Fi
     return []
 
 
-def _collapse(records: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str, Any]]) -> list[Finding]:
+def _collapse(
+    records: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str, Any]], config: Mapping[str, Any]
+) -> list[Finding]:
     values = _values(records, "Samples/diversity")
     if len(values) < 3:
         return []
@@ -126,10 +128,16 @@ def _collapse(records: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str
     words += f" (at best {best:.0%}, at {best_at:.0f} kimg)." if best > recent else "."
     if sure:
         words += f" The discriminator tells {real:.0%} of the real and {fake:.0%} of the generated pictures apart."
-    advice = (
-        f"Stop, and continue from a snapshot near {best_at:.0f} kimg. Give the discriminator a lower learning rate "
-        "(dlr) or a larger gamma; leave batch norm out of it; a larger batch and more varied pictures help too."
-    )
+    if config.get("bn_D"):
+        advice = (
+            "Stop, and begin anew without batch norm in the discriminator (bn_D): with it, D judges a whole batch at "
+            "once, and one picture repeated can please it."
+        )
+    else:
+        advice = (
+            f"Stop, and continue from a snapshot near {best_at:.0f} kimg. Give the discriminator a lower learning rate "
+            "(dlr) or a larger gamma; a larger batch and more varied pictures help too."
+        )
     return [Finding("collapse", "stop" if sure else "warning", "The pictures are becoming all alike", words, advice)]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ganlib import images
+from ganlib.dataset import Dataset
 from ganlib.errors import RunError
 from ganlib.runs import RunDir, replacing
 
@@ -92,7 +93,8 @@ class TrainingFolder:
         return {
             "kimg": options["total_kimg"], "batch": options.get("batch_size"), "data": data.get("path"),
             "mirror": data.get("xflip"), "num_images": count, "resolution": side, "cond": data.get("use_labels"),
-            "resume": options.get("resume_pkl"), "target": options.get("ada_target"), "seed": options.get("random_seed"),
+            "resume": options.get("resume_pkl"), "target": options.get("ada_target"),
+            "seed": options.get("random_seed"),
         }  # fmt: skip
 
     def stats(self) -> list[dict[str, Any]]:
@@ -211,6 +213,16 @@ def sheet_part(
     pictures = sheet_pictures(folder, sheet, columns * rows)
     pictures = images.resize(pictures, side, side, smooth=smooth)
     return images.encode(images.contact_sheet(pictures, columns=columns, gap=0))
+
+
+def look_at_data(path: Path, *, count: int = 8, side: int = 64) -> tuple[str, bytes]:
+    """A training set in words, and its pictures spread over the set, in a row, as PNG. Raises DataError."""
+    dataset = Dataset.open(path)
+    chosen = sorted({i * len(dataset) // count for i in range(count)})
+    pictures = [images.resize(dataset[i][0], side, side) for i in chosen]
+    kinds = f", {dataset.label_dim} classes" if dataset.label_dim else ""
+    words = f"{len(dataset):,} pictures of {dataset.resolution} px{kinds}"
+    return words, images.encode(images.contact_sheet(np.stack(pictures), columns=count, gap=0))
 
 
 def keep_snapshot(snapshot: Path, root: Path, name: str) -> Path:

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from ganlib.__main__ import main
-from ganlib.errors import GanlibError, InputError, RunError
-from ganlib.images import contact_sheet, encode
+from ganlib.errors import DataError, GanlibError, InputError, RunError
+from ganlib.images import contact_sheet, decode, encode
 from ganlib.runs import RunDir, SilentReporter, Stopped, create_run, work
-from ganlib.training.folder import TrainingFolder, cut, keep_snapshot, list_training, mean_of, sheet_part
+from ganlib.training.folder import TrainingFolder, cut, keep_snapshot, list_training, look_at_data, mean_of, sheet_part
 from ganlib.training.timelapse import Reel, TimelapseJob, make_timelapse, run_job
 
 QUIET = SilentReporter()
@@ -214,6 +214,16 @@ def test_a_part_of_a_sheet_is_enlarged(run):
         assert picture.size == (96, 64)
         assert [picture.getpixel((16 + 32 * i, 16))[0] for i in range(3)] == [120, 121, 122]
         assert picture.getpixel((16, 48))[0] == 123
+
+
+def test_a_look_at_the_data_says_how_much_there_is(tmp_path):
+    for i in range(5):
+        (tmp_path / f"{i}.png").write_bytes(encode(np.full((16, 16, 3), 40 * i, np.uint8)))
+    words, row = look_at_data(tmp_path, count=3, side=32)
+    assert words == "5 pictures of 16 px"
+    assert [int(grey) for grey in decode(row)[16, [16, 48, 80], 0]] == [0, 40, 120]
+    with pytest.raises(DataError):
+        look_at_data(tmp_path / "nothing")
 
 
 def test_a_kept_snapshot_is_the_same_file_and_never_overwrites_another(tmp_path):

@@ -13,9 +13,10 @@ from ganlib import networks, runs
 from ganlib.checkpoints import list_checkpoints
 from ganlib.runs import list_runs
 from ganlib.training.config import GROUPS
-from ganlib.training.folder import list_training
+from ganlib.training.folder import list_training, look_at_data
 from ganlib.training.presets import PRESETS
 from pages._ui import models
+from pages._ui.frame import errors_told
 from pages._ui.training.draft import FIELDS, OWN, Draft, kinds_of
 
 ABOVE = ("data", "resume")  # asked for above the groups
@@ -23,9 +24,9 @@ AUTOMATIC = "automatic"
 YES_NO = {True: "yes", False: "no"}
 
 
-def show_form(draft: Draft) -> None:
-    """Show every option; what a person changes goes into `draft`."""
-    _choose_data(draft)
+def show_form(draft: Draft) -> bool:
+    """Show every option; what a person changes goes into `draft`. Returns whether there is a data set to train on."""
+    is_ready = _choose_data(draft)
     _choose_preset(draft)
     _choose_start(draft)
     own = _own_values(draft)
@@ -39,6 +40,7 @@ def show_form(draft: Draft) -> None:
             for i, name in enumerate(names):
                 with columns[i % 3]:
                     draft.put(name, _field(draft, name, own.get(name)))
+    return is_ready
 
 
 def data_sets() -> list[str]:
@@ -51,7 +53,7 @@ def data_sets() -> list[str]:
     return [path for path in dict.fromkeys(found) if path and Path(path).exists()]
 
 
-def _choose_data(draft: Draft) -> None:
+def _choose_data(draft: Draft) -> bool:
     now, known = draft.shown["data"], data_sets()
     options = known if not now or now in known else [now, *known]
     chosen = st.selectbox(
@@ -64,6 +66,18 @@ def _choose_data(draft: Draft) -> None:
         key=f"opt-{draft.rev}-data",
     )
     draft.put("data", (chosen or "").strip())
+    if path := draft.values()["data"]:
+        with st.container(key="about-data"), errors_told():
+            words, row = _about_data(path, Path(path).stat().st_mtime_ns if Path(path).exists() else 0)
+            st.image(row)
+            st.caption(words)
+            return True
+    return False
+
+
+@st.cache_data(max_entries=16, show_spinner="Looking at the data set …")
+def _about_data(path: str, changed: int) -> tuple[str, bytes]:
+    return look_at_data(Path(path), count=8, side=64)
 
 
 def _choose_preset(draft: Draft) -> None:

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from ganlib.errors import GanlibError
 from ganlib.training.folder import Sheet, TrainingFolder
-from pages._ui.frame import show_error
+from pages._ui.frame import errors_told
 from pages._ui.training.listing import part_of_sheet
 
 WIDTH = 576  # of the pictures on either side, in pixels
@@ -31,8 +30,8 @@ def show_samples(folder: TrainingFolder, id: str) -> None:
             st.caption("Real pictures")
             st.image(str(reals))
         return
-    left, right = st.columns(2, gap="medium")
-    try:
+    with st.container(key="samples"), errors_told():
+        left, right = st.columns(2, gap="medium")
         with left:
             st.caption(f"Generated, {sheet.words}")
             st.image(_part(folder, sheet.path, not pixels))
@@ -40,8 +39,6 @@ def show_samples(folder: TrainingFolder, id: str) -> None:
             with right:
                 st.caption("Real pictures")
                 st.image(_part(folder, reals, not pixels))
-    except GanlibError as error:
-        show_error(error)
 
 
 def _choose(sheets: list[Sheet], id: str) -> Sheet:
