@@ -3,6 +3,8 @@
 import json
 import os
 import struct
+import subprocess
+import sys
 
 import pytest
 import safetensors.torch
@@ -38,6 +40,13 @@ def test_a_model_comes_back_as_it_was(saved):
         assert torch.equal(checkpoints.load_discriminator(card.path)(image), D(image))
     assert not any(p.requires_grad or p.is_meta for p in loaded.parameters())
     assert not any(b.is_meta for b in loaded.buffers())
+
+
+def test_loading_imports_no_compiler(saved, repository):
+    """It takes seconds, and a quotient of tensors on `meta` is enough to import it."""
+    script = "import sys; from pathlib import Path; from ganlib.checkpoints import load_generator\n"
+    script += "load_generator(Path(sys.argv[1]))\nassert 'torch._dynamo' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script, str(saved[2].path)], check=True, cwd=repository)
 
 
 def test_half_precision_halves_the_file_and_loads_as_float32(saved, tmp_path):

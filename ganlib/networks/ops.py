@@ -272,7 +272,8 @@ class EqualizedLinear(nn.Module):
     ) -> None:
         super().__init__()
         self.act = act
-        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        # In place: on `meta`, where checkpoints are built, a quotient would import PyTorch's compiler first (seconds).
+        self.weight = nn.Parameter(torch.randn(out_features, in_features).div_(lr_multiplier))
         self.bias = nn.Parameter(torch.full([out_features], float(bias_init) / lr_multiplier))
         self.weight_gain = lr_multiplier / math.sqrt(in_features)
         self.bias_gain = lr_multiplier
