@@ -28,6 +28,7 @@ VERBS = {
     "doctor": "say in plain words how a training run is doing",
     "timelapse": "make a film of a training run's samples",
     "models": "list the models in a folder",
+    "import": "read a model file of another tool, without running anything in it",
     "run": "do the job described by a run directory, or continue it",
     "bench": "measure how fast a model makes pictures here",
 }

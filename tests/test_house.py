@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ORDER = [
     *("errors", "options", "runs", "device", "images"),
     *("networks",),
-    *("foreign", "checkpoints", "hub", "latents", "paths"),
+    *("checkpoints", "foreign", "hub", "latents", "paths"),
     *("features", "dataset", "superres", "renderer", "benchmark"),
     *("directions", "video", "projection", "metrics", "nft"),
     *("training",),

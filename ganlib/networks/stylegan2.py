@@ -270,17 +270,21 @@ class Discriminator(base.Discriminator):
             raise CheckpointError(f"unknown discriminator {architecture!r}", f"known: {', '.join(D_ARCHITECTURES)}")
         self.spec = spec
         self.resolutions = block_resolutions(spec.resolution)[:0:-1]
-        widest, top = p["channel_base"], p["channel_max"]
+        table = spec.params.get("D", {}).get("channels") or {}  # widths that no formula gives; not the generator's
+        widths = {
+            res: int(table.get(str(res), 0)) or channels_at(res, p["channel_base"], p["channel_max"])
+            for res in (4, *self.resolutions)
+        }
         num_fp16_res = int(p.get("num_fp16_res", 0))
         options: dict[str, Any] = {"architecture": architecture, "conv_clamp": p.get("conv_clamp")}
         for i, res in enumerate(self.resolutions):
-            mid, out = channels_at(res, widest, top), channels_at(res // 2, widest, top)
+            mid, out = widths[res], widths[res // 2]
             block = DiscriminatorBlock(
                 mid if i > 0 else 0, mid, out, spec.img_channels, use_fp16=i < num_fp16_res,
                 resample_filter=p.get("resample_filter", (1, 3, 3, 1)), **options,
             )  # fmt: skip
             setattr(self, f"b{res}", block)
-        channels = channels_at(4, widest, top)
+        channels = widths[4]
         self.label_features = channels if spec.label_dim > 0 else 0
         if spec.label_dim > 0:
             layers = int(p.get("D_mapping_layers", 8))

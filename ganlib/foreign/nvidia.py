@@ -1,0 +1,205 @@
+"""NVIDIA's `network-snapshot` pickles of their PyTorch code, and plain state dicts of the same tensor names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlib.errors import CheckpointError
+from ganlib.foreign.parts import LR_MULTIPLIER, Parts, Tensors, finite, one_of, only_tensors, read_tensors, taps_of
+from ganlib.foreign.pickles import UNKNOWN_HINT, Budget, damaged, refused, short
+from ganlib.foreign.values import Array, Network, View, is_tensor
+
+GENERATOR_CLASSES = {
+    "Generator", "MappingNetwork", "SynthesisNetwork", "SynthesisBlock", "SynthesisLayer", "ToRGBLayer",
+    "FullyConnectedLayer", "Conv2dLayer",
+}  # fmt: skip
+DISCRIMINATOR_CLASSES = {
+    "Discriminator", "DiscriminatorBlock", "DiscriminatorEpilogue", "MinibatchStdLayer", "MappingNetwork",
+    "FullyConnectedLayer", "Conv2dLayer",
+}  # fmt: skip
+_ALIAS_FREE = "SynthesisInput"  # the class that only StyleGAN3's generators have
+_MOST_MODULES, _DEEPEST = 2000, 8
+
+
+@dataclass
+class Module:
+    """A persistent network: all that its file says of it, nothing of it run."""
+
+    tensors: Tensors
+    """Parameters and buffers by dotted name."""
+    modules: dict[str, Network]
+    """The network ("") and its parts by dotted name."""
+
+    @property
+    def init_kwargs(self) -> dict[str, Any]:
+        """The arguments that it was made with, where the file has them."""
+        kwargs = self.modules[""].state.get("_init_kwargs")
+        return kwargs if isinstance(kwargs, dict) else {}
+
+    def attributes(self, kind: str, name: str, default: Any = None) -> list[Any]:
+        """Return an attribute of every part of one class."""
+        return [part.state.get(name, default) for part in self.modules.values() if part.kind == kind]
+
+    def check_classes(self, known: set[str]) -> None:
+        """Raise `CheckpointError` that names the classes which are not known."""
+        odd = sorted({short(part.kind) for part in self.modules.values()} - known)
+        if odd:
+            raise CheckpointError(f"it has layers of unknown classes: {', '.join(odd[:5])}", UNKNOWN_HINT)
+
+
+def read_module(network: Network) -> Module:
+    """Return the tensors and parts of a persistent network; raises `CheckpointError` for one that has no end."""
+    found = Module({}, {})
+    pending: list[tuple[str, Any, int]] = [("", network, 0)]
+    while pending:
+        path, part, depth = pending.pop()
+        if not isinstance(part, Network):
+            raise CheckpointError(f"its layer {short(path)} is none of a known kind", UNKNOWN_HINT)
+        if depth > _DEEPEST or len(found.modules) >= _MOST_MODULES:
+            raise refused("its layers are nested without end")
+        found.modules[path] = part
+        prefix = f"{path}." if path else ""
+        for table in (part.state.get("_parameters"), part.state.get("_buffers")):
+            for name, value in _table(table).items():
+                if value is not None and not is_tensor(value):
+                    raise refused(f"its tensor {short(f'{prefix}{name}')} is none")
+                if value is not None:
+                    found.tensors[f"{prefix}{name}"] = value
+        children = _table(part.state.get("_modules"))
+        pending += [(f"{prefix}{name}", child, depth + 1) for name, child in children.items() if child is not None]
+    return found
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if type(value) is not dict or not all(isinstance(key, str) and len(key) < 100 for key in value):
+        raise refused("a layer in it has no proper table of tensors")
+    if len(value) > _MOST_MODULES:
+        raise refused("a layer in it has far more parts than a model needs")
+    return value
+
+
+def _numbers(found: Mapping[str, View | Array], budget: Budget) -> tuple[dict[str, Tensor], list[float] | None]:
+    """Return the tensors without the filters, and the filters' taps."""
+    tensors = read_tensors(found, budget)
+    filters = [tensors.pop(name) for name in list(tensors) if name.split(".")[-1] == "resample_filter"]
+    return tensors, taps_of(filters)
+
+
+def _check_layers(module: Module) -> None:
+    """Raise `CheckpointError` where a known class was made with options whose pictures this studio would get wrong."""
+    for path, part in module.modules.items():
+        state, name = part.state, path.rsplit(".", 1)[-1]
+        usual = "linear" if name in ("affine", "skip", "out", "embed") else "lrelu"
+        if part.kind in ("SynthesisLayer", "FullyConnectedLayer", "Conv2dLayer"):
+            activation = state.get("activation", usual)
+            if activation != usual:
+                raise CheckpointError(f"its layer {short(path)} has the activation {short(activation)}", UNKNOWN_HINT)
+        if part.kind == "FullyConnectedLayer" and "bias_gain" in state:
+            expected = LR_MULTIPLIER if name.startswith("fc") and "mapping" in path.split(".") else 1.0
+            gain = finite(state["bias_gain"])
+            if gain is None or not math.isclose(gain, expected, rel_tol=1e-6):
+                raise CheckpointError(
+                    f"its layer {short(path)} learns at {gain} of the usual rate, where {expected} is known",
+                    UNKNOWN_HINT,
+                )
+
+
+def _shared_facts(module: Module, block: str, layers: tuple[str, ...], taps: list[float] | None) -> dict[str, Any]:
+    clamps = [
+        part.state.get("conv_clamp")
+        for path, part in module.modules.items()
+        if part.kind in layers and not path.endswith("skip") and path != "b4.fromrgb"  # these two are never clamped
+    ]
+    facts: dict[str, Any] = {"conv_clamp": one_of("the clamp of activations", clamps)}
+    facts["num_fp16_res"] = sum(flag is True for flag in module.attributes(block, "use_fp16"))
+    return facts | ({"resample_filter": taps} if taps else {})
+
+
+def generator_parts(network: Network, budget: Budget) -> Parts:
+    """Return the generator of a snapshot; raises `CheckpointError` for classes and options that are not known."""
+    module = read_module(network)
+    if any(part.kind == _ALIAS_FREE for part in module.modules.values()):
+        raise CheckpointError(
+            "StyleGAN3 generators are not supported yet", "models of StyleGAN2 and StyleGAN2-ADA can be imported"
+        )
+    module.check_classes(GENERATOR_CLASSES)
+    _check_layers(module)
+    tensors, taps = _numbers(module.tensors, budget)
+    for path, part in module.modules.items():
+        if part.kind == "SynthesisLayer" and part.state.get("use_noise") is False:
+            side = part.state.get("resolution")
+            if type(side) is not int or not 4 <= side <= 8192:
+                raise damaged(f"its layer {short(path)} has no resolution")
+            budget.copy(4 * side * side)
+            tensors[f"{path}.noise_const"] = torch.zeros(side, side)
+            tensors[f"{path}.noise_strength"] = torch.zeros([])
+    facts = _shared_facts(module, "SynthesisBlock", ("SynthesisLayer", "ToRGBLayer"), taps)
+    return Parts("StyleGAN2-ADA snapshot", tensors, facts)
+
+
+def add_discriminator(parts: Parts, network: Network, budget: Budget) -> None:
+    """Read a snapshot's discriminator into `parts`, or say there why it is left out."""
+    try:
+        module = read_module(network)
+        module.check_classes(DISCRIMINATOR_CLASSES)
+        _check_layers(module)
+        tensors, taps = _numbers(module.tensors, budget)
+        facts = _shared_facts(module, "DiscriminatorBlock", ("Conv2dLayer",), taps)
+        if groups := module.attributes("MinibatchStdLayer", "group_size", 4):
+            facts["mbstd_group_size"] = one_of("the group of the minibatch statistic", groups)
+    except CheckpointError as error:
+        parts.notes.append(f"the discriminator is left out: {error.message}")
+    else:
+        parts.D, parts.D_facts = tensors, facts
+
+
+def snapshot_parts(table: Mapping[Any, Any], budget: Budget) -> Parts:
+    """Return the parts of a snapshot, a dict with G_ema (or G alone), and D, augment_pipe, training_set_kwargs."""
+    name = "G_ema" if isinstance(table.get("G_ema"), Network) else "G"
+    network = table.get(name)
+    if not isinstance(network, Network):
+        raise CheckpointError("it holds no generator", "choose a snapshot with G_ema in it")
+    parts = generator_parts(network, budget)
+    if name == "G":
+        parts.notes.append("it has no moving average G_ema: the generator of the last step was taken")
+    if isinstance(table.get("D"), Network):
+        add_discriminator(parts, table["D"], budget)
+    if isinstance(pipe := table.get("augment_pipe"), Network):
+        p = read_module(pipe).tensors.get("p")
+        if p is not None and p.numel == 1:
+            strength = float(p.tensor())
+            parts.augment_p = strength if 0 <= strength <= 1 else None
+    data = table.get("training_set_kwargs")
+    path = data.get("path") if isinstance(data, dict) else None
+    if isinstance(path, str):
+        parts.data = short(PurePath(path.replace("\\", "/")).name)
+    return parts
+
+
+def plain_parts(table: Mapping[Any, Any], budget: Budget) -> Parts | None:
+    """Return the parts of tensors under NVIDIA's names, flat or below G_ema and D; None for other tables."""
+    flat = only_tensors(table)
+    names = [name for name in ("G_ema", "g_ema", "G", "D") if isinstance(table.get(name), dict)]
+    inner = {name: only_tensors(table[name]) for name in names}
+    for prefix in ("G_ema.", "D."):
+        if beneath := {name.removeprefix(prefix): value for name, value in flat.items() if name.startswith(prefix)}:
+            inner.setdefault(prefix[:-1], beneath)
+    found = next((inner[name] for name in ("G_ema", "g_ema", "G") if inner.get(name)), flat)
+    if not any(name.startswith("synthesis.b4.") for name in found):
+        return None
+    tensors, taps = _numbers(found, budget)
+    parts = Parts("state dict of StyleGAN2", tensors, {"resample_filter": taps} if taps else {})
+    parts.notes.append("a state dict does not say whether activations are clamped: taken as not clamped")
+    if inner.get("D"):
+        parts.D, taps = _numbers(inner["D"], budget)
+        parts.D_facts = {"resample_filter": taps} if taps else {}
+    return parts

@@ -1,0 +1,165 @@
+"""The door: any model file of other tools as networks of this studio."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ganlib import checkpoints
+from ganlib.checkpoints import Checkpoint
+from ganlib.errors import CheckpointError
+from ganlib.foreign.building import build_networks
+from ganlib.foreign.nvidia import generator_parts, plain_parts, snapshot_parts
+from ganlib.foreign.parts import Parts
+from ganlib.foreign.pickles import Budget, PickleReader, Stream, short
+from ganlib.foreign.rosinality import checkpoint_parts, is_rosinality
+from ganlib.foreign.tensorflow import legacy_parts
+from ganlib.foreign.torchfiles import LEGACY_MAGIC, read_legacy, read_zip
+from ganlib.foreign.values import ALLOWED, TF_NETWORK, Network, Record
+from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
+
+SUFFIXES = (".pkl", ".pt", ".pth")
+"""What such files are called."""
+MOST_BYTES = 8 * 2**30
+UNKNOWN_LICENCE = "unknown"
+_FORMATS = "NVIDIA's network-snapshot .pkl, pickles of TensorFlow's era and rosinality's .pt can be imported"
+
+
+@dataclass(frozen=True, eq=False)
+class Foreign:
+    """A model of another tool, read without running anything in its file."""
+
+    spec: GeneratorSpec
+    G_ema: Generator
+    """The generator, in evaluation mode, float32, without gradients."""
+    D: Discriminator | None
+    """The discriminator, None where the file has none that this studio knows."""
+    augment_p: float | None
+    """Strength of augmentation at that moment of training, 0 … 1, where known."""
+    kimg: float | None
+    """Thousands of real pictures shown, where the file's name says so."""
+    source: str
+    """The format and the file's name."""
+    data: str
+    """What the file says of its training data; may be empty."""
+    licence: str
+    """Always `unknown`: these formats do not say it."""
+    notes: tuple[str, ...]
+    """What was left out or assumed."""
+    asked: tuple[str, ...]
+    """Names of Python objects that the file asked for, all of them on the list of harmless ones."""
+
+
+def open_foreign(path: Path) -> Foreign:
+    """Return a model of NVIDIA's or rosinality's tools, or a state dict of NVIDIA's tensor names.
+
+    Nothing in the file is executed. Raises `CheckpointError` for what is damaged, hostile or of another kind."""
+    path = Path(path)
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise CheckpointError(f"{path} is no file", "name a .pkl or .pt file")
+        if not 0 < found.st_size <= MOST_BYTES:
+            raise CheckpointError(
+                f"{path.name} has {found.st_size} bytes", f"models have up to {MOST_BYTES >> 30} GiB: copy it again"
+            )
+        with path.open("rb") as file:
+            asked: set[str] = set()
+            parts = _read(file, found.st_size, asked)
+        G, D = build_networks(parts)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no model file at {path}", "check the path") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}", "see its permissions") from error
+    except MemoryError as error:
+        raise CheckpointError(f"{path.name} does not fit in memory", "close other programs") from error
+    except CheckpointError as error:
+        if path.name in error.message:
+            raise
+        raise CheckpointError(f"{path.name}: {error.message}", error.hint) from error
+    snapshot = re.search(r"network-(?:snapshot|final)-(\d{1,9})\b", path.stem)
+    return Foreign(
+        G.spec, G, D, parts.augment_p, float(snapshot[1]) if snapshot else None, f"{parts.kind}: {short(path.name)}",
+        parts.data, UNKNOWN_LICENCE, tuple(parts.notes), tuple(sorted(asked)),
+    )  # fmt: skip
+
+
+def _read(file: BinaryIO, size: int, asked: set[str]) -> Parts:
+    """Return the parts of the model in a file of one of the known formats."""
+    head = file.read(16)
+    file.seek(0)
+    stream, budget = Stream(file, size), Budget(size)
+    if head.startswith(b"PK\x03\x04"):
+        value = read_zip(stream, ALLOWED, budget, asked)
+    elif head.startswith(LEGACY_MAGIC):
+        value = read_legacy(stream, ALLOWED, budget, asked)
+    elif head[:1] == b"\x80":
+        value = PickleReader(ALLOWED, budget, asked).read(stream)
+    else:
+        kind = "a page of the web" if head.lstrip()[:1] == b"<" else "no model of a known format"
+        raise CheckpointError(f"the file is {kind}", f"{_FORMATS}; download the file itself, not a page about it")
+    return _recognise(value, budget)
+
+
+def _recognise(value: Any, budget: Budget) -> Parts:
+    if isinstance(value, Network):
+        return generator_parts(value, budget)
+    if isinstance(value, Record) and value.kind == TF_NETWORK:
+        value = (value,)
+    items = value if isinstance(value, tuple | list) and 1 <= len(value) <= 3 else ()
+    if items and all(isinstance(item, Record) and item.kind == TF_NETWORK for item in items):
+        return legacy_parts(tuple(items), budget)
+    if isinstance(value, Mapping):
+        if any(isinstance(value.get(name), Network) for name in ("G_ema", "G")):
+            return snapshot_parts(value, budget)
+        if is_rosinality(value):
+            return checkpoint_parts(value, budget)
+        if (parts := plain_parts(value, budget)) is not None:
+            return parts
+        names = short(", ".join(str(key) for key in list(value)[:8]))
+        raise CheckpointError(f"it holds {names or 'nothing'}, and no generator of a known kind", _FORMATS)
+    raise CheckpointError(f"it holds {short(value)}, and no generator of a known kind", _FORMATS)
+
+
+def import_model(
+    path: Path,
+    dest: Path,
+    *,
+    title: str = "",
+    licence: str = "",
+    source: str = "",
+) -> Checkpoint:
+    """Write a foreign model as a checkpoint of this studio and return its card.
+
+    Empty words are filled from the file: its name, `unknown`, and its format. Raises `CheckpointError` as
+    `open_foreign`, and where `dest` exists already or is no .safetensors file."""
+    path, dest = Path(path), Path(dest)
+    check_dest(dest)
+    return save_foreign(open_foreign(path), dest, title=title or path.stem, licence=licence, source=source)
+
+
+def check_dest(dest: Path) -> None:
+    """Raise `CheckpointError` where a new model cannot have this path."""
+    if dest.suffix != checkpoints.SUFFIX:
+        raise CheckpointError(f"{dest} is no name of a model", f"give a name that ends in {checkpoints.SUFFIX}")
+    if dest.exists():
+        raise CheckpointError(f"{dest} exists already", "choose another name, or remove that model first")
+
+
+def save_foreign(model: Foreign, dest: Path, *, title: str, licence: str = "", source: str = "") -> Checkpoint:
+    """Write a model that was opened as a checkpoint and return its card; raises `CheckpointError` on a full disk."""
+    return checkpoints.save_snapshot(
+        dest,
+        G_ema=model.G_ema,
+        D=model.D,
+        kimg=model.kimg or 0.0,
+        title=title,
+        source=source or model.source,
+        licence=licence or model.licence,
+        data=model.data,
+        metrics={} if model.augment_p is None else {"augment_p": model.augment_p},
+    )

@@ -1,0 +1,94 @@
+"""What every reader delivers: tensors under NVIDIA's names, and the facts that tensors do not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlib.errors import CheckpointError
+from ganlib.foreign.pickles import UNKNOWN_HINT, Budget, damaged, short
+from ganlib.foreign.values import Array, View, is_tensor
+
+MOST_TENSORS = 5000
+DEFAULT_TAPS = (1.0, 3.0, 3.0, 1.0)
+LR_MULTIPLIER = 0.01
+Tensors = dict[str, View | Array]
+
+
+@dataclass
+class Parts:
+    """One model as its file describes it."""
+
+    kind: str
+    """The format, in words."""
+    G: dict[str, Tensor]
+    """The generator's tensors, float32, without its filters."""
+    G_facts: dict[str, Any] = field(default_factory=dict)
+    """Hyper-parameters of the spec that tensors do not tell."""
+    D: dict[str, Tensor] | None = None
+    """The discriminator's tensors; None where the file has none that this studio can use."""
+    D_facts: dict[str, Any] = field(default_factory=dict)
+    augment_p: float | None = None
+    data: str = ""
+    """What the file says of its training data."""
+    notes: list[str] = field(default_factory=list)
+    """What was left out or assumed, in words."""
+
+
+def read_tensors(found: Mapping[str, View | Array], budget: Budget) -> dict[str, Tensor]:
+    """Return float32 tensors by name; raises `CheckpointError` where they are more than the file has."""
+    if len(found) > MOST_TENSORS:
+        raise damaged(f"it has {len(found)} tensors, far more than a model needs")
+    for name, value in found.items():
+        if value.numel == 0:
+            raise damaged(f"tensor {short(name)} has no numbers")
+        budget.copy(4 * value.numel)
+    try:
+        return {name: value.tensor() for name, value in found.items()}
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise damaged(f"a tensor in it cannot be read: {short(str(error))}") from error
+
+
+def only_tensors(table: Mapping[Any, Any]) -> Tensors:
+    """Return the tensors of a flat mapping, such as a state dict."""
+    return {key: value for key, value in table.items() if isinstance(key, str) and is_tensor(value)}
+
+
+def taps_of(filters: list[Tensor]) -> list[float] | None:
+    """Return the taps of the low-pass filters of a network, None where it has none or the usual ones.
+
+    Raises `CheckpointError` for filters that differ, or that are no outer product of one row of taps."""
+    if not filters:
+        return None
+    first = filters[0]
+    square = first.ndim == 2 and first.shape[0] == first.shape[1] <= 8 and bool(torch.isfinite(first).all())
+    if not square or abs(float(first.sum())) < 1e-6:
+        raise CheckpointError("its low-pass filter is none that this studio knows", UNKNOWN_HINT)
+    normal = first / first.sum()
+    taps = normal.sum(dim=0)
+    for other in filters:
+        if other.shape != first.shape or not torch.allclose(other / other.sum(), taps.outer(taps), atol=1e-6):
+            raise CheckpointError("its low-pass filters differ or are not separable", UNKNOWN_HINT)
+    usual = torch.tensor(DEFAULT_TAPS) / sum(DEFAULT_TAPS)
+    if taps.shape == usual.shape and torch.allclose(taps, usual, atol=1e-6):
+        return None
+    return taps.tolist()
+
+
+def one_of(what: str, values: list[Any]) -> Any:
+    """Return the value that all are; raises `CheckpointError` where they differ, None where there are none."""
+    kinds = {repr(value) if isinstance(value, int | float | str | None) else "?" for value in values}
+    if len(kinds) > 1 or "?" in kinds:
+        raise CheckpointError(f"{what} differs between its layers", UNKNOWN_HINT)
+    return values[0] if values else None
+
+
+def finite(value: Any) -> float | None:
+    """Return a number of the file as float; None for anything else."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9:
+        return float(value)
+    return None
