@@ -29,7 +29,7 @@ RECENT_SHARE = 0.2  # "lately" is this share of the run, at least FEWEST_TICKS t
 HIGH_SIGNS = 0.8  # r_t; the controller of augmentation aims at 0.6
 OVERFIT_SHARE = 0.5  # r_v
 LEAKING_P, LIMIT_P = 0.8, 0.99
-LOW_DIVERSITY, FALLEN_DIVERSITY = 0.4, 0.55  # of the data's diversity; of the run's best
+LOW_DIVERSITY, FALLEN_DIVERSITY = 0.4, 0.5  # of the data's diversity; of the run's best
 SATURATED = 0.97  # share of pictures that D tells apart
 UNDECIDED = 0.55
 STALE_SHARE, STALE_COUNT, WORSE = 0.25, 5, 1.2  # of the run; evaluations; times the best value
@@ -116,7 +116,8 @@ def _collapse(
         return []
     recent, best = float(np.median(values[-3:])), float(values.max())
     before = float(np.median(values[-6:-3])) if len(values) > 3 else best
-    has_fallen = recent < FALLEN_DIVERSITY * best and recent <= 1.1 * before
+    # Noise before the first lesson can be more varied than any data: what it loses is no loss.
+    has_fallen = recent < FALLEN_DIVERSITY * min(best, 1.0) and recent <= 1.1 * before
     # Every run begins with pictures that are all alike.
     is_low = recent < LOW_DIVERSITY and recent <= 1.1 * float(np.median(values[: len(values) * 2 // 3]))
     if not has_fallen and not is_low:

@@ -38,7 +38,9 @@ class Sheet:
 
     @property
     def words(self) -> str:
-        """Such as `46 kimg` or `120 kimg, 16 px, faded in`."""
+        """Such as `46 kimg` or `120 kimg, 16 px, faded in`; no two sheets of a run have the same words."""
+        if self.path.stem == "fakes_init":
+            return "untrained"
         phase = {"faded": "faded in", "tuned": "tuned"}.get(self.phase, self.phase)
         return f"{self.kimg} kimg" + (f", {self.resolution} px, {phase}" if self.resolution else "")
 

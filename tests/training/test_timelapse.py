@@ -87,7 +87,7 @@ def test_growing_runs_are_shown_at_one_size(run):
     (run / "fakes000002-008x008-tuned.png").write_bytes(sheet(90, side=8, columns=6, rows=4))
     reel = Reel(TimelapseJob(str(run), columns=4, rows=3, width=256))
     words = [sheet.words for sheet in reel.sheets]
-    assert words == ["0 kimg", "2 kimg, 8 px, faded in", "2 kimg, 8 px, tuned", "4 kimg", "10 kimg"]
+    assert words == ["untrained", "2 kimg, 8 px, faded in", "2 kimg, 8 px, tuned", "4 kimg", "10 kimg"]
     assert [int(reel.picture(sheet)[5, 70, 0]) for sheet in reel.sheets] == [21, 61, 91, 121, 221]
 
 

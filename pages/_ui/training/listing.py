@@ -61,7 +61,7 @@ class Run:
         inside = self.folder.path.parent.resolve() == models.runs_root().resolve()
         return {"run": self.id} if inside else {"folder": str(self.folder.path)}
 
-    def words(self) -> str:
+    def words(self, *, with_time: bool = True) -> str:
         """How far it is, such as `12.3 of 400 kimg, 3 h 20 min left`."""
         status = self.job.status if self.folder.is_ours else {}
         done, total = status.get("done"), status.get("total")
@@ -69,7 +69,7 @@ class Run:
             records = [] if self.is_active else self.folder.stats()
             kimg = mean_of(records[-1], "Progress/kimg") if records else None
             return "starting" if self.state == "running" else "" if kimg is None else f"{kimg:.4g} kimg"
-        left = self.job.eta_seconds
+        left = self.job.eta_seconds if with_time else None
         far = f"{done:.4g} of {total:.6g} kimg"
         return far + (f", {runs.format_seconds(left)} left" if left is not None else "")
 

@@ -71,7 +71,8 @@ def _header(run: Run) -> None:
             st.subheader(plain(run.title), anchor=False, width="content")
             badge(run)
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(plain(run.words()) or "No step yet.", width="stretch")
+            # The doctor below knows how long it takes.
+            st.markdown(plain(run.words(with_time=False)) or "No step yet.", width="stretch")
             _buttons(run)
         if run.folder.is_ours:
             st.progress(run.job.progress)
