@@ -22,7 +22,7 @@ from tests.browser.conftest import Studio
 # So small that a step takes milliseconds, and so long that only Stop ends it.
 TINY = {"preset": "quick", "cbase": 64, "cmax": 8, "z_dim": 8, "w_dim": 8, "batch": 4}
 ENDLESS = {**TINY, "kimg": 100000.0, "snap": 0.1, "tick": 0.02, "title": "Dots"}
-PATIENCE_MS = 90_000
+PATIENCE_MS = 120_000
 
 
 @pytest.fixture
@@ -44,7 +44,9 @@ def quiet(studio: Studio) -> Iterator[None]:
 
 def state(page: Page, words: str) -> None:
     """Wait until the run's label says so."""
-    expect(page.locator(".st-key-run-head").get_by_text(words, exact=True)).to_be_visible(timeout=PATIENCE_MS)
+    # A label with a tooltip stands in the page twice.
+    label = page.locator(".st-key-run-head").get_by_text(words, exact=True).first
+    expect(label).to_be_visible(timeout=PATIENCE_MS)
 
 
 def button(page: Page, name: str) -> None:

@@ -141,8 +141,9 @@ def _curves(folder: TrainingFolder, records: list[Any], metrics: dict[str, Any],
         return
     other_records, other_metrics = _numbers(other) if other else ([], {})
     drawn = figures(records, metrics, other_records, other_metrics, dark=st.context.theme.type == "dark")
-    columns = st.columns(2, gap="medium")
     for i, (title, figure) in enumerate(drawn.items()):
+        if i % 2 == 0:  # rows of two, so that they keep their order where a telephone shows one column
+            columns = st.columns(2, gap="medium")
         with columns[i % 2]:
             st.caption(title)
             config = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
@@ -196,8 +197,7 @@ def _snapshots(run: Run, metrics: dict[str, Any]) -> None:
             on_click=_use,
             args=(run, snapshot),
         )
-        size = f"{snapshot.path.stat().st_size / 1e6:.1f} MB"
-        download(f"Download snapshot, {size}", snapshot.path.name, snapshot.path.read_bytes)
+        download(f"Download snapshot, {_size(snapshot.path)}", snapshot.path.name, snapshot.path.read_bytes)
         st.button(
             "Start a run from it",
             icon=":material/fork_right:",
@@ -208,6 +208,11 @@ def _snapshots(run: Run, metrics: dict[str, Any]) -> None:
         )
     if ready := st.session_state.pop("use-model", None):
         st.switch_page(GALLERY, query_params={"model": ready})
+
+
+def _size(path: Path) -> str:
+    size = path.stat().st_size
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
 def _use(run: Run, snapshot: Snapshot) -> None:
@@ -257,7 +262,7 @@ def _timelapse(run: Run) -> None:
             else:
                 st.video(str(path), loop=True, muted=True)
         name = f"{run.id}{path.suffix}"
-        download(f"Download the film, {path.stat().st_size / 1e6:.1f} MB", name, path.read_bytes)
+        download(f"Download the film, {_size(path)}", name, path.read_bytes)
 
 
 def _film(run: Run, job: TimelapseJob) -> None:
