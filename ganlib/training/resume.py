@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganlib import checkpoints
+from ganlib import checkpoints, foreign
 from ganlib.errors import CheckpointError, InputError, RunError
 from ganlib.networks.base import GeneratorSpec
 from ganlib.training.config import TrainConfig
@@ -38,11 +38,10 @@ class Start:
     """How much it has seen."""
     p: float | None = None
     """Strength of augmentation that it was trained with, where known."""
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether the run continues exactly."""
-        return self.path is not None and self.path.suffix == ".pt"
+    is_exact: bool = False
+    """Whether the run continues exactly, from a training state."""
+    model: foreign.Foreign | None = None
+    """The model of another tool, already read."""
 
 
 def find_start(config: TrainConfig, run_dir: Path | None) -> Start:
@@ -73,13 +72,32 @@ def find_start(config: TrainConfig, run_dir: Path | None) -> Start:
             raise CheckpointError(
                 f"no training state at {path}", "name a run directory that was stopped, a .pt file in one, or a model"
             )
-        return _at_state(path)
+        return _at_state_or_model(path)
+    if path.suffix in foreign.SUFFIXES and path.is_file():
+        return _at_foreign(path)
     return _at_model(checkpoints.find_checkpoint(config.resume))
 
 
 def _at_state(path: Path) -> Start:
     state = load_state(path)
-    return Start(path, state["spec"], state["images_seen"] / 1000, state["networks"].get("p"))
+    return Start(path, state["spec"], state["images_seen"] / 1000, state["networks"].get("p"), is_exact=True)
+
+
+def _at_state_or_model(path: Path) -> Start:
+    """A `.pt` file is a training state of ours or a model of another tool."""
+    try:
+        return _at_state(path)
+    except CheckpointError:
+        try:
+            return _at_foreign(path)
+        except CheckpointError:
+            pass  # what was wrong with it as a training state is the better answer
+        raise
+
+
+def _at_foreign(path: Path) -> Start:
+    model = foreign.open_foreign(path)
+    return Start(path, model.spec, model.kimg or 0.0, model.augment_p, model=model)
 
 
 def _at_model(path: Path) -> Start:
@@ -149,10 +167,16 @@ def load_exact(start: Start, nets: Networks, config: TrainConfig) -> tuple[int, 
 def load_weights(start: Start, nets: Networks) -> list[str]:
     """Take over a model's weights into G, G_ema and D, block by block, and return words for the log."""
     assert start.path is not None
-    G = checkpoints.load_generator(start.path)
+    D: nn.Module | None = None
+    if start.model is not None:
+        G, D = start.model.G_ema, start.model.D
+    else:
+        G = checkpoints.load_generator(start.path)
+        if checkpoints.read_card(start.path).has_discriminator:
+            D = checkpoints.load_discriminator(start.path)
     words = [_take_over(target, G.state_dict(), "G") for target in (nets.G, nets.G_ema)][:1]
-    if checkpoints.read_card(start.path).has_discriminator:
-        words.append(_take_over(nets.D, checkpoints.load_discriminator(start.path).state_dict(), "D"))
+    if D is not None:
+        words.append(_take_over(nets.D, D.state_dict(), "D"))
     else:
         words.append("the model has no discriminator: D starts from nothing")
     return words

@@ -81,6 +81,8 @@ def plan(config: TrainConfig, run_dir: Path | None = None, *, world: int = 1) ->
     start = find_start(config, run_dir)
     config = _like_the_model(given, config, start)
     spec = make_spec(config, dataset, mixed=mixed)
+    if not any(getattr(given, name) is not None for name in (*SPEC_OPTIONS, *OWN_OPTIONS)):
+        spec = _the_models_own(spec, start.spec)
     check_start(start, spec)
     metrics.parse_metrics(config.metrics)
 
@@ -125,6 +127,15 @@ def _stages(spec: GeneratorSpec) -> range:
 
     with torch.device("meta"):
         return range(networks.build_generator(spec).num_stages)
+
+
+def _the_models_own(spec: GeneratorSpec, theirs: GeneratorSpec | None) -> GeneratorSpec:
+    """Return the spec with the model's own parameters, those included that no option of a run can say."""
+    if theirs is None:
+        return spec
+    params = {**theirs.params, **{name: spec.params[name] for name in MIXED if name in spec.params}}
+    own = replace(spec, params=params)
+    return own if set(differences(own, theirs)) <= {"resolution", "num_ws", "label_dim"} else spec
 
 
 def _like_the_model(given: TrainConfig, config: TrainConfig, start: Start) -> TrainConfig:

@@ -135,7 +135,7 @@ class Networks:
 def _adam(parameters: list[nn.Parameter], lr: float, betas: tuple[float, ...], lazy_interval: int) -> torch.optim.Adam:
     ratio = lazy_interval / (lazy_interval + 1) if lazy_interval else 1.0
     slowed = (betas[0] ** ratio if betas[0] else 0.0, betas[1] ** ratio)
-    return torch.optim.Adam(parameters, lr=lr * ratio, betas=slowed, eps=1e-8, fused=False, foreach=True)
+    return torch.optim.Adam(parameters, lr=lr * ratio, betas=slowed, eps=1e-8, fused=True)
 
 
 class Draws:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoints, networks
+from ganlib import checkpoints, foreign, networks
 from ganlib.errors import CheckpointError, InputError, RunError
 from ganlib.training import PRESETS, TrainConfig, train
 from ganlib.training.phases import Schedule
@@ -318,3 +318,24 @@ def test_variety_is_the_mean_distance_of_two_pictures():
     two = np.stack([np.zeros([32, 32, 3], np.uint8), np.full([32, 32, 3], 10, np.uint8)])
     assert variety(two) == pytest.approx(10.0)
     assert variety(two[:1]) == 0.0
+
+
+def test_a_snapshot_of_nvidias_tools_is_continued_with_its_p(reference, tmp_path):
+    snapshot = tmp_path / "network-snapshot-000200.pkl"
+    snapshot.write_bytes((reference / "nvidia_snapshot.pkl").read_bytes())
+    model = foreign.open_foreign(snapshot)
+    side = model.spec.resolution
+    data = write_set(tmp_path / "set.zip", pictures(8, side=side), labels=np.arange(8) % max(model.spec.label_dim, 1))
+    given = TrainConfig(
+        data=str(data), resume=str(snapshot), kimg=200.008, batch=8, tick=0.008, aug="ada",
+        cond=model.spec.label_dim > 0, workers=0,
+    )  # fmt: skip
+    planned = plan(given)
+    assert (planned.images_seen, planned.config.p) == (200_000, pytest.approx(model.augment_p))
+    reporter = Stopper(steps=1)
+    path = train(given, tmp_path / "run", reporter)
+    assert checkpoints.read_card(path).kimg == 200.008
+    assert any("started from the weights of" in line for line in reporter.lines)
+    before, after = model.G_ema.state_dict(), checkpoints.load_generator(path).state_dict()
+    assert before.keys() == after.keys()
+    assert all((before[name] - after[name]).abs().max() < 0.1 for name in before if "weight" in name)
