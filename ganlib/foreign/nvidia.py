@@ -87,8 +87,8 @@ def _table(value: Any) -> dict[str, Any]:
     return value
 
 
-def _numbers(found: Mapping[str, View | Array], budget: Budget) -> tuple[dict[str, Tensor], list[float] | None]:
-    """Return the tensors without the filters, and the filters' taps."""
+def _numbers(found: Mapping[str, View | Array], budget: Budget) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors without the filters, and the filters as a hyper-parameter."""
     tensors = read_tensors(found, budget)
     filters = [tensors.pop(name) for name in list(tensors) if name.split(".")[-1] == "resample_filter"]
     return tensors, taps_of(filters)
@@ -113,7 +113,7 @@ def _check_layers(module: Module) -> None:
                 )
 
 
-def _shared_facts(module: Module, block: str, layers: tuple[str, ...], taps: list[float] | None) -> dict[str, Any]:
+def _shared_facts(module: Module, block: str, layers: tuple[str, ...]) -> dict[str, Any]:
     clamps = [
         part.state.get("conv_clamp")
         for path, part in module.modules.items()
@@ -121,7 +121,7 @@ def _shared_facts(module: Module, block: str, layers: tuple[str, ...], taps: lis
     ]
     facts: dict[str, Any] = {"conv_clamp": one_of("the clamp of activations", clamps)}
     facts["num_fp16_res"] = sum(flag is True for flag in module.attributes(block, "use_fp16"))
-    return facts | ({"resample_filter": taps} if taps else {})
+    return facts
 
 
 def generator_parts(network: Network, budget: Budget) -> Parts:
@@ -142,7 +142,7 @@ def generator_parts(network: Network, budget: Budget) -> Parts:
             budget.copy(4 * side * side)
             tensors[f"{path}.noise_const"] = torch.zeros(side, side)
             tensors[f"{path}.noise_strength"] = torch.zeros([])
-    facts = _shared_facts(module, "SynthesisBlock", ("SynthesisLayer", "ToRGBLayer"), taps)
+    facts = _shared_facts(module, "SynthesisBlock", ("SynthesisLayer", "ToRGBLayer")) | taps
     return Parts("StyleGAN2-ADA snapshot", tensors, facts)
 
 
@@ -153,7 +153,7 @@ def add_discriminator(parts: Parts, network: Network, budget: Budget) -> None:
         module.check_classes(DISCRIMINATOR_CLASSES)
         _check_layers(module)
         tensors, taps = _numbers(module.tensors, budget)
-        facts = _shared_facts(module, "DiscriminatorBlock", ("Conv2dLayer",), taps)
+        facts = _shared_facts(module, "DiscriminatorBlock", ("Conv2dLayer",)) | taps
         if groups := module.attributes("MinibatchStdLayer", "group_size", 4):
             facts["mbstd_group_size"] = one_of("the group of the minibatch statistic", groups)
     except CheckpointError as error:
@@ -197,9 +197,8 @@ def plain_parts(table: Mapping[Any, Any], budget: Budget) -> Parts | None:
     if not any(name.startswith("synthesis.b4.") for name in found):
         return None
     tensors, taps = _numbers(found, budget)
-    parts = Parts("state dict of StyleGAN2", tensors, {"resample_filter": taps} if taps else {})
+    parts = Parts("state dict of StyleGAN2", tensors, taps)
     parts.notes.append("a state dict does not say whether activations are clamped: taken as not clamped")
     if inner.get("D"):
-        parts.D, taps = _numbers(inner["D"], budget)
-        parts.D_facts = {"resample_filter": taps} if taps else {}
+        parts.D, parts.D_facts = _numbers(inner["D"], budget)
     return parts

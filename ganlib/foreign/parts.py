@@ -14,7 +14,7 @@ from ganlib.foreign.pickles import UNKNOWN_HINT, Budget, damaged, short
 from ganlib.foreign.values import Array, View, is_tensor
 
 MOST_TENSORS = 5000
-DEFAULT_TAPS = (1.0, 3.0, 3.0, 1.0)
+USUAL_TAPS = [1, 3, 3, 1]
 LR_MULTIPLIER = 0.01
 Tensors = dict[str, View | Array]
 
@@ -58,25 +58,29 @@ def only_tensors(table: Mapping[Any, Any]) -> Tensors:
     return {key: value for key, value in table.items() if isinstance(key, str) and is_tensor(value)}
 
 
-def taps_of(filters: list[Tensor]) -> list[float] | None:
-    """Return the taps of the low-pass filters of a network, None where it has none or the usual ones.
+def taps_of(filters: list[Tensor]) -> dict[str, Any]:
+    """Return `{"resample_filter": taps}` of a network's low-pass filters, nothing where it has none.
 
-    Raises `CheckpointError` for filters that differ, or that are no outer product of one row of taps."""
-    if not filters:
-        return None
-    first = filters[0]
-    square = first.ndim == 2 and first.shape[0] == first.shape[1] <= 8 and bool(torch.isfinite(first).all())
-    if not square or abs(float(first.sum())) < 1e-6:
-        raise CheckpointError("its low-pass filter is none that this studio knows", UNKNOWN_HINT)
-    normal = first / first.sum()
-    taps = normal.sum(dim=0)
-    for other in filters:
-        if other.shape != first.shape or not torch.allclose(other / other.sum(), taps.outer(taps), atol=1e-6):
+    Raises `CheckpointError` for filters that differ, or are no outer product of four taps."""
+    taps: list[float] = []
+    for number, matrix in enumerate(filters):
+        if matrix.shape != (4, 4) or not torch.isfinite(matrix).all() or abs(float(matrix.sum())) < 1e-6:
+            raise CheckpointError(f"its low-pass filter has the shape {list(matrix.shape)}, not [4, 4]", UNKNOWN_HINT)
+        normal = matrix / matrix.sum()
+        taps = normal.sum(dim=0).tolist() if number == 0 else taps
+        if not torch.allclose(normal, torch.tensor(taps).outer(torch.tensor(taps)), atol=1e-6):
             raise CheckpointError("its low-pass filters differ or are not separable", UNKNOWN_HINT)
-    usual = torch.tensor(DEFAULT_TAPS) / sum(DEFAULT_TAPS)
-    if taps.shape == usual.shape and torch.allclose(taps, usual, atol=1e-6):
-        return None
-    return taps.tolist()
+    return four_taps(taps) if taps else {}
+
+
+def four_taps(taps: Any) -> dict[str, Any]:
+    """Return `{"resample_filter": taps}` as specs write it; raises `CheckpointError` for other than four numbers."""
+    numbers = [finite(tap) for tap in taps] if isinstance(taps, list | tuple) else []
+    if len(numbers) != 4 or None in numbers or abs(total := sum(tap for tap in numbers if tap)) < 1e-6:
+        raise CheckpointError("its low-pass filter has not four taps", UNKNOWN_HINT)
+    share = [(tap or 0.0) / total for tap in numbers]
+    usual = all(abs(tap - known / sum(USUAL_TAPS)) < 1e-6 for tap, known in zip(share, USUAL_TAPS, strict=True))
+    return {"resample_filter": list(USUAL_TAPS) if usual else share}
 
 
 def one_of(what: str, values: list[Any]) -> Any:

@@ -110,8 +110,7 @@ def _discriminator(theirs: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[T
 def checkpoint_parts(table: Mapping[Any, Any], budget: Budget) -> Parts:
     """Return the parts of a checkpoint; raises `CheckpointError` for layers that are not known."""
     tensors, filters = _generator(read_tensors(only_tensors(table["g_ema"]), budget))
-    taps = taps_of(filters)
-    parts = Parts("checkpoint of rosinality's StyleGAN2", tensors, {"resample_filter": taps} if taps else {})
+    parts = Parts("checkpoint of rosinality's StyleGAN2", tensors, taps_of(filters))
     centre = table.get("latent_avg")
     if isinstance(centre, View | Array):
         tensors["mapping.w_avg"] = read_tensors({"latent_avg": centre}, budget)["latent_avg"].flatten()
@@ -119,8 +118,7 @@ def checkpoint_parts(table: Mapping[Any, Any], budget: Budget) -> Parts:
     if isinstance(table.get("d"), dict):
         try:
             parts.D, filters = _discriminator(read_tensors(only_tensors(table["d"]), budget))
-            taps = taps_of(filters)
-            parts.D_facts = {"resample_filter": taps} if taps else {}
+            parts.D_facts = taps_of(filters)
         except CheckpointError as error:
             parts.D = None
             parts.notes.append(f"the discriminator is left out: {error.message}")

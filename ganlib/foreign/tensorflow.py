@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from ganlib.errors import CheckpointError
-from ganlib.foreign.parts import DEFAULT_TAPS, LR_MULTIPLIER, Parts, Tensors, finite, read_tensors
+from ganlib.foreign.parts import LR_MULTIPLIER, USUAL_TAPS, Parts, Tensors, finite, four_taps, read_tensors
 from ganlib.foreign.pickles import UNKNOWN_HINT, Budget, damaged, refused, short
 from ganlib.foreign.values import Array, Record, View
 
@@ -20,7 +20,7 @@ _DEEPEST, _MOST_VARIABLES = 4, 5000
 # Options that change the pictures, with the value that this studio's networks have.
 _USUAL: dict[str, Any] = {
     "mapping_lrmul": LR_MULTIPLIER, "mapping_nonlinearity": "lrelu", "nonlinearity": "lrelu", "normalize_latents": True,
-    "use_noise": True, "mbstd_num_features": None, "resample_kernel": None,
+    "use_noise": True,
 }  # fmt: skip
 
 
@@ -134,10 +134,7 @@ def _facts(options: dict[str, Any]) -> dict[str, Any]:
     for name in _USUAL:
         _check(options, name)
     facts: dict[str, Any] = {"conv_clamp": options.get("conv_clamp"), "num_fp16_res": options.get("num_fp16_res", 0)}
-    taps = options.get("resample_kernel")
-    if isinstance(taps, list | tuple) and tuple(taps) != DEFAULT_TAPS:
-        facts["resample_filter"] = list(taps)
-    return facts
+    return facts | four_taps(options.get("resample_kernel", USUAL_TAPS))
 
 
 def _translate(variables: dict[str, Tensor], rules: list[Rule], layers: dict[str, str], side: int) -> dict[str, Tensor]:

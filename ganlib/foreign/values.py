@@ -99,11 +99,13 @@ class DType(Inert):
 class Array(Inert):
     """A numpy array of the file."""
 
-    __slots__ = ("_data", "_dtype", "_fortran", "shape")
+    __slots__ = ("_axes", "_data", "_dtype", "_fortran", "shape")
 
     def __init__(self) -> None:
         self.shape: tuple[int, ...] = (0,)
-        self._data, self._dtype, self._fortran = b"", DType("f4"), False
+        self._data: bytes | bytearray = b""
+        self._dtype, self._fortran = DType("f4"), False
+        self._axes: tuple[int, ...] | None = None
 
     @classmethod
     def of_number(cls, value: float) -> Array:
@@ -120,11 +122,17 @@ class Array(Inert):
         if isinstance(data, str):
             budget.copy(len(data))
             data = _latin1(data)
-        if not isinstance(data, bytes) or not is_shape(shape):
+        if not isinstance(data, bytes | bytearray) or not is_shape(shape):
             raise refused("an array in it is not one of numbers")
         if math.prod(shape) * dtype.numpy().itemsize != len(data):
             raise damaged(f"an array has {len(data)} bytes, which its shape {list(shape)} does not need")
         self.shape, self._dtype, self._fortran, self._data = shape, dtype, fortran is True, data
+
+    def permute(self, axes: tuple[Any, ...]) -> None:
+        """Let axis i be what axis `axes[i]` was."""
+        if sorted(axes) != list(range(len(self.shape))):
+            raise refused("an array in it lies in memory in an unknown way")
+        self._axes = axes
 
     @property
     def numel(self) -> int:
@@ -135,6 +143,7 @@ class Array(Inert):
         """Return the numbers as float32 in a memory of their own."""
         flat = np.frombuffer(self._data, dtype=self._dtype.numpy())
         values = flat.reshape(self.shape, order="F" if self._fortran else "C")
+        values = values if self._axes is None else values.transpose(self._axes)
         return torch.from_numpy(values.astype(np.float32, order="C", copy=True))
 
 
@@ -250,6 +259,17 @@ def _empty_array(reader: PickleReader, kind: Any, shape: Any, code: Any) -> Arra
     return Array()
 
 
+def _filled_array(reader: PickleReader, data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> Array:
+    """How protocol 5 writes arrays; numpy 2 may permute the axes."""
+    if order not in ("C", "F", "K") or (order == "K") != (type(axes) is tuple):
+        raise refused("an array in it lies in memory in an unknown way")
+    array = Array()
+    array.build((1, shape, dtype, order == "F", data), reader.budget)
+    if axes is not None:
+        array.permute(axes)
+    return array
+
+
 def _dtype(reader: PickleReader, code: Any, *_: Any) -> DType:
     if not isinstance(code, str) or not re.fullmatch("f[248]|[iu][1248]|b1", code):
         raise refused(f"an array in it has the dtype {short(code)}, which is no number")
@@ -297,6 +317,8 @@ _MAKERS: dict[str, Callable[..., Any] | None] = {
     "numpy.dtype": _dtype,
     "numpy.core.multiarray._reconstruct": _empty_array,
     "numpy._core.multiarray._reconstruct": _empty_array,
+    "numpy.core.numeric._frombuffer": _filled_array,
+    "numpy._core.numeric._frombuffer": _filled_array,
     "numpy.core.multiarray.scalar": _scalar,
     "numpy._core.multiarray.scalar": _scalar,
     TF_NETWORK: lambda reader, *arguments: _record(reader, *arguments, kind=TF_NETWORK),
