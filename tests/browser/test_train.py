@@ -89,7 +89,7 @@ def test_a_run_is_started_watched_stopped_lost_and_resumed(page: Page, studio: S
     state(page, "stopped")
     assert run.status["done"] >= done
 
-    page.locator(".st-key-use button").click()
+    page.locator(".st-key-use button").first.click()
     expect(page).to_have_url(re.compile(r"model=\d{5}-train-dots-\d{6}"), timeout=PATIENCE_MS)
     expect(page.locator(".model .name").filter(has_text="Dots")).to_have_count(1)
 

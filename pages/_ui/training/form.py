@@ -16,6 +16,7 @@ from ganlib.training.config import GROUPS
 from ganlib.training.folder import list_training, look_at_data
 from ganlib.training.presets import PRESETS
 from pages._ui import models
+from pages._ui.components.mounting import data_url
 from pages._ui.frame import errors_told
 from pages._ui.training.draft import FIELDS, OWN, Draft, kinds_of
 
@@ -69,7 +70,7 @@ def _choose_data(draft: Draft) -> bool:
     if path := draft.values()["data"]:
         with st.container(key="about-data"), errors_told():
             words, row = _about_data(path, Path(path).stat().st_mtime_ns if Path(path).exists() else 0)
-            st.image(row)
+            st.image(data_url(row))
             st.caption(words)
             return True
     return False

@@ -10,6 +10,7 @@ from ganlib.errors import GanlibError
 from ganlib.runs import RunDir
 from ganlib.training.folder import TrainingFolder, list_training, mean_of, sheet_part
 from pages._ui import models
+from pages._ui.components.mounting import data_url
 from pages._ui.frame import part, plain
 from pages._ui.training import place
 
@@ -66,12 +67,18 @@ class Run:
         status = self.job.status if self.folder.is_ours else {}
         done, total = status.get("done"), status.get("total")
         if not isinstance(done, int | float) or not isinstance(total, int | float):
-            records = [] if self.is_active else self.folder.stats()
-            kimg = mean_of(records[-1], "Progress/kimg") if records else None
+            stats = self.folder.path / "stats.jsonl"
+            kimg = None if self.is_active or not stats.is_file() else _last_kimg(str(stats), stats.stat().st_mtime_ns)
             return "starting" if self.state == "running" else "" if kimg is None else f"{kimg:.4g} kimg"
         left = self.job.eta_seconds if with_time else None
         far = f"{done:.4g} of {total:.6g} kimg"
         return far + (f", {runs.format_seconds(left)} left" if left is not None else "")
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _last_kimg(stats: str, changed: int) -> float | None:
+    records = TrainingFolder(Path(stats).parent).stats()
+    return mean_of(records[-1], "Progress/kimg") if records else None
 
 
 def badge(run: Run) -> None:
@@ -128,7 +135,7 @@ def _card(run: Run) -> None:
         if run.is_active:
             st.progress(run.job.progress)
         if thumbs := _thumbs(run.folder):
-            st.image(thumbs, width=64 * THUMBS)
+            st.image(data_url(thumbs), width=64 * THUMBS)
 
 
 def _thumbs(folder: TrainingFolder) -> bytes | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from ganlib.training.folder import Sheet, TrainingFolder
+from pages._ui.components.mounting import data_url
 from pages._ui.frame import errors_told
 from pages._ui.training.listing import part_of_sheet
 
@@ -25,20 +26,26 @@ def show_samples(folder: TrainingFolder, id: str) -> None:
     reals = folder.reals
     if whole:
         st.caption(f"Generated, {sheet.words}")
-        st.image(str(sheet.path))
+        _picture(sheet.path.read_bytes())
         if reals:
             st.caption("Real pictures")
-            st.image(str(reals))
+            _picture(reals.read_bytes())
         return
     with st.container(key="samples"), errors_told():
         left, right = st.columns(2, gap="medium")
         with left:
             st.caption(f"Generated, {sheet.words}")
-            st.image(_part(folder, sheet.path, not pixels))
+            _picture(_part(folder, sheet.path, not pixels))
         if reals:
             with right:
                 st.caption("Real pictures")
-                st.image(_part(folder, reals, not pixels))
+                _picture(_part(folder, reals, not pixels))
+
+
+def _picture(png: bytes) -> None:
+    # As data: Streamlit hands bytes over as JPEG, and takes the file away when the next run shows another picture,
+    # which a slow browser may still be asking for.
+    st.image(data_url(png))
 
 
 def _choose(sheets: list[Sheet], id: str) -> Sheet:
