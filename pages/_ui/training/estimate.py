@@ -56,7 +56,7 @@ def _show(run: RunDir, config: TrainConfig) -> None:
     hours = float(found.get("hours", pace * config.kimg / 3600))
     where = str(found.get("device", ""))
     first, second, third, fourth = st.columns(4)
-    first.metric("Whole run", runs.format_seconds(hours * 3600))
+    first.metric("Whole run", _round(hours), help=runs.format_seconds(hours * 3600))
     second.metric("Per kimg", f"{pace:.3g} s", help="seconds for a thousand real pictures shown")
     third.metric("Memory", f"{memory:.1f} GiB" if isinstance(memory, int | float) else "unknown")
     kind = "GPU hours" if "cuda" in where.lower() or "nvidia" in where.lower() else "Processor hours"
@@ -64,6 +64,15 @@ def _show(run: RunDir, config: TrainConfig) -> None:
     st.caption(plain(f"Measured on {where}. Snapshots and metrics come on top."))
     if is_busy():
         st.caption("A training is at work here: alone, this run would be quicker.")
+
+
+def _round(hours: float) -> str:
+    """`38 min`, `6.4 h` or `3.2 days`: short enough to stand large."""
+    if hours < 1 / 60:
+        return f"{hours * 3600:.0f} s"
+    if hours < 1:
+        return f"{hours * 60:.0f} min"
+    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
 
 
 def _measured(config: TrainConfig) -> RunDir | None:
