@@ -18,7 +18,7 @@ from ganlib.errors import CheckpointError
 DAMAGED_HINT = "the file is damaged or was not fully copied; download it again"
 REFUSED_HINT = "nothing in the file was run; get the model from its author as a plain snapshot, and trust this one less"
 UNKNOWN_HINT = "a tool or a fork with code of its own made it; ask its author for a plain snapshot"
-MOST_STEPS = 500_000  # a StyleGAN2 snapshot of 1024 px takes about 50 000
+MOST_STEPS = 250_000  # a StyleGAN2 snapshot of 1024 px takes about 60 000
 MOST_LINE_BYTES = 2**16
 _MALFORMED = (
     ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, EOFError, AssertionError, struct.error,
@@ -85,6 +85,8 @@ class Stream:
         line = self._file.readline(MOST_LINE_BYTES)
         if len(line) == MOST_LINE_BYTES:
             raise damaged("a name in it has no end")
+        if b"\\" in line:
+            raise refused("a name in it has a backslash")
         return line
 
     def tell(self) -> int:
