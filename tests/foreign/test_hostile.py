@@ -67,6 +67,8 @@ def refuse(tmp_path, monkeypatch):
     warm = tmp_path / "warm.pt"  # whatever this studio imports late is imported now
     torch.save(files.rosinality(files.tiny()[0]), warm)
     open_foreign(warm)
+    for codec in ("cp437", "raw_unicode_escape"):  # Python's own, of odd names in archives and of protocol 0
+        "".encode(codec)
 
     def refuse(data, name="model.pkl", may_open=False):
         global _listening
