@@ -167,8 +167,8 @@ class Generator(nn.Module):
         """Use the blocks up to `stage`, the last faded in by `alpha`; nothing happens where there is one stage."""
 
     def training_images(self, w_plus: Tensor, rng: Rng = None) -> Tensor:
-        """w_plus `[N, num_ws, w_dim]` → image `[N, C, r, r]` as the discriminator of the same growth wants it, with fresh
-        noise where the family has any."""
+        """w_plus `[N, num_ws, w_dim]` → image `[N, C, r, r]` as the discriminator of the same growth wants it, with
+        fresh noise where the family has any."""
         mode = "random" if "random" in self.spec.noise_modes else self.spec.noise_modes[0]
         return self.synthesis(w_plus, noise_mode=mode, rng=rng)
 

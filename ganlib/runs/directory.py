@@ -54,7 +54,8 @@ class RunDir:
         try:
             job = read_json(self.path / "job.json")
         except (OSError, ValueError) as error:
-            raise RunError(f"no readable job.json in {self.path}: {error}", "Give a directory below runs/.") from error
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise RunError(f"no readable job.json in {self.path}: {why}", "Give a directory below runs/.") from error
         if not isinstance(job, dict) or not isinstance(job.get("verb"), str) or not isinstance(job.get("config"), dict):
             raise RunError(f"job.json in {self.path} does not describe a job", "Remove this directory.")
         texts = {key: job[key] if isinstance(job.get(key), str) else "" for key in ("name", "command", "cwd")}
