@@ -58,6 +58,26 @@ def test_a_step_of_training_with_gradient_penalties_is_finite():
     image = G.synthesis(w_plus, noise_mode="random")
     losses.path_lengths(image, w_plus, torch.randn_like(image)).square().mean().backward()
     real = torch.randn(4, 3, 128, 128, device="cuda").clamp(-1, 1).requires_grad_(True)
-    losses.r1_penalty(D(real), real).mean().backward()
+    losses.squared_gradient(D(real), real).mean().backward()
     for p in [*G.synthesis.parameters(), *D.parameters()]:
         assert p.grad is None or torch.isfinite(p.grad).all()
+
+
+@pytest.mark.parametrize("arch", ["stylegan2", "progan", "dcgan"])
+def test_every_family_trains_on_the_card(arch, tmp_path):
+    from ganlib import checkpoints
+    from ganlib.training import TrainConfig, train
+    from tests.training.conftest import TINY_OF, Stopper, pictures, write_set
+
+    data = write_set(tmp_path / "set.zip", pictures(16, side=64))
+    options = {**TINY_OF[arch], "aug": "ada" if arch == "stylegan2" else "noaug", "device": "cuda", "workers": 1}
+    reporter = Stopper()
+    whole = train(TrainConfig(data=str(data), **options), tmp_path / "whole", reporter)
+    assert all(np.isfinite(record["Loss/D/loss"]["mean"]) for record in reporter.records)
+    assert reporter.records[-1]["Resources/peak_gpu_mem_gb"]["mean"] > 0
+    card = checkpoints.read_card(whole)
+    if arch == "stylegan2":
+        assert (card.spec.params["num_fp16_res"], card.spec.params["conv_clamp"]) == (4, 256.0)
+    train(TrainConfig(data=str(data), **options), tmp_path / "parts", Stopper(steps=3))
+    again = train(TrainConfig(data=str(data), **options), tmp_path / "parts", Stopper())
+    assert checkpoints.read_card(again).kimg == card.kimg
