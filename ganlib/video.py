@@ -157,15 +157,23 @@ def _pictures(
 
 
 def preview_frames(job: RenderJob, renderer: Renderer, *, max_frames: int = 48, side: int = 128) -> np.ndarray:
-    """Return at most `max_frames` frames without background, evenly spaced, as uint8 `[n, side, side, 3]`."""
+    """Return at most `max_frames` frames, evenly spaced and framed as the film's, as uint8 `[n, height, width, 3]`.
+
+    `side` is that of the picture; with the job's aspect and background the frame is larger than the picture.
+    """
     job.validate()
     count = min(job.num_frames, max(2, max_frames))
     times = np.arange(count) * (job.path.seconds / (count if job.path.loop else count - 1))
-    return np.concatenate(list(_pictures(job.path, renderer, times, side)))
+    pixels = np.concatenate(list(_pictures(job.path, renderer, times, side)))
+    width, height = replace(job, size=side, format="gif").frame_size(side)  # a gif's sides may be odd
+    return images.surround(pixels, width, height, background=job.background)
 
 
 def preview(job: RenderJob, renderer: Renderer, *, max_frames: int = 48, side: int = 128) -> bytes:
-    """Return a small animated WebP of the film: the same duration, at most `max_frames` frames, `side` pixels."""
+    """Return a small animated WebP of the film: the same duration, at most `max_frames` frames.
+
+    `side` is that of the picture, in pixels.
+    """
     pictures = [Image.fromarray(pixels) for pixels in preview_frames(job, renderer, max_frames=max_frames, side=side)]
     ends = np.round(np.arange(1, len(pictures) + 1) * 1000 * job.path.seconds / len(pictures)).astype(int)
     milliseconds = np.maximum(np.diff(ends, prepend=0), 1).tolist()

@@ -142,8 +142,11 @@ def show_recipe(recipe: Recipe) -> None:
 
 bench.page_is_behind = False
 live()
+# Apart, so that on a narrow screen the sliders can stand between them.
 left, _ = st.columns([3, 2], gap="large")
 with left:
     show_actions(bench.settled)
+left, _ = st.columns([3, 2], gap="large")
+with left, st.container(key="recipe"):
     show_recipe(bench.settled)
 write_address("explore", model.name, bench.settled.to_query())

@@ -28,9 +28,9 @@ wall: Wall = state.setdefault("gallery", Wall(model.name))
 if wall.name != model.name:
     wall = state["gallery"] = Wall(model.name, wall.view)
 if (query := arrived("gallery", "show")) is not None:
+    state["seeds"] = query.get("show", wall.view.seeds)[:2000]
     with errors_told():
         wall.change(wall.view.with_query(query))
-        state["seeds"] = wall.view.seeds
 
 
 # What a person does arrives here, before the fragment below runs again.

@@ -18,6 +18,7 @@ from pages._ui.frame import errors_told, open_page, part, show_error
 from pages._ui.keyframes import Track, from_text, full_name, recipe_id, recipe_of, to_text
 
 CHOICES = ("fps", "curve", "loop", "size", "format", "shape", "ground")  # keys of widgets, and fields of a Film
+TIMELINE, PREVIEW = 150, 412  # height in pixels
 FORMAT_HELP = "mp4: H.264, plays everywhere. gif: at most 50 frames per second"
 CURVE_HELP = "Smooth: a cubic spline in w. Straight: lines in w. Around: great circles in z (slerp)."
 SHAPE_HELP = "Width to height of the film; the whole picture stands in its middle"
@@ -30,14 +31,15 @@ state = st.session_state
 model = models.choose_model(heading)
 track: Track = state.setdefault("track", Track(model.digest))
 state.setdefault("film", Film())
-with errors_told():
-    if (query := arrived("morph", "k", "seconds", *CHOICES)) is not None:
+if (query := arrived("morph", "k", "seconds", *CHOICES)) is not None:
+    with errors_told():
         state["film"] = Film.from_query(query)
         for name in CHOICES:
             state[name] = getattr(state["film"], name)
+    with errors_told():
         track.put(from_text(query.get("k", "")), model.spec)
-    elif track.digest != model.digest:
-        track.put(track.keyframes, model.spec)
+elif track.digest != model.digest:
+    track.put(track.keyframes, model.spec)
 track.digest = model.digest
 
 
@@ -65,13 +67,19 @@ def set_seconds() -> None:
 @part()
 def morph() -> None:
     left, right = st.columns([2, 1], gap="large")
+    # Room for what is slow to come: on a narrow screen the settings stand below it.
+    top = left.container(height=TIMELINE if track.stops else "content", border=False, key="top")
+    middle = left.container()
+    bottom = left.container(height=PREVIEW if len(track.stops) > 1 else "content", border=False, key="bottom")
     with right:
         job = show_settings()
         show_jobs()
-    with left:
+    with top:
         show_timeline(loop=job is None or job.path.loop)
+    with middle:
         show_additions()
-        if job is not None:
+    if job is not None:
+        with bottom:
             show_preview(model, job)
     keyframes = {"k": to_text(track.keyframes)} if track.stops else {}
     write_address("morph", model.name, {**keyframes, **state["film"].to_query()})

@@ -209,6 +209,18 @@ def test_a_gif_has_one_palette_and_keeps_its_time(renderer, tmp_path, loop):
     assert total == pytest.approx(job.num_frames * 50, rel=0.03) and kept["video"]["format"] == "gif"
 
 
+@pytest.mark.parametrize(("aspect", "shape"), [("1:1", (31, 31)), ("9:16", (56, 32)), ("16:9", (32, 56))])
+def test_the_preview_is_framed_as_the_film(renderer, aspect, shape):
+    job = job_of(seconds=0.5, aspect=aspect, background="#c8452d")
+    frames = video.preview_frames(job, renderer, max_frames=4, side=31)
+    assert frames.shape == (4, *shape, 3) and frames.dtype == np.uint8
+    top, left = (shape[0] - 31) // 2, (shape[1] - 31) // 2
+    bare = video.preview_frames(job_of(seconds=0.5), renderer, max_frames=4, side=31)
+    np.testing.assert_array_equal(frames[:, top : top + 31, left : left + 31], bare)
+    corner = [200, 69, 45] if aspect != "1:1" else bare[0, 0, 0].tolist()
+    assert frames[0, 0, 0].tolist() == corner
+
+
 def test_the_preview_is_small_quick_and_as_long_as_the_film(renderer, tmp_path):
     data = video.preview(job_of(seconds=2.0), renderer, max_frames=30, side=32)
     (tmp_path / "preview.webp").write_bytes(data)

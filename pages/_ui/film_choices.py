@@ -7,7 +7,7 @@ from typing import Any
 from ganlib.errors import InputError
 from ganlib.paths import LatentPath
 from ganlib.video import RenderJob
-from pages._ui.keyframes import SECONDS
+from pages._ui.keyframes import SECONDS, seconds_of
 
 FPS = (24, 25, 30, 50, 60)
 CURVES = {"cubic": "Smooth", "linear": "Straight", "slerp": "Around"}
@@ -56,7 +56,7 @@ class Film:
         values: dict[str, Any] = {}
         if "seconds" in query:
             try:
-                values["seconds"] = min(60.0, max(0.1, float(query["seconds"])))
+                values["seconds"] = seconds_of(query["seconds"])
             except ValueError as error:
                 raise InputError(f"'{query['seconds'][:20]}' is no number of seconds", "Use 0.1 to 60.") from error
         for name in legal.keys() & query.keys():

@@ -29,17 +29,27 @@ def show_preview(model: Checkpoint, job: RenderJob) -> None:
     few = 48 if model.spec.resolution <= 128 else 24 if model.spec.resolution <= 256 else 12
     side = min(192, model.spec.resolution)
     same = replace(job, fps=30, size=None, format="mp4")  # the preview is the same for all of these
-    sheet, count = _sheet(str(model.path), model.digest, same, min(few, job.num_frames), side)
+    sheet, count, width, height = _sheet(str(model.path), model.digest, same, min(few, job.num_frames), side)
     seconds = job.path.seconds
     keys = [passed / seconds for passed in accumulate((0.0, *job.path.segment_seconds[:-1]))]
-    film_player(sheet, key="preview", side=side, count=count, columns=SHEET_COLUMNS, seconds=seconds, keys=keys)
+    film_player(
+        sheet,
+        key="preview",
+        width=width,
+        height=height,
+        count=count,
+        columns=SHEET_COLUMNS,
+        seconds=seconds,
+        keys=keys,
+    )
 
 
 @st.cache_data(max_entries=16, show_spinner="Rendering the preview …")
-def _sheet(path: str, digest: str, job: RenderJob, count: int, side: int) -> tuple[bytes, int]:
+def _sheet(path: str, digest: str, job: RenderJob, count: int, side: int) -> tuple[bytes, int, int, int]:
+    """The sheet, the number of its frames, their width and height."""
     pixels = preview_frames(job, models.open_renderer(path, digest), max_frames=count, side=side)
     sheet = images.contact_sheet(pixels, columns=SHEET_COLUMNS, gap=0)
-    return images.encode(sheet, "webp", quality=88), len(pixels)
+    return images.encode(sheet, "webp", quality=88), len(pixels), pixels.shape[2], pixels.shape[1]
 
 
 def show_command(job: RenderJob, out: str) -> None:

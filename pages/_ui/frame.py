@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,8 +19,8 @@ from ganlib.errors import GanlibError
 NAME = "Latent Atelier"
 PAGES = Path(__file__).resolve().parents[1]
 STYLE = Path(__file__).with_name("style.css")
-# The dark theme's accent is light: white on it has a contrast of 3.3 : 1, ink 5.6 : 1.
-DARK_INK = '<style>[data-testid="stBaseButton-primary"] { color: #161412; }</style>'
+# Once in a session: the browser widens the page and loads the style while nothing is on it yet that could jump.
+DRESSING_SECONDS = 0.25
 MARK = Path(__file__).with_name("mark.svg")
 GALLERY, EXPLORE, MORPH, TRAIN = (str(PAGES / f"{name}.py") for name in ("gallery", "explore", "morph", "train"))
 
@@ -71,11 +72,21 @@ def open_page(title: str) -> DeltaGenerator:
             st.rerun()
     _prepare_process()
     st.html(STYLE)
-    if st.context.theme.type == "dark":
-        st.html(DARK_INK)
+    st.html(_theme_style(st.context.theme.type or "light"))
+    if not st.session_state.get("is-dressed"):
+        st.session_state["is-dressed"] = True
+        time.sleep(DRESSING_SECONDS)
     heading = st.container(horizontal=True, vertical_alignment="center", key="heading")
     heading.title(title, anchor=False)
     return heading
+
+
+def _theme_style(theme: str) -> str:
+    """What style.css needs of the theme: its paper and its line, for what lies over other things."""
+    paper, line = (st.get_option(f"theme.{theme}.{name}Color") for name in ("background", "border"))
+    # The dark theme's accent is light: white on it has a contrast of 3.3 : 1, ink 5.6 : 1.
+    ink = '[data-testid="stBaseButton-primary"] { color: #161412; }' if theme == "dark" else ""
+    return f"<style>:root {{ --paper: {paper}; --line: {line}; }} {ink}</style>"
 
 
 @st.cache_resource

@@ -1,5 +1,6 @@
 """A film's keyframes: on the timeline, and as short text for the address: `seeds=85&psi=0.7@2~seeds=12@1.5`."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, urlencode
@@ -29,6 +30,14 @@ def full_name(recipe: Recipe) -> str:
     return f"{recipe.caption()} · psi {recipe.psi:g}"
 
 
+def seconds_of(text: str) -> float:
+    """A number of seconds in an address, brought within 0.1 and 60. Raises ValueError for text that is none."""
+    seconds = float(text)
+    if math.isnan(seconds):
+        raise ValueError("nan is no number of seconds")
+    return min(60.0, max(0.1, seconds))
+
+
 def to_text(keyframes: Sequence[Keyframe]) -> str:
     """Keyframes as text for an address."""
     return "~".join(f"{recipe_id(keyframe.recipe)}@{keyframe.seconds:g}" for keyframe in keyframes)
@@ -40,7 +49,7 @@ def from_text(text: str) -> list[Keyframe]:
     for item in text.split("~") if text else []:
         id, _, seconds = item.rpartition("@")
         try:
-            keyframes.append(Keyframe(recipe_of(id), min(60.0, max(0.1, float(seconds)))))
+            keyframes.append(Keyframe(recipe_of(id), seconds_of(seconds)))
         except ValueError as error:
             raise InputError(f"'{item[:40]}' in the link is no keyframe", "Choose the keyframes anew.") from error
     return keyframes

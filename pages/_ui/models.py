@@ -28,6 +28,7 @@ DEFAULT_PSI = 0.7
 FIRST_RECIPE = Recipe.of_seed(0, psi=DEFAULT_PSI)
 THUMB = 256  # longest side of a picture on a wall, in pixels
 STAGE = 512  # longest side of the picture in Explore
+SHELF = 82  # height of the row of cards, in pixels
 FACES = 4  # models whose card has a picture; each has to be opened for it
 FILL_SECONDS = 0.7  # a wall shows what is ready after this long and asks for the rest
 
@@ -66,7 +67,8 @@ def choose_model(heading: DeltaGenerator | None = None) -> Checkpoint:
     name = asked if asked in by_name else st.session_state.get("model", "")
     model = by_name.get(name, models[0])
     if heading is None:
-        chosen = model_shelf([_card(each, i < FACES) for i, each in enumerate(models)], model.name, key="models")
+        with st.container(height=SHELF, border=False, key="shelf"):  # room before its script and style have come
+            chosen = model_shelf([_card(each, i < FACES) for i, each in enumerate(models)], model.name, key="models")
         picked = by_name.get(chosen or "", model)
     else:
         names = list(by_name)

@@ -55,10 +55,12 @@ class View:
         return query | ({} if self.label is None else {"label": str(self.label)})
 
     def with_query(self, query: Mapping[str, str]) -> "View":
-        """This view with the parameters of an address. Raises InputError."""
+        """This view with the variation and class of an address, from its first picture. Raises InputError.
+
+        The seeds of an address are as a person writes them, and go where those go: into the field.
+        """
         shared = Recipe.from_query({key: query[key] for key in ("psi", "label") if key in query})
-        psi = shared.psi if "psi" in query else self.psi
-        return replace(self, seeds=query.get("show", self.seeds)[:2000], start=0, psi=psi, label=shared.label)
+        return replace(self, start=0, psi=shared.psi if "psi" in query else self.psi, label=shared.label)
 
     def stepped(self, by: int) -> "View":
         """The next page of seeds (`by` 1) or the one before (-1): within the list, then beyond its ends.

@@ -14,7 +14,7 @@ export default function (component) {
     memory.data = data;
     memory.screen.width = data.width;
     memory.screen.height = data.height;
-    memory.screen.parentElement.style.setProperty("--aspect", `${data.width} / ${data.height}`);
+    memory.screen.parentElement.style.setProperty("--aspect", data.width / data.height);
     memory.keys.replaceChildren(...data.keys.map((share) => el("span", { class: "key", style: { left: `${share * 100}%` } })));
     memory.at = Math.min(memory.at ?? 0, data.seconds);
     paintFilm(memory);
