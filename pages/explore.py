@@ -14,6 +14,7 @@ from pages._ui.bench import Bench, fitted, groups_of, recipe_words, values_of, w
 from pages._ui.components import picture_stage, slider_bank
 from pages._ui.frame import download, errors_told, open_page, part, plain, show_error
 
+EASEL = 390  # height of the picture on a narrow screen, in pixels
 PIXELS_HELP = "Show pixels crisp instead of smoothed"
 
 heading = open_page("Explore")
@@ -86,7 +87,7 @@ def live() -> None:
             on_change=drag,
             explain=what_is_wrong,
         )
-    with left:
+    with left, st.container(height=EASEL, border=False, key="easel"):  # room before its script and style have come
         show_picture(bench.recipe)
     if bench.page_is_behind:
         bench.page_is_behind = False

@@ -18,7 +18,7 @@ from pages._ui.frame import errors_told, open_page, part, show_error
 from pages._ui.keyframes import Track, from_text, full_name, recipe_id, recipe_of, to_text
 
 CHOICES = ("fps", "curve", "loop", "size", "format", "shape", "ground")  # keys of widgets, and fields of a Film
-TIMELINE, PREVIEW = 150, 412  # height in pixels
+TIMELINE, ADDITIONS, PREVIEW = 150, 64, 412  # height in pixels
 FORMAT_HELP = "mp4: H.264, plays everywhere. gif: at most 50 frames per second"
 CURVE_HELP = "Smooth: a cubic spline in w. Straight: lines in w. Around: great circles in z (slerp)."
 SHAPE_HELP = "Width to height of the film; the whole picture stands in its middle"
@@ -69,7 +69,7 @@ def morph() -> None:
     left, right = st.columns([2, 1], gap="large")
     # Room for what is slow to come: on a narrow screen the settings stand below it.
     top = left.container(height=TIMELINE if track.stops else "content", border=False, key="top")
-    middle = left.container()
+    middle = left.container(height=ADDITIONS, border=False, key="middle")
     bottom = left.container(height=PREVIEW if len(track.stops) > 1 else "content", border=False, key="bottom")
     with right:
         job = show_settings()

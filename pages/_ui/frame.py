@@ -20,7 +20,7 @@ NAME = "Latent Atelier"
 PAGES = Path(__file__).resolve().parents[1]
 STYLE = Path(__file__).with_name("style.css")
 # Once in a session: the browser widens the page and loads the style while nothing is on it yet that could jump.
-DRESSING_SECONDS = 0.25
+DRESSING_SECONDS = 0.35
 MARK = Path(__file__).with_name("mark.svg")
 GALLERY, EXPLORE, MORPH, TRAIN = (str(PAGES / f"{name}.py") for name in ("gallery", "explore", "morph", "train"))
 

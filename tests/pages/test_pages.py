@@ -77,6 +77,32 @@ def test_bad_seeds_leave_the_wall_as_it_was(repository, checkpoints, text, words
     assert told(app) == "" and app.session_state["gallery"].view.seeds == "8"
 
 
+@pytest.mark.parametrize(
+    ("query", "words", "field"),
+    [
+        ({"show": "6625-6600"}, "Write 6600-6625", "6625-6600"),
+        ({"show": "nan"}, "'nan' is no seed", "nan"),
+        ({"show": "4-6", "psi": "nan"}, "Psi nan is not between", "4-6"),
+        ({"show": "4-6", "label": "x"}, "no whole number", "4-6"),
+    ],
+)
+def test_a_bad_link_to_the_gallery_is_told_once_and_shows_a_wall(repository, checkpoints, query, words, field):
+    app = open_app(repository, **query)
+    assert words in told(app) and len(app.error) == 1
+    assert app.text_input(key="seeds").value == field
+    assert app.session_state["gallery"].view.seeds == ("4-6" if field == "4-6" else "0-23")
+    app.text_input(key="seeds").set_value("0-5").run()
+    assert app.session_state["gallery"].view.seeds == "0-5"
+
+
+@pytest.mark.parametrize("bad", [{"fps": "nan"}, {"seconds": "nan"}, {"shape": "3:1"}])
+def test_a_bad_choice_in_a_link_leaves_the_keyframes(repository, checkpoints, bad):
+    app = open_app(repository, "morph", k="seeds=5@1~seeds=6@1", **bad)
+    assert "is no" in told(app) and len(app.error) == 1
+    assert len(app.session_state["track"].keyframes) == 2
+    assert "is no keyframe" in told(open_app(repository, "morph", k="seeds=5@nan"))
+
+
 def test_the_gallery_steps_through_seeds_and_back(repository, checkpoints):
     app = open_app(repository, show="100-111")
     app.button(key="seeds-after").click().run()
