@@ -45,7 +45,9 @@ def take_draft(query: dict[str, str], is_news: bool) -> Draft:
     if source := query.get("from"):
         with errors_told():
             folder = TrainingFolder.open(Path(source))
-            draft = draft_from(folder.config, resume=query.get("resume", source), rev=draft.rev)
+            done = runs.RunDir(folder.path).status.get("done")
+            kimg = float(done) if isinstance(done, int | float) else 0.0
+            draft = draft_from(folder.config, resume=query.get("resume", source), rev=draft.rev, done_kimg=kimg)
     elif "preset" in query:
         draft, errors = draft_of(query, rev=draft.rev)
         for error in errors:

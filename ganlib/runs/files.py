@@ -26,7 +26,10 @@ RESERVE_BYTES = 2**16  # far more than a status takes
 _TEMPORARY = re.compile(r"\..*\.(\d+)-[0-9a-f]{8}(\.[^.]*)?")  # the names that `replacing` gives
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # The same from libraries that write files without Python.
-_FULL_TEXTS = ("No space left on device", "Disk quota exceeded", "os error 28", "PytorchStreamWriter failed")
+_FULL_TEXTS = (
+    "No space left on device", "Disk quota exceeded", "os error 28", "PytorchStreamWriter failed",
+    "inline_container.cc",
+)  # fmt: skip
 _MOST_JSON_BYTES = 64 * 2**20
 _swept: dict[str, float] = {}  # folder → when this process looked for stale files there
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ from ganlib.training.ada import PIPES
 
 GROUPS = ("Data", "Length", "Network", "Loss", "Augmentation", "Growth", "Start", "Machine", "Model card")
 LOSSES = ("logistic", "bce", "wgan-gp", "r3gan")
+LARGEST = 1e6  # of kimg, and of every weight of a penalty: far beyond use
 
 
 def _option(group: str, default: Any, help: str, **metadata: Any) -> Any:
@@ -137,9 +137,9 @@ class TrainConfig:
             value = getattr(self, name)
             if value is None:
                 continue
-            if not math.isfinite(value) or value < 0 or (value == 0 and name in above_zero):
-                low = "above 0" if name in above_zero else "from 0 up"
-                raise InputError(f"{name} = {value} is not possible", f"use a finite number {low}")
+            if not 0 <= value <= LARGEST or (value == 0 and name in above_zero):
+                low = "above 0" if name in above_zero else "from 0"
+                raise InputError(f"{name} = {value} is not possible", f"use a number {low} to {LARGEST:g}")
         for name in ("style_mix", "p", "glr", "dlr"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:

@@ -30,8 +30,9 @@ HIGH_SIGNS = 0.8  # r_t; the controller of augmentation aims at 0.6
 OVERFIT_SHARE = 0.5  # r_v
 LEAKING_P, LIMIT_P = 0.8, 0.99
 LOW_DIVERSITY, FALLEN_DIVERSITY = 0.4, 0.5  # of the data's diversity; of the run's best
-SATURATED = 0.97  # share of pictures that D tells apart
+SATURATED = 0.95  # share of pictures that D tells apart
 UNDECIDED = 0.55
+ABSURD_LOSS = 1e4  # of a loss whose healthy values are near 1; WGAN's reach hundreds
 STALE_SHARE, STALE_COUNT, WORSE = 0.25, 5, 1.2  # of the run; evaluations; times the best value
 FEW_PICTURES, ENOUGH_PICTURES = 200, 2000
 WAITING_SHARE = 0.25  # of the time between two ticks
@@ -98,9 +99,14 @@ def _diverged(records: Sequence[Mapping[str, Any]], metrics: Metrics) -> list[Fi
         return [Finding("diverged", "stop", "The numbers have run away", words, advice)]
     for name, who in (("Loss/G/loss", "generator"), ("Loss/D/loss", "discriminator")):
         values = np.abs(_values(records, name))
-        if len(values) < 2 * FEWEST_TICKS:
+        if len(values) < FEWEST_TICKS:
             continue
         recent = float(np.median(values[-FEWEST_TICKS:]))
+        if recent > ABSURD_LOSS:
+            words = f"The {who}'s loss is {recent:.3g}."
+            return [Finding("diverged", "stop", "The losses have run away", words, advice)]
+        if len(values) < 2 * FEWEST_TICKS:
+            continue
         before = float(np.median(values[:-FEWEST_TICKS]))
         if recent > 20.0 * max(before, 1.0):
             words = f"The {who}'s loss is {recent:.3g}; before, it was {before:.3g}."

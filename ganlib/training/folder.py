@@ -145,8 +145,7 @@ class TrainingFolder:
 
     def tile(self, sheet: Path) -> int:
         """Side in pixels of one picture in a sheet. Raises RunError where nothing in the directory tells it."""
-        match = _SHEET.fullmatch(sheet.name)
-        side = int(match[2]) if match and match[2] else self.config.get("resolution")
+        side = self.config.get("resolution")  # a growing network's smaller pictures stand there enlarged
         if not isinstance(side, int) or side < 1:
             raise RunError(
                 f"{self.path.name} does not say how large one picture of {sheet.name} is",

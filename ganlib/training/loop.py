@@ -19,7 +19,7 @@ from ganlib.runs import Reporter, SilentReporter
 from ganlib.training.ada_control import P_HIGH
 from ganlib.training.config import TrainConfig
 from ganlib.training.distributed import Processes, processes
-from ganlib.training.phases import Schedule
+from ganlib.training.phases import Phase, Schedule
 from ganlib.training.reals import Ahead, Reals
 from ganlib.training.resume import load_exact, load_weights
 from ganlib.training.setup import Plan, plan
@@ -82,14 +82,16 @@ class _Training:
         begin = self._start()
         total = int(config.kimg * 1000)
         snapshot = self.run_dir / f"network-snapshot-{self.images_seen // 1000:06d}.safetensors"
-        if self.images_seen >= total:
-            self.reporter.log(f"nothing left to do: the run has its {config.kimg:g} kimg")
-            return snapshot if group.is_first else None
+        clock = Clock(self.seconds)
         self.last_snapshot = snapshot if snapshot.exists() else None
         if group.is_first:
             self._open_directory(begin)
-
-        clock, events = Clock(self.seconds), Events(self.run_dir) if group.is_first else None
+            if self.last_snapshot is None and self.plan.start.path == self.run_dir / STATE_NAME:
+                self._snapshot("", measure=True, seconds=clock.total())  # ended between the state and its snapshot
+        if self.images_seen >= total:
+            self.reporter.log(f"nothing left to do: the run has its {config.kimg:g} kimg")
+            return self.last_snapshot
+        events = Events(self.run_dir) if group.is_first else None
         tick_images = snap_images = self.images_seen
         batches = Ahead(self._make_batch, _positions(self.schedule, self.images_seen), workers=config.workers)
         stopping = False
@@ -113,7 +115,7 @@ class _Training:
                 done = self.images_seen >= total or stopping
                 snap = done or self.images_seen - snap_images >= config.snap * 1000
                 if snap or self.images_seen - tick_images >= config.tick * 1000:
-                    self._tick(clock, phase.alpha, self.images_seen - tick_images, events)
+                    self._tick(clock, phase, self.images_seen - tick_images, events)
                     tick_images = self.images_seen
 
                 # Snapshots.
@@ -201,7 +203,7 @@ class _Training:
     def _make_batch(self, position: int, count: int) -> tuple[Tensor, Tensor | None]:
         return self.reals.batch(position, count, self.group.rank, self.group.world)
 
-    def _make_step(self, phase: Any, real: Tensor, label: Tensor | None) -> None:
+    def _make_step(self, phase: Phase, real: Tensor, label: Tensor | None) -> None:
         """Make a step; where memory does not hold the batch, make it again in more rounds."""
         device = self.group.device
         real = real.to(device, non_blocking=True)
@@ -227,7 +229,7 @@ class _Training:
 
     # ---- Statistics ------------------------------------------------------------------------------------------------
 
-    def _tick(self, clock: Clock, alpha: float, num_images: int, events: Events | None) -> None:
+    def _tick(self, clock: Clock, phase: Phase, num_images: int, events: Events | None) -> None:
         """Write a record of statistics, and stop a run that has come to nothing."""
         record: dict[str, Any] = dict(self.steps.averages.flush(self.group))
         if not self.group.is_first:
@@ -238,8 +240,7 @@ class _Training:
         record["Progress/kimg"] = one(kimg)
         record["Progress/augment"] = one(self.nets.p)
         if self.schedule.num_stages > 1:
-            phase = self.schedule.at(self.images_seen)
-            record["Progress/resolution"], record["Progress/alpha"] = one(4 << phase.stage), one(alpha)
+            record["Progress/resolution"], record["Progress/alpha"] = one(4 << phase.stage), one(phase.alpha)
         self._check_finite(record)
         some = self.samples.render(self.nets.G_ema, VARIETY_SAMPLES)
         record["Samples/diversity"] = one(variety(some) / self.real_variety)
@@ -296,16 +297,18 @@ class _Training:
         if self.plan.start.path is not None and not self.plan.start.is_exact:
             source += f", from {self.plan.start.path.name}"
         figures = {"augment_p": self.nets.p} if self.nets.augment is not None else {}
+        # The state first: a run that ends between the two goes on from it, and writes what is missing.
+        if config.save_state:
+            growth = (self.schedule.fade_images, self.schedule.tune_images)
+            save_state(
+                self.run_dir / STATE_NAME, self.nets, images_seen=self.images_seen, step=self.step, seconds=seconds,
+                config=config, growth=growth,
+            )  # fmt: skip
         checkpoints.save_snapshot(
             path, G_ema=self.nets.G_ema, D=self.nets.D, kimg=kimg, title=config.title or self.run_dir.name,
             source=source, licence=config.licence, data=credit, metrics=figures,
         )  # fmt: skip
         self.samples.save(self.run_dir / f"fakes{stem}.png", sheet)
-        if config.save_state:
-            save_state(
-                self.run_dir / STATE_NAME, self.nets, images_seen=self.images_seen, step=self.step, seconds=seconds,
-                config=config,
-            )  # fmt: skip
         self.last_snapshot = path
         self.reporter.artefact(path)
         self._measure(path.name)

@@ -40,6 +40,8 @@ class Start:
     """Strength of augmentation that it was trained with, where known."""
     is_exact: bool = False
     """Whether the run continues exactly, from a training state."""
+    growth: tuple[int, int] | None = None
+    """Pictures of a growing network's fade-ins and of the times between them, as the run to continue had them."""
     model: foreign.Foreign | None = None
     """The model of another tool, already read."""
 
@@ -80,7 +82,11 @@ def find_start(config: TrainConfig, run_dir: Path | None) -> Start:
 
 def _at_state(path: Path) -> Start:
     state = load_state(path)
-    return Start(path, state["spec"], state["images_seen"] / 1000, state["networks"].get("p"), is_exact=True)
+    fade, tune = (int(n) for n in state.get("growth", (0, 0)))
+    return Start(
+        path, state["spec"], state["images_seen"] / 1000, state["networks"].get("p"), is_exact=True,
+        growth=(fade, tune) if fade or tune else None,
+    )  # fmt: skip
 
 
 def _at_state_or_model(path: Path) -> Start:

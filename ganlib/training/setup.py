@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ganlib import metrics, networks
 from ganlib.dataset import Dataset
 from ganlib.device import choose_device
@@ -87,10 +89,17 @@ def plan(config: TrainConfig, run_dir: Path | None = None, *, world: int = 1) ->
     metrics.parse_metrics(config.metrics)
 
     # Growth and augmentation.
-    num_stages = len(_stages(spec))
+    num_stages, num_layers = _counts(spec)
+    if config.freezed and start.path is None:
+        raise InputError("freezed keeps layers of D that have learned nothing yet", "name a model with --resume")
+    if config.freezed >= num_layers:
+        raise InputError(f"freezed = {config.freezed} leaves nothing of D to train", f"use less than {num_layers}")
     if config.aug != "noaug" and (num_stages > 1 or spec.resolution % BLOCK):
         why = "a growing network starts below that" if num_stages > 1 else f"the pictures have {spec.resolution}"
         raise InputError(f"augmentation works at {BLOCK} px and more, and {why}", "use --aug noaug")
+    if start.growth is not None:  # a longer run does not grow anew
+        fade, tune = (number / 1000 for number in start.growth)
+        config = replace(config, fade_kimg=config.fade_kimg or fade, tune_kimg=config.tune_kimg or tune)
     assert config.batch is not None
     schedule = Schedule.of(
         num_stages, batch=config.batch, kimg=config.kimg, fade_kimg=config.fade_kimg, tune_kimg=config.tune_kimg,
@@ -121,12 +130,10 @@ def plan(config: TrainConfig, run_dir: Path | None = None, *, world: int = 1) ->
     return Plan(config, dataset, spec, start, schedule, round(kimg * 1000))
 
 
-def _stages(spec: GeneratorSpec) -> range:
-    """Stages of growth of the family's generator, found without its weights."""
-    import torch
-
+def _counts(spec: GeneratorSpec) -> tuple[int, int]:
+    """Return the generator's stages of growth and the discriminator's layers, found without their weights."""
     with torch.device("meta"):
-        return range(networks.build_generator(spec).num_stages)
+        return networks.build_generator(spec).num_stages, len(networks.build_discriminator(spec).layers())
 
 
 def _the_models_own(spec: GeneratorSpec, theirs: GeneratorSpec | None) -> GeneratorSpec:

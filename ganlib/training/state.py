@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlib import networks, runs
-from ganlib.errors import CheckpointError, InputError, RunError
+from ganlib.errors import CheckpointError, RunError
 from ganlib.networks.base import GeneratorSpec
 from ganlib.training.ada import PIPES, AugmentPipe
 from ganlib.training.ada_control import AdaptiveStrength
@@ -51,11 +51,7 @@ class Networks:
 
         # Freeze-D: the layers nearest to the picture keep their weights (Mo et al. 2020).
         layers = self.D.layers()
-        if config.freezed >= len(layers):
-            raise InputError(
-                f"freezed = {config.freezed} leaves nothing of D to train",
-                f"its discriminator has {len(layers)} layers: use fewer than that",
-            )
+        assert config.freezed < len(layers), "checked in the plan"
         frozen = {p for layer in layers[: config.freezed] for p in layer.parameters(recurse=False)}
         self.trained_D = [p for p in self.D.parameters() if p not in frozen]
         self.train_D(True)
@@ -184,16 +180,26 @@ class Draws:
         return each, each
 
 
-def save_state(path: Path, nets: Networks, *, images_seen: int, step: int, seconds: float, config: TrainConfig) -> None:
-    """Write the training state, whole or not at all. Raises `RunError` when it cannot be written."""
+def save_state(
+    path: Path,
+    nets: Networks,
+    *,
+    images_seen: int,
+    step: int,
+    seconds: float,
+    config: TrainConfig,
+    growth: tuple[int, int] = (0, 0),
+) -> None:
+    """Write the training state, whole or not at all. `growth`: pictures of a growing network's fade-ins and of the
+    times between them. Raises `RunError` when it cannot be written."""
     state = {
         "format": STATE_FORMAT, "networks": nets.state_dict(), "images_seen": images_seen, "step": step,
         "seconds": seconds, "spec": json.dumps(nets.G.spec.to_dict()), "seed": config.seed,
-        "freezed": config.freezed,
+        "freezed": config.freezed, "growth": list(growth),
     }  # fmt: skip
     try:
-        with runs.replacing(path) as temporary:
-            torch.save(state, temporary)
+        with runs.replacing(path) as temporary, temporary.open("wb") as file:
+            torch.save(state, file)  # an open file: the error of a full disk then says so
     except (OSError, RuntimeError) as error:
         raise RunError(
             f"{path.name} could not be written: {error}", "free some disk space, then resume the run"

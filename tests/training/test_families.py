@@ -111,6 +111,21 @@ def test_a_growing_run_names_its_sheets_and_resumes_in_its_phase(data, tmp_path)
     assert equal(weights(whole), weights(again))
 
 
+def test_a_longer_run_does_not_grow_anew(data, tmp_path):
+    train(config(data, "progan"), tmp_path / "a", Stopper())
+    longer = plan(config(data, "progan", kimg=10.0, resume=str(tmp_path / "a")))
+    assert longer.schedule.at(64).stage == 2
+    assert plan(config(data, "progan", kimg=10.0)).schedule.at(64).stage == 0
+
+
+def test_a_run_that_ended_between_its_state_and_its_snapshot_writes_what_is_missing(data, tmp_path):
+    done = train(config(data), tmp_path / "a", Stopper())
+    before = weights(done)
+    done.unlink()
+    again = train(config(data), tmp_path / "a", Stopper())
+    assert again == done and equal(weights(again), before)
+
+
 def test_a_growing_network_is_not_augmented(data):
     with pytest.raises(InputError) as error:
         plan(config(data, "progan", aug="ada"))
@@ -203,7 +218,10 @@ def test_freezed_layers_stay(data, tmp_path):
     moved = [not torch.equal(x.weight, y.weight) for x, y in zip(a.layers(), b.layers(), strict=True)]
     assert moved == [False] * 3 + [True] * (len(moved) - 3)
     with pytest.raises(InputError, match="freezed"):
-        train(config(data, freezed=99), tmp_path / "c", Stopper())
+        plan(config(data, freezed=99, resume=str(first), kimg=1.0))
+    with pytest.raises(InputError, match="freezed") as error:
+        plan(config(data, freezed=3))
+    assert "--resume" in error.value.hint
 
 
 # ---- Rounds and processes ------------------------------------------------------------------------------------------

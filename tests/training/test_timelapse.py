@@ -83,8 +83,8 @@ def test_sides_are_even_and_pictures_whole(run, columns):
 
 
 def test_growing_runs_are_shown_at_one_size(run):
-    (run / "fakes000002-008x008-faded.png").write_bytes(sheet(60, side=8, columns=6, rows=4))
-    (run / "fakes000002-008x008-tuned.png").write_bytes(sheet(90, side=8, columns=6, rows=4))
+    (run / "fakes000002-008x008-faded.png").write_bytes(sheet(60))
+    (run / "fakes000002-008x008-tuned.png").write_bytes(sheet(90))
     reel = Reel(TimelapseJob(str(run), columns=4, rows=3, width=256))
     words = [sheet.words for sheet in reel.sheets]
     assert words == ["untrained", "2 kimg, 8 px, faded in", "2 kimg, 8 px, tuned", "4 kimg", "10 kimg"]

@@ -95,8 +95,10 @@ def draft_of(query: Mapping[str, str], *, rev: int) -> tuple[Draft, list[GanlibE
     return draft, errors
 
 
-def draft_from(config: Mapping[str, Any], *, resume: str, rev: int) -> Draft:
-    """The settings of an earlier run, to be changed, starting from `resume`; options unknown here are left out."""
+def draft_from(config: Mapping[str, Any], *, resume: str, rev: int, done_kimg: float = 0.0) -> Draft:
+    """The settings of an earlier run, to be changed, starting from `resume`; options unknown here are left out.
+
+    Where that run has had its `done_kimg`, the new one is made longer."""
     draft = Draft(OWN, rev=rev)
     for name, value in config.items():
         if name in FIELDS:
@@ -105,6 +107,9 @@ def draft_from(config: Mapping[str, Any], *, resume: str, rev: int) -> Draft:
             except GanlibError:  # an option of another version: its default stands
                 continue
     draft.put("resume", resume or None)
+    kimg = draft.values()["kimg"]
+    if resume and done_kimg >= kimg:
+        draft.put("kimg", float(f"{done_kimg + kimg:g}"))  # as much again; the run would have nothing left to do
     draft.renew()
     return draft
 
