@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ class Start:
     """Whether the run continues exactly, from a training state."""
     growth: tuple[int, int] | None = None
     """Pictures of a growing network's fade-ins and of the times between them, as the run to continue had them."""
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the run to continue that depended on where it had started: `ada_kimg`, `ema_rampup`."""
     model: foreign.Foreign | None = None
     """The model of another tool, already read."""
 
@@ -86,6 +88,7 @@ def _at_state(path: Path) -> Start:
     return Start(
         path, state["spec"], state["images_seen"] / 1000, state["networks"].get("p"), is_exact=True,
         growth=(fade, tune) if fade or tune else None,
+        kept={name: state[name] for name in ("ada_kimg", "ema_rampup") if name in state},
     )  # fmt: skip
 
 

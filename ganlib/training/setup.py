@@ -113,6 +113,11 @@ def plan(config: TrainConfig, run_dir: Path | None = None, *, world: int = 1) ->
 
     # What was seen before.
     kimg = start.kimg if start.is_exact else 0.0
+    # A transfer stopped and continued stays one: its state knows, the weights it began from may be gone.
+    if given.ada_kimg is None and "ada_kimg" in start.kept:
+        config = replace(config, ada_kimg=start.kept["ada_kimg"])
+    if given.ema_rampup == TrainConfig.ema_rampup and "ema_rampup" in start.kept:
+        config = replace(config, ema_rampup=start.kept["ema_rampup"])
     if start.spec is not None and not start.is_exact:
         same = not differences(spec, start.spec)
         kimg = config.resume_kimg if config.resume_kimg is not None else start.kimg if same else 0.0

@@ -196,6 +196,7 @@ def save_state(
         "format": STATE_FORMAT, "networks": nets.state_dict(), "images_seen": images_seen, "step": step,
         "seconds": seconds, "spec": json.dumps(nets.G.spec.to_dict()), "seed": config.seed,
         "freezed": config.freezed, "growth": list(growth),
+        "ada_kimg": config.ada_kimg, "ema_rampup": config.ema_rampup,
     }  # fmt: skip
     try:
         with runs.replacing(path) as temporary, temporary.open("wb") as file:

@@ -156,6 +156,16 @@ def test_a_model_brings_its_p_along(data, tmp_path):
     assert plan(config(data, aug="ada", p=0.1, kimg=1.0, resume=str(first))).config.p == 0.1
 
 
+def test_a_transfer_stopped_and_continued_equals_an_uninterrupted_one(data, tmp_path):
+    first = train(config(data, kimg=0.016), tmp_path / "a", Stopper())
+    given = config(data, aug="ada", target=0.01, kimg=0.064, resume=str(first), resume_kimg=0.0)
+    whole = train(given, tmp_path / "whole", Stopper())
+    train(given, tmp_path / "parts", Stopper(steps=4))
+    planned = plan(given, tmp_path / "parts")
+    assert (planned.config.ada_kimg, planned.config.ema_rampup) == (100.0, None)
+    assert equal(weights(whole), weights(train(given, tmp_path / "parts", Stopper())))
+
+
 def test_a_high_p_is_warned_of(data, tmp_path):
     reporter = Stopper()
     train(config(data, aug="fixed", p=0.9, kimg=0.016), tmp_path / "run", reporter)
