@@ -3,6 +3,5 @@
 from ganlib.training.config import TrainConfig
 from ganlib.training.loop import run_job, train
 from ganlib.training.presets import PRESETS
-from ganlib.training.sheets import sample_sheets
 
-__all__ = ["PRESETS", "TrainConfig", "run_job", "sample_sheets", "train"]
+__all__ = ["PRESETS", "TrainConfig", "run_job", "train"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,6 @@ from ganlib.networks.base import Generator, GeneratorSpec, one_hot
 from ganlib.training.reals import Reals
 
 AT_ONCE = 16  # pictures rendered together
-SHEET = re.compile(r"fakes(\d{6})(?:-(\d{3,4}x\d{3,4}-(?:faded|tuned)))?\.png")
 
 
 def grid_size(resolution: int) -> tuple[int, int]:
@@ -57,8 +54,3 @@ def pick_reals(reals: Reals, count: int, seed: int) -> np.ndarray:
     """Return training pictures for the sheet beside the samples, uint8 `[N, R, R, 3]`, `count` or all of them."""
     shown = np.random.default_rng(seed).permutation(len(reals.chosen))[:count]
     return np.stack([reals.dataset[int(i)][0] for i in reals.chosen[np.sort(shown)]])
-
-
-def sample_sheets(run_dir: Path) -> Sequence[Path]:
-    """Return the sample sheets of a run in order of time, those of a growing network's phases included."""
-    return sorted(path for path in run_dir.glob("fakes*.png") if SHEET.fullmatch(path.name))

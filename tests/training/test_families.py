@@ -16,10 +16,10 @@ import torch
 from ganlib import checkpoints, foreign, networks
 from ganlib.errors import CheckpointError, InputError, RunError
 from ganlib.training import PRESETS, TrainConfig, train
+from ganlib.training.folder import TrainingFolder
 from ganlib.training.phases import Schedule
 from ganlib.training.presets import with_preset
 from ganlib.training.setup import plan
-from ganlib.training.sheets import sample_sheets
 from ganlib.training.state import STATE_NAME
 from ganlib.training.statistics import variety
 from tests.training.conftest import TINY, TINY_OF, Stopper, pictures, write_set
@@ -100,7 +100,7 @@ def test_a_growing_run_names_its_sheets_and_resumes_in_its_phase(data, tmp_path)
     settings = {"fade_kimg": 0.016, "tune_kimg": 0.016, "kimg": 0.12, "snap": 0.04, "phase_batches": (16, 8)}
     reporter = Stopper()
     whole = train(config(data, "progan", **settings), tmp_path / "whole", reporter)
-    names = [path.name for path in sample_sheets(tmp_path / "whole")]
+    names = [sheet.path.name for sheet in TrainingFolder(tmp_path / "whole").sheets()]
     assert {"fakes000000-008x008-faded.png", "fakes000000-016x016-tuned.png"} & set(names)
     assert [r["Progress/resolution"]["mean"] for r in reporter.records][-1] == 16
     assert checkpoints.load_generator(whole).growth() == (2, 1.0)
