@@ -61,17 +61,17 @@ def take_draft(query: dict[str, str], is_news: bool) -> Draft:
 @part()
 def new_run(draft: Draft) -> None:
     place.follow()
-    is_ready = show_form(draft)
+    launch, is_ready = show_form(draft)
     place.write(draft.to_query())
     if not draft.values()["data"]:
-        st.info(
+        launch.info(
             "Choose a data set first: a zip or folder of square pictures. "
             "`python -m ganlib prepare --source my-pictures --dest data/mine.zip --resolution 64` makes one.",
             icon=":material/photo_library:",
         )
     if not is_ready:
         return
-    with errors_told():
+    with launch, errors_told():
         config = draft.config()
         show_estimate(config)
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start", width="stretch"):

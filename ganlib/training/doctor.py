@@ -247,7 +247,7 @@ def _waiting(lately: Sequence[Mapping[str, Any]]) -> list[Finding]:
 
 def _early(ticks: int) -> Finding:
     seen = "Nothing is measured yet." if not ticks else f"{ticks} {'tick' if ticks == 1 else 'ticks'} so far."
-    return Finding("early", "note", "Too early to judge", f"{seen} The doctor speaks from {FEWEST_TICKS} on.")
+    return Finding("early", "note", "Too early to judge", f"{seen} The doctor speaks from {FEWEST_TICKS} ticks on.")
 
 
 def _healthy(records: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str, Any]], metrics: Metrics) -> Finding:

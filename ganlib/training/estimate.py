@@ -60,7 +60,7 @@ def measure(config: TrainConfig, reporter: Reporter) -> Estimate:
     group = Processes(device=choose_device(config.device))
     nets = Networks(spec, config, group.device)
     reals = Reals(planned.dataset, config, spec, group.device)
-    steps = Steps(nets, spec, config, reals, group)
+    steps = Steps(nets, spec, config, reals, group, reporter.log)
     phase = planned.schedule.at(10**15)
     real, label = (None if part is None else part.to(group.device) for part in reals.batch(0, phase.batch, 0, 1))
     assert real is not None
@@ -92,8 +92,8 @@ def measure(config: TrainConfig, reporter: Reporter) -> Estimate:
             path = timed(PL_INTERVAL)
     except torch.OutOfMemoryError as error:
         raise DeviceError(
-            f"a batch of {phase.batch} does not fit into memory ({memory_report(group.device)})",
-            "use --batch-gpu with half as many pictures, or smaller --cbase and --cmax",
+            f"one picture at a time does not fit into memory ({memory_report(group.device)})",
+            "use smaller --cbase and --cmax, or pictures of a lower resolution",
         ) from error
     step = plain
     if nets.uses_path_length:
@@ -105,11 +105,12 @@ def measure(config: TrainConfig, reporter: Reporter) -> Estimate:
     whole = format_seconds(seconds * left)
     used = memory(group.device)
     gigabytes = used.get("Resources/peak_gpu_mem_gb", used["Resources/cpu_mem_gb"])["mean"]
+    fitting = "" if steps.at_once in (None, config.batch_gpu) else f", {steps.at_once} pictures at once"
     reporter.progress(PLAIN_STEPS + 3, PLAIN_STEPS + 3)
     return Estimate(
         seconds_per_kimg=seconds, hours=seconds * left / 3600, memory_gb=gigabytes,
         num_parameters=sum(p.numel() for p in nets.G.parameters()), device=memory_report(group.device),
-        words=f"about {whole} for {left:g} kimg at {seconds:.3g} s a kimg, {gigabytes:.1f} GiB",
+        words=f"about {whole} for {left:g} kimg at {seconds:.3g} s a kimg, {gigabytes:.1f} GiB{fitting}",
     )  # fmt: skip
 
 

@@ -69,7 +69,7 @@ class _Training:
         torch.manual_seed(self.config.seed)
         self.nets = Networks(self.spec, self.config, group.device)
         self.reals = Reals(planned.dataset, self.config, self.spec, group.device)
-        self.steps = Steps(self.nets, self.spec, self.config, self.reals, group)
+        self.steps = Steps(self.nets, self.spec, self.config, self.reals, group, self.reporter.log)
         self.images_seen, self.step, self.seconds = planned.images_seen, 0, 0.0
         self.last_snapshot: Path | None = None
         self.warned_of_p = False
@@ -204,28 +204,10 @@ class _Training:
         return self.reals.batch(position, count, self.group.rank, self.group.world)
 
     def _make_step(self, phase: Phase, real: Tensor, label: Tensor | None) -> None:
-        """Make a step; where memory does not hold the batch, make it again in more rounds."""
         device = self.group.device
         real = real.to(device, non_blocking=True)
         label = None if label is None else label.to(device, non_blocking=True)
-        while True:
-            try:
-                self.steps.step(self.step, phase, real, label)
-                return
-            except torch.OutOfMemoryError:
-                share = phase.batch // self.group.world
-                at_once = share // self.steps.rounds(phase.batch)
-                if at_once == 1 or self.group.world > 1:
-                    raise
-                self.steps.at_once = max(1, at_once // 2)
-                self.nets.opt_G.zero_grad(set_to_none=True)
-                self.nets.opt_D.zero_grad(set_to_none=True)
-                if device.type == "cuda":
-                    torch.cuda.empty_cache()
-                self.reporter.log(
-                    f"{at_once} pictures at once do not fit into memory: going on with {self.steps.at_once}, whose "
-                    f"gradients are added up to batches of {phase.batch} (--batch-gpu {self.steps.at_once})"
-                )
+        self.steps.step(self.step, phase, real, label)
 
     # ---- Statistics ------------------------------------------------------------------------------------------------
 

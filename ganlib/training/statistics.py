@@ -33,6 +33,14 @@ class Averages:
         v = values.detach().float()
         self._parts.setdefault(name, []).append(torch.stack([torch.ones_like(v).sum(), v.sum(), v.square().sum()]))
 
+    def mark(self) -> dict[str, int]:
+        """Return how much was added by now, for `return_to`."""
+        return {name: len(parts) for name, parts in self._parts.items()}
+
+    def return_to(self, mark: Mapping[str, int]) -> None:
+        """Forget what was added since `mark`; nothing may have been flushed in between."""
+        self._parts = {name: self._parts[name][:count] for name, count in mark.items()}
+
     def flush(self, processes: Processes | None = None) -> dict[str, dict[str, float]]:
         """Return `{name: {num, mean, std}}` over all processes, and start again."""
         names = sorted(self._parts)

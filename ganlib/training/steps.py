@@ -6,7 +6,9 @@ added up, and by several processes whose gradients are averaged; neither changes
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +28,7 @@ W_AVG_BETA = 0.998
 
 
 Rng = torch.Generator | list[torch.Generator]
+Rounds = list[tuple[Tensor, Tensor | None]]  # real pictures and labels of each round
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,13 @@ class Steps:
         config: TrainConfig,  # resolved
         reals: Reals,
         processes: Processes,
+        say: Callable[[str], None],  # takes a line for the log
     ) -> None:
         assert config.loss is not None
         self.nets, self.spec, self.config, self.reals, self.processes = nets, spec, config, reals, processes
         self.loss = LOSSES[config.loss]
         self.draws = Draws(config.seed, processes.device)
-        self.averages = Averages()
+        self.averages, self.say = Averages(), say
         self.at_once = config.batch_gpu
         self._cutoff: int | None = None  # first style input that the other z of a mixture takes
         self.mixed = processes.device.type == "cuda" and spec.params.get("num_fp16_res", 0) > 0
@@ -74,31 +78,85 @@ class Steps:
     def step(self, number: int, phase: Phase, real: Tensor, label: Tensor | None) -> None:
         """Make step `number` with this process's share of real pictures `[share, C, R, R]` and labels, on its device.
 
-        All randomness is a function of the number: a step that failed can be made again, with more rounds."""
-        nets = self.nets
+        All randomness is a function of the number."""
+        nets, batch = self.nets, phase.batch
         self.draws.begin(number)
-        rounds = self.rounds(phase.batch)
         nets.grow(phase.stage, phase.alpha)
-        real = nets.D.match_real(real)
-        own = [(real[i::rounds], None if label is None else label[i::rounds]) for i in range(rounds)]
-        self._generator(phase.batch, own)
+        reals = nets.D.match_real(real), label
+        self._update(nets.opt_G, self._generator, batch, reals)
         if nets.uses_path_length and number % PL_INTERVAL == 0:
-            self._path_length(phase.batch, rounds)
-        self._discriminator(phase.batch, own)
+            self._update(nets.opt_G, self._path_length, batch, reals)
+        self._update(nets.opt_D, self._discriminator, batch, reals)
         if nets.r1_interval > 1 and number % nets.r1_interval == 0:
-            self._lazy_penalty(phase.batch, own)
+            self._update(nets.opt_D, self._lazy_penalty, batch, reals)
         if nets.control is not None:
-            nets.control.step(phase.batch, add_up=self.processes.sum_)
+            nets.control.step(batch, add_up=self.processes.sum_)
             nets.set_p(nets.control.p)
+
+    def _update(
+        self,
+        optimiser: torch.optim.Adam,
+        add_gradients: Callable[[int, Rounds], None],
+        batch: int,
+        reals: tuple[Tensor, Tensor | None],
+    ) -> None:
+        """Move the weights of one optimiser by the gradients that `add_gradients` adds up over the rounds of a batch.
+
+        Where memory does not hold a round, everything that was counted or drawn is put back, and the same is done in
+        more rounds: the weights move once."""
+        real, label = reals
+        while True:
+            kept = self._counted()
+            optimiser.zero_grad(set_to_none=True)
+            rounds = self.rounds(batch)
+            own = [(real[i::rounds], None if label is None else label[i::rounds]) for i in range(rounds)]
+            try:
+                add_gradients(batch, own)
+                break
+            except torch.OutOfMemoryError:
+                at_once = batch // self.processes.world // rounds
+                if at_once == 1 or self.processes.world > 1:
+                    raise
+                self.at_once = at_once // 2
+            optimiser.zero_grad(set_to_none=True)
+            self._put_back(*kept)
+            if self.processes.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self.say(
+                f"{at_once} pictures at once do not fit into memory: going on with {self.at_once}, whose "
+                f"gradients are added up to batches of {batch} (--batch-gpu {self.at_once})"
+            )
+        self._finish(optimiser)
+
+    def _counted(self) -> tuple[Any, ...]:
+        """What the rounds of an update change besides gradients."""
+        nets = self.nets
+        control = None if nets.control is None else nets.control.state_dict()
+        w_avg = nets.G.w_avg.clone() if self.spec.truncatable else None
+        return self.draws.generator.get_state(), self.averages.mark(), control, nets.pl_mean.clone(), w_avg
+
+    def _put_back(
+        self, drawn: Tensor, averages: Mapping[str, int], control: Mapping[str, Any] | None, pl_mean: Tensor,
+        w_avg: Tensor | None,
+    ) -> None:  # fmt: skip
+        """Return to what `_counted` gave."""
+        nets = self.nets
+        self.draws.generator.set_state(drawn)
+        self.averages.return_to(averages)
+        if nets.control is not None and control is not None:
+            nets.control.load_state_dict(control)
+        nets.pl_mean.copy_(pl_mean)
+        if w_avg is not None:
+            nets.G.w_avg.copy_(w_avg)
+        nets.train_D(True)
 
     # ---- The generator ---------------------------------------------------------------------------------------------
 
-    def _generator(self, batch: int, own: list[tuple[Tensor, Tensor | None]]) -> None:
+    def _generator(self, batch: int, own: Rounds) -> None:
         """Adversarial loss of G."""
         nets, rounds = self.nets, len(own)
         latents = self._latents(batch, rounds)
         nets.train_D(False)
-        nets.opt_G.zero_grad(set_to_none=True)
         w_means = []
         for part, (real, real_label) in zip(latents, own, strict=True):
             w, w_plus = self._mix_styles(part)
@@ -112,17 +170,15 @@ class Steps:
             (loss.mean() / rounds).backward()
             self.averages.add("Loss/G/loss", loss)
             self._observe("fake", logits)
-        self._finish(nets.opt_G)
         nets.train_D(True)
         if self.spec.truncatable:
             mean = torch.stack(w_means).mean(dim=0)
             self.processes.mean_([mean])
             nets.G.w_avg.copy_(mean.lerp(nets.G.w_avg, W_AVG_BETA))
 
-    def _path_length(self, batch: int, rounds: int) -> None:
+    def _path_length(self, batch: int, own: Rounds) -> None:
         """One lazy step of path-length regularisation on part of the batch (StyleGAN2, section 3.2)."""
-        nets = self.nets
-        nets.opt_G.zero_grad(set_to_none=True)
+        nets, rounds = self.nets, len(own)
         count = max(batch // PL_BATCH_SHRINK, rounds * self.processes.world)
         for part in self._latents(count, rounds):
             _, w_plus = self._mix_styles(part)
@@ -134,17 +190,15 @@ class Steps:
             penalty = (lengths - nets.pl_mean).square()
             (penalty.mean() * self.config.pl_weight * PL_INTERVAL / rounds).backward()
             self.averages.add("Loss/pl_penalty", penalty)
-        self._finish(nets.opt_G)
 
     # ---- The discriminator -----------------------------------------------------------------------------------------
 
-    def _discriminator(self, batch: int, own: list[tuple[Tensor, Tensor | None]]) -> None:
+    def _discriminator(self, batch: int, own: Rounds) -> None:
         """Adversarial loss of D, generated and real pictures fed separately, with the penalties that are not lazy."""
         nets, rounds = self.nets, len(own)
         latents = self._latents(batch, rounds)
         shares = self.draws.uniform(batch, 1, 1, 1) if self.loss.has_gradient_penalty else None
         every_step = nets.r1_interval == 1
-        nets.opt_D.zero_grad(set_to_none=True)
         for i, (part, (real, real_label)) in enumerate(zip(latents, own, strict=True)):
             fake = self._fakes(part)
             if every_step:
@@ -165,13 +219,11 @@ class Steps:
             self._observe("real", real_logits)
             if nets.control is not None:
                 nets.control.observe(real_logits.detach())
-        self._finish(nets.opt_D)
 
-    def _lazy_penalty(self, batch: int, own: list[tuple[Tensor, Tensor | None]]) -> None:
+    def _lazy_penalty(self, batch: int, own: Rounds) -> None:
         """One lazy step of R1 (and R2, where the loss is relative): γ/2 · E‖∇D(x)‖², times the interval."""
         nets, rounds = self.nets, len(own)
         latents = self._latents(batch, rounds)
-        nets.opt_D.zero_grad(set_to_none=True)
         for part, (real, real_label) in zip(latents, own, strict=True):
             real = real.detach().requires_grad_(True)
             real_logits = nets.D(self._augmented(real, part), real_label)
@@ -181,7 +233,6 @@ class Steps:
                 fake_logits = nets.D(self._augmented(fake, part), part.label)
             penalty = self._penalties(real_logits, real, fake_logits, fake)
             (penalty * (nets.gamma / 2) * nets.r1_interval / rounds).backward()
-        self._finish(nets.opt_D)
 
     def _penalties(self, real_logits: Tensor, real: Tensor, fake_logits: Tensor, fake: Tensor) -> Tensor:
         """Mean of R1, and of R2 where the loss is relative."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from ganlib import networks, runs
 from ganlib.checkpoints import list_checkpoints
@@ -25,12 +26,16 @@ AUTOMATIC = "automatic"
 YES_NO = {True: "yes", False: "no"}
 
 
-def show_form(draft: Draft) -> bool:
-    """Show every option; what a person changes goes into `draft`. Returns whether there is a data set to train on."""
+def show_form(draft: Draft) -> tuple[DeltaGenerator, bool]:
+    """Show every option; what a person changes goes into `draft`.
+
+    Returns the place above the options, for what is done with them, and whether there is a data set to train on."""
     is_ready = _choose_data(draft)
     _choose_preset(draft)
     _choose_start(draft)
+    launch = st.container(key="launch" if is_ready else None)
     own = _own_values(draft)
+    st.caption("Every option, with the preset's values")
     for group in GROUPS:
         names = [name for name, item in FIELDS.items() if item.metadata["group"] == group and name not in ABOVE]
         changed = sum(name in draft.changes for name in names)
@@ -41,7 +46,7 @@ def show_form(draft: Draft) -> bool:
             for i, name in enumerate(names):
                 with columns[i % 3]:
                     draft.put(name, _field(draft, name, own.get(name)))
-    return is_ready
+    return launch, is_ready
 
 
 def data_sets() -> list[str]:
