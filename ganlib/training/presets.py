@@ -20,6 +20,8 @@ class Preset:
     """What it is for, and about what it costs."""
     changes: Mapping[str, Any]
     """Options of `TrainConfig` and their values."""
+    needs_model: bool = False
+    """Whether it starts from a model's weights, which `resume` has to name."""
 
 
 _SMALL = {"cbase": 4096, "cmax": 128, "z_dim": 256, "w_dim": 256}
@@ -49,6 +51,7 @@ PRESETS: dict[str, Preset] = {
     "transfer": Preset(
         "From a trained model", "Few pictures, few hours: starts from the weights of a model that you choose.",
         {"kimg": 500.0, "snap": 10.0, "tick": 1.0, "mirror": True, "aug": "ada", "resume_kimg": 0.0, "freezed": 4},
+        needs_model=True,
     ),
     "r3gan": Preset(
         "Relativistic loss (R3GAN)", "StyleGAN2's networks with a loss that needs no tricks: R1 and R2 in each step.",

@@ -1,6 +1,7 @@
 """What every page stands in: the title, the navigation, the look, and errors told in sentences."""
 
 import importlib
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ DRESSING_SECONDS = 0.35
 MARK = Path(__file__).with_name("mark.svg")
 GALLERY, EXPLORE, MORPH, TRAIN = (str(PAGES / f"{name}.py") for name in ("gallery", "explore", "morph", "train"))
 
+_FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 _inside_app = ContextVar("_inside_app", default=False)
 
 
@@ -101,9 +103,13 @@ def show_error(error: GanlibError) -> None:
 
 
 def sentences(*parts: str) -> str:
-    """Return parts as sentences: a capital at the beginning, a stop at the end; Markdown is shown as it is."""
+    """Return parts as sentences: a capital at the beginning, a stop at the end; Markdown is shown as it is.
+
+    The library's words name options as flags; a form has them by name. Whole commands stay as they are."""
     whole = []
     for part in filter(str.strip, parts):
+        if "python -m" not in part:
+            part = _FLAG.sub(lambda flag: flag[1].replace("-", " "), part)
         first = part.split(maxsplit=1)[0]  # a file name keeps its small letter
         opening = part[:1].upper() if first.isalpha() else part[:1]
         whole.append(opening + part[1:] + ("" if part.endswith((".", "!", "?", ":")) else "."))

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
 from ganlib.latents import Recipe, add_favourite
+from pages._ui.frame import sentences
 
 PAGES = ("gallery", "explore", "morph")
 
@@ -272,3 +273,9 @@ def test_changing_the_model_keeps_the_recipe_as_far_as_it_fits(repository, check
     app.selectbox[0].set_value("tiny").run()
     assert told(app) == ""
     assert app.session_state["bench"].recipe == Recipe.of_seed(9, psi=0.4)
+
+
+def test_flags_in_errors_become_names_of_fields_but_commands_stay():
+    assert sentences("too long", "use a smaller --batch-gpu").replace("\\", "") == "Too long. Use a smaller batch gpu."
+    words = "make one with `python -m ganlib prepare --dest F.zip`"
+    assert "--dest F.zip" in sentences(words).replace("\\", "")

@@ -134,6 +134,17 @@ def test_choosing_a_preset_keeps_the_data_and_drops_the_rest():
     assert draft.values()["data"] == "x.zip" and draft.values()["batch"] is None and draft.values()["arch"] == "dcgan"
 
 
+def test_a_preset_that_needs_a_model_takes_the_first_and_gives_it_back():
+    draft, _ = draft_of({"preset": "quick", "data": "x.zip"}, rev=0)
+    draft.choose("transfer", first_model="checkpoints/a.safetensors")
+    assert draft.config().resume == draft.shown["resume"] == "checkpoints/a.safetensors"
+    draft.choose("dcgan", first_model="checkpoints/a.safetensors")
+    assert draft.values()["resume"] is None and draft.values()["data"] == "x.zip"
+    own, _ = draft_of({"preset": "quick", "resume": "runs/7"}, rev=0)
+    own.choose("transfer", first_model="checkpoints/a.safetensors")
+    assert own.values()["resume"] == "runs/7"
+
+
 # --- curves -----------------------------------------------------------------------------------------------------------
 
 

@@ -53,11 +53,19 @@ class Draft:
         if value != self.values()[name]:
             self.changes[name] = value
 
-    def choose(self, preset: str) -> None:
-        """Begin from another preset; the data set, the start and the names stay."""
-        kept = ("data", "resume", "title", "licence", "seed", "device")
+    def choose(self, preset: str, *, first_model: str | None = None) -> None:
+        """Begin from another preset; the data set, the start and the names stay.
+
+        Where the preset needs a model to start from and none is named, it is `first_model`; a preset that needs none
+        does not inherit it."""
+        kept = {"data", "resume", "title", "licence", "seed", "device"}
+        needs_model = preset in PRESETS and PRESETS[preset].needs_model
+        if self.preset in PRESETS and PRESETS[self.preset].needs_model and not needs_model:
+            kept.discard("resume")
         self.changes = {name: value for name, value in self.changes.items() if name in kept}
         self.preset = preset
+        if needs_model and self.values()["resume"] is None:
+            self.put("resume", first_model)
         self.renew()
 
     def to_query(self) -> dict[str, str]:

@@ -90,7 +90,7 @@ def _choose_preset(draft: Draft) -> None:
     options = [*PRESETS, OWN] if draft.preset == OWN else list(PRESETS)
 
     def choose() -> None:
-        draft.choose(st.session_state["preset"])
+        draft.choose(st.session_state["preset"], first_model=next(iter(_starts()), None))
 
     st.session_state["preset"] = draft.preset
     st.selectbox("Preset", options, format_func=_preset_title, key="preset", on_change=choose)
