@@ -152,7 +152,7 @@ def show_additions() -> None:
                 st.markdown("Nothing kept yet. The heart under a picture in the Gallery keeps it.")
             ready = models.as_many_as_ready(model, kept)
             places = [WallPicture(recipe_id(r), full_name(r), p) for r, p in zip(kept, ready, strict=True)]
-            if kept and (chosen := picture_wall(places, key="kept", label="Favourites", columns=4, only_open=True)):
+            if kept and (chosen := picture_wall(places, key="kept", label="Favourites", columns=4, mode="only")):
                 append([recipe_of(chosen)])
                 st.rerun(scope="fragment")
     if state.get("morph-error"):

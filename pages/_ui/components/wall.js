@@ -11,8 +11,9 @@ export default function (component) {
   const wall = root.querySelector(".wall") ?? root.appendChild(el("div", { class: "wall", role: "listbox", "aria-multiselectable": "true" }));
   wall.setAttribute("aria-label", data.label);
   wall.classList.toggle("pixels", data.pixels);
-  wall.classList.toggle("only", data.only);
-  memory.only = data.only;
+  wall.classList.toggle("only", data.mode === "only");
+  wall.classList.toggle("leaving", data.mode === "leave");
+  memory.mode = data.mode;
   wall.style.setProperty("--columns", data.columns);
   wall.style.setProperty("--aspect", data.aspect);
 
@@ -40,16 +41,16 @@ export default function (component) {
 }
 
 function makeCell(wall, memory) {
-  const open = () => memory.send("open", cell.dataset.id);
+  const open = () => (memory.mode === "leave" ? select() : memory.send("open", cell.dataset.id));
   const select = () => {
-    if (memory.only) return;
+    if (memory.mode === "only") return;
     const { id } = cell.dataset;
     if (!memory.selected.delete(id)) memory.selected.add(id);
     showSelection(wall, memory);
     memory.send("select", [...memory.selected]);
   };
   const keep = () => {
-    if (memory.only) return;
+    if (memory.mode) return;
     const { id } = cell.dataset;
     const wanted = !cell.classList.contains("kept");
     memory.pendingHearts.set(id, wanted);
@@ -58,9 +59,9 @@ function makeCell(wall, memory) {
   };
   const act = (action) => (event) => { event.stopPropagation(); action(); };
   const cell = el("figure", { class: "cell", role: "option", tabIndex: -1 },
-    el("div", { class: "frame", onclick: (event) => ((event.shiftKey || event.metaKey || event.ctrlKey) && !memory.only ? select() : open()) },
+    el("div", { class: "frame", onclick: (event) => ((event.shiftKey || event.metaKey || event.ctrlKey) && memory.mode !== "only" ? select() : open()) },
       el("img", { alt: "", decoding: "async", draggable: false, onload: (event) => event.target.classList.add("shown") })),
-    el("button", { class: "tick", type: "button", tabIndex: -1, onclick: act(select) }, svg("check")),
+    el("button", { class: "tick", type: "button", tabIndex: -1, onclick: act(select) }, svg("check"), svg("close")),
     el("figcaption", {}, el("span", { class: "mono" }),
       el("button", { class: "heart", type: "button", tabIndex: -1, onclick: act(keep) }, svg("heart"))));
   cell.addEventListener("keydown", (event) => {
@@ -97,8 +98,9 @@ function fillCell(cell, picture, memory) {
   heart.setAttribute("aria-label", `Keep ${picture.title}`);
   heart.setAttribute("aria-pressed", kept);
   const tick = cell.querySelector(".tick");
-  tick.title = "Select (Space, or shift-click)";
-  tick.setAttribute("aria-label", `Select ${picture.title}`);
+  const verb = memory.mode === "leave" ? "Leave out" : "Select";
+  tick.title = memory.mode === "leave" ? "Leave out or keep (Space)" : "Select (Space, or shift-click)";
+  tick.setAttribute("aria-label", `${verb} ${picture.title}`);
 }
 
 function showSelection(wall, memory) {

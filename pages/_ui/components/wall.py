@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pages._ui.components.mounting import data_url, declare, mount, tag
 
@@ -33,7 +33,7 @@ def picture_wall(
     pixels: bool = False,
     selected: Sequence[str] = (),
     rev: str = "",
-    only_open: bool = False,
+    mode: Literal["", "only", "leave"] = "",
     on_select: Callable[[list[str]], None] | None = None,
     on_keep: Callable[[str, bool], None] | None = None,
 ) -> str | None:
@@ -41,7 +41,8 @@ def picture_wall(
 
     `on_select(ids)` and `on_keep(id, kept)` are called before the next run of the surrounding fragment. The browser
     owns the selection while a person works on it; `selected` is taken over when `rev` changes. Places without a
-    picture ask for it, by another run, when they come into view. With `only_open` there are no ticks and hearts.
+    picture ask for it, by another run, when they come into view. In the mode `only` there are no ticks and hearts: a click
+    opens. In the mode `leave` a click selects, and what is selected is crossed out.
     """
 
     def select(ids: list[Any]) -> None:
@@ -69,7 +70,7 @@ def picture_wall(
         "aspect": f"{aspect:.4f}",
         "pixels": pixels,
         "rev": rev,
-        "only": only_open,
+        "mode": mode,
     }
     data = {"pictures": rows, "selected": list(selected), **settings}
     answer = mount(

@@ -1,0 +1,5 @@
+"""The parts of the Train page."""
+
+from pages._ui.place import Place
+
+place = Place("train")
