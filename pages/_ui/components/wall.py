@@ -41,8 +41,8 @@ def picture_wall(
 
     `on_select(ids)` and `on_keep(id, kept)` are called before the next run of the surrounding fragment. The browser
     owns the selection while a person works on it; `selected` is taken over when `rev` changes. Places without a
-    picture ask for it, by another run, when they come into view. In the mode `only` there are no ticks and hearts: a click
-    opens. In the mode `leave` a click selects, and what is selected is crossed out.
+    picture ask for it, by another run, when they come into view. In the mode `only` there are no ticks and hearts, and
+    a click opens; in the mode `leave` a click selects, and what is selected is crossed out.
     """
 
     def select(ids: list[Any]) -> None:
