@@ -8,18 +8,21 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable
+from functools import cache
 from io import BytesIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageColor, ImageFilter, PngImagePlugin, features
+from PIL import Image, ImageCms, ImageColor, ImageFile, ImageFilter, PngImagePlugin, features
 from torch import Tensor
 
 from ganlib.errors import DataError, InputError
 
 RECIPE_KEY = "latent-atelier"
 # Formats that are decoded in this process by a bounded decoder; EPS and its kin, which start programs, are not here.
-_READABLE = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+_READABLE = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
+LEAST_WHOLE = 0.75  # of the rows of a JPEG that is cut off, for the rest of it to be used
+_BLOCK_ROWS = 16  # rows that a JPEG's decoder may have left half done where the bytes end
 # What Pillow's decoders raise on damaged bytes, besides the bombs.
 _DAMAGE: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError)
 _DAMAGE += (RuntimeError, struct.error, zlib.error)
@@ -30,6 +33,7 @@ _XMP = (
     'xmlns:la="urn:latent-atelier" la:recipe="{}"/></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
 )
 _XMP_RECIPE = re.compile(r'\bla:recipe="([^"]*)"')
+_HEIC = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheim")
 # EXIF orientation → how to undo it.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -66,21 +70,46 @@ def from_pixels(pixels: np.ndarray) -> Tensor:
 # --- bytes → pixels ---------------------------------------------------------------------------------------------------
 
 
-def decode(data: bytes, *, name: str = "picture", max_pixels: int = 64_000_000) -> np.ndarray:
+def decode(
+    data: bytes,
+    *,
+    name: str = "picture",
+    max_pixels: int = 64_000_000,
+    background: tuple[int, int, int] = (255, 255, 255),
+) -> np.ndarray:
     """Return uint8 `[H, W, 3]` sRGB of a picture file's bytes; made for files from strangers.
 
-    The EXIF orientation is applied, an embedded colour profile is converted, alpha lies on white, 16 bits become 8, and
-    of an animation the first frame is taken. Raises DataError, naming `name`, for what is not a picture, is cut off, or
-    has more than `max_pixels` pixels; the size is looked at before anything is decoded.
+    The EXIF orientation is applied, an embedded colour profile is converted, alpha lies on `background`, 16 bits become
+    8, and of an animation the first frame is taken. Raises DataError, naming `name`, for what is not a picture, is cut
+    off, or has more than `max_pixels` pixels; the size is looked at before anything is decoded.
+    """
+    pixels, flaw = decode_what_is_there(data, name=name, max_pixels=max_pixels, background=background)
+    if flaw:
+        raise _damaged(name, flaw)
+    return pixels
+
+
+def decode_what_is_there(
+    data: bytes,
+    *,
+    name: str = "picture",
+    max_pixels: int = 64_000_000,
+    background: tuple[int, int, int] = (255, 255, 255),
+) -> tuple[np.ndarray, str]:
+    """Return what `decode` does and a flaw: empty, or why the picture is only the upper part of what it was.
+
+    That is a sequential JPEG, such as an interrupted download, of which `LEAST_WHOLE` of the rows are there; the others
+    are left out, before it is turned upright. A progressive one is refused as `decode` does: its rest is all blurred.
     """
     Image.init()
+    _register_heif()
     try:
         with Image.open(BytesIO(data), formats=[kind for kind in _READABLE if kind in Image.OPEN]) as file:
             width, height = file.size
             if width * height > max_pixels:
                 raise _too_large(name, f"{width}×{height}", max_pixels)
-            file.load()
-            return np.array(_as_rgb(_upright(file)))
+            picture, flaw = _load(file)
+            return np.array(_as_rgb(_upright(picture, file), background)), flaw
     except Image.UnidentifiedImageError:
         raise DataError(f"{name} is not a picture: {_describe(data)}", _hint(data)) from None
     except _BOMB as error:
@@ -88,8 +117,41 @@ def decode(data: bytes, *, name: str = "picture", max_pixels: int = 64_000_000) 
     except MemoryError as error:
         raise DataError(f"{name} does not fit into memory", "Make it smaller first.") from error
     except _DAMAGE as error:
-        message = f"{name} is damaged or cut off: {error}"
-        raise DataError(message, "Open it in another program and save it again, or fetch it again.") from error
+        raise _damaged(name, str(error)) from error
+
+
+def _damaged(name: str, words: str) -> DataError:
+    hint = "Open it in another program and save it again, or fetch it again."
+    return DataError(f"{name} is damaged or cut off: {words}", hint)
+
+
+def _load(file: ImageFile.ImageFile) -> tuple[Image.Image, str]:
+    """The picture, decoded, and its flaw. Raises what Pillow does for other damage."""
+    try:
+        file.load()
+        return file, ""
+    except OSError:
+        if file.format not in ("JPEG", "MPO") or file.info.get("progressive"):
+            raise
+        file.tile = []  # what was decoded stays; the rows that are missing are zero
+        file.load()
+        width, height = file.size
+        decoded = np.asarray(file).reshape(height, -1).max(axis=1) > 0
+        rows = height - int(np.argmax(decoded[::-1])) - _BLOCK_ROWS if decoded.any() else 0
+        if rows < LEAST_WHOLE * height:
+            raise
+        part = file.crop((0, 0, width, rows))
+        return part, f"cut off: only {rows} of its {height} rows are there"
+
+
+@cache
+def _register_heif() -> None:
+    """Let Pillow read HEIC photos where the package pillow-heif is installed."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return
+    pillow_heif.register_heif_opener()
 
 
 def _too_large(name: str, size: str, max_pixels: int) -> DataError:
@@ -99,7 +161,7 @@ def _too_large(name: str, size: str, max_pixels: int) -> DataError:
 def _describe(data: bytes) -> str:
     if not data:
         return "the file is empty"
-    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheim"):
+    if data[4:12] in _HEIC:
         return "it is an HEIC photo"
     for start, words in ((b"PK", "a zip archive"), (b"%PDF", "a PDF"), (b"<svg", "an SVG drawing"), (b"%!PS", "EPS")):
         if data.lstrip().startswith(start):
@@ -116,26 +178,28 @@ def _describe(data: bytes) -> str:
 def _hint(data: bytes) -> str:
     if data.startswith(b"PK"):
         return "Give a zip to Prepare on the Datasets page; here, choose one picture."
+    if data[4:12] in _HEIC:
+        return "Install what reads them: pip install pillow-heif. Or save it as JPEG or PNG."
     return "Choose a PNG, JPEG, WebP, AVIF, GIF, TIFF or BMP file; save others as PNG first."
 
 
-def _upright(picture: Image.Image) -> Image.Image:
+def _upright(picture: Image.Image, file: Image.Image) -> Image.Image:
     try:
-        orientation = picture.getexif().get(0x0112)
+        orientation = file.getexif().get(0x0112)
     except _DAMAGE:  # a picture with broken EXIF is still a picture
         return picture
     return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
 
 
-def _as_rgb(picture: Image.Image) -> Image.Image:
+def _as_rgb(picture: Image.Image, background: tuple[int, int, int]) -> Image.Image:
     if picture.mode.startswith(("I", "F")):
         return Image.fromarray(_to_8_bits(np.asarray(picture))).convert("RGB")
     profile = picture.info.get("icc_profile")
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         opaque = _to_srgb(picture.convert("RGB"), profile)
-        white = Image.new("RGB", picture.size, (255, 255, 255))
-        return Image.composite(opaque, white, picture.getchannel("A"))
+        ground = Image.new("RGB", picture.size, background)
+        return Image.composite(opaque, ground, picture.getchannel("A"))
     if picture.mode in ("P", "1", "YCbCr", "HSV"):
         picture = picture.convert("RGB")
     return _to_srgb(picture, profile)
@@ -260,6 +324,15 @@ def resize(pixels: np.ndarray, width: int, height: int, *, smooth: bool = True) 
     return np.stack([np.asarray(Image.fromarray(picture).resize((width, height), method)) for picture in pixels])
 
 
+def colour(text: str) -> tuple[int, int, int]:
+    """Return red, green and blue, 0 to 255, of a colour such as `#faf7f2` or `white`. Raises InputError."""
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError:
+        raise InputError(f"'{text}' is no colour", "write it as #rrggbb, such as #faf7f2") from None
+    return red, green, blue
+
+
 def surround(pixels: np.ndarray, width: int, height: int, *, background: str = "#000000") -> np.ndarray:
     """Return uint8 `[N, height, width, 3]`: the pictures `[N, H, W, 3]`, centred on a larger canvas.
 
@@ -277,7 +350,7 @@ def surround(pixels: np.ndarray, width: int, height: int, *, background: str = "
             canvas[i] = _blurred(picture, width, height)
     else:
         canvas = np.empty((count, height, width, 3), np.uint8)
-        canvas[:] = ImageColor.getrgb(background)[:3]
+        canvas[:] = colour(background)
     top, left = (height - high) // 2, (width - wide) // 2
     canvas[:, top : top + high, left : left + wide] = pixels
     return canvas

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import sys
 import zipfile
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganlib.dataset import Dataset, PrepareConfig, prepare, run_job
+from ganlib.dataset import Dataset, PrepareConfig, prepare, run_job, workers
 from ganlib.dataset.framing import cut, frame_picture, has_plain_ground
 from ganlib.errors import DataError, InputError
 from ganlib.runs import SilentReporter, Stopped
@@ -124,7 +123,7 @@ def test_the_same_source_gives_the_same_bytes(tmp_path, monkeypatch):
     source = zipped(tmp_path / "in.zip", {f"p{i}.png": png(plate(i)) for i in range(20)} | {"x.png": b"x"})
     for name in ("a", "b"):
         prepare(PrepareConfig(str(source), str(tmp_path / f"{name}.zip"), 32, workers=1))
-    monkeypatch.setattr(sys.modules[prepare.__module__], "PARALLEL_FROM", 1)  # even so few go to worker processes
+    monkeypatch.setattr(workers, "PARALLEL_FROM", 1)  # even so few go to worker processes
     prepare(PrepareConfig(str(source), str(tmp_path / "two.zip"), 32, workers=2))
     for name in ("b", "two"):
         assert (tmp_path / "a.zip").read_bytes() == (tmp_path / f"{name}.zip").read_bytes()
@@ -236,7 +235,8 @@ def test_what_is_not_looked_into_is_reported(tmp_path, monkeypatch):
     (folder / "b.png").symlink_to(folder / "sub" / "a.png")
     (folder / "gone.png").symlink_to(folder / "nothing.png")
     report = prepare(PrepareConfig(str(folder), str(tmp_path / "out.zip"), 16))
-    assert report.kept == 2 and report.aside == {"a link to a folder, not followed": 1}
+    assert report.kept == 2
+    assert report.aside == {"a link to a folder, not followed": 1, "a link that leads nowhere": 1}
     scan = os.scandir
 
     def scandir(path):
@@ -311,7 +311,8 @@ def test_unusable_sources_are_refused(tmp_path):
         {"resolution": 0},
         {"margin": float("nan")},
         {"margin": 0.5},
-        {"crop": "smart"},
+        {"crop": "clever"},
+        {"background": "#12"},
         {"labels": "csv"},
         {"workers": 0},
         {"max_pictures": 0},
@@ -346,7 +347,8 @@ def test_stopping_leaves_the_old_set(tmp_path):
     with pytest.raises(Stopped):
         prepare(PrepareConfig(str(source), str(dest), 16), reporter=Recorder(stop_after=2))
     assert dest.read_bytes() == b"old"
-    assert {path.name for path in tmp_path.iterdir()} == {"in.zip", "out.zip"}
+    beside = {".out.zip.partial", ".out.zip.partial.jsonl"}
+    assert {path.name for path in tmp_path.iterdir()} == {"in.zip", "out.zip"} | beside
 
 
 def test_a_job_leaves_set_report_and_sheet(tmp_path):

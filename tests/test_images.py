@@ -183,6 +183,35 @@ def test_cut_off_pictures_are_refused(kind):
             images.decode(data[: int(len(data) * share)])
 
 
+def test_of_a_jpeg_that_is_cut_off_late_the_upper_rows_are_used():
+    noise = np.random.RandomState(0).randint(0, 256, (160, 120, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    data = saved(Image.fromarray(noise), "jpeg", quality=95, exif=exif)
+    whole = images.decode(data)
+    assert images.decode_what_is_there(data)[1] == ""
+    pixels, flaw = images.decode_what_is_there(data[: int(len(data) * 0.92)])
+    assert "of its 160 rows" in flaw and pixels.shape[1] == 120 and 120 <= pixels.shape[0] <= 147
+    assert np.abs(pixels.astype(int) - whole[160 - pixels.shape[0] :]).max() <= 2  # its lower part is lost, upside down
+    for cut_off in (data[: int(len(data) * 0.6)], data[:700]):
+        with pytest.raises(DataError, match="cut off"):
+            images.decode_what_is_there(cut_off)
+    progressive = saved(Image.fromarray(noise), "jpeg", progressive=True)
+    assert images.decode(progressive).shape == (160, 120, 3)
+    with pytest.raises(DataError, match="cut off"):
+        images.decode_what_is_there(progressive[: int(len(progressive) * 0.95)])
+    cmyk = saved(Image.fromarray(noise).convert("CMYK"), "jpeg")
+    assert "rows" in images.decode_what_is_there(cmyk[: int(len(cmyk) * 0.95)])[1]
+
+
+def test_transparency_lies_on_the_colour_asked_for():
+    clear = saved(Image.new("RGBA", (2, 2), (200, 0, 0, 0)), "png")
+    assert (images.decode(clear, background=(1, 2, 3)) == (1, 2, 3)).all()
+    assert images.colour("#0a0b0c") == (10, 11, 12)
+    with pytest.raises(InputError, match="no colour"):
+        images.colour("#0a0b0")
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "gif", "bmp", "tiff"])
 def test_damage_never_surprises(kind):

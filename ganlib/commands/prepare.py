@@ -24,12 +24,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     from ganlib.dataset import PrepareConfig, prepare
     from ganlib.dataset.files import Files
+    from ganlib.dataset.sources import is_ready
     from ganlib.runs import Stopped, TerminalReporter, signals_ask
 
     config = PrepareConfig(**values_from_flags(PrepareConfig, args)).validate()
     if args.dry_run:
-        with Files(Path(config.source)) as files:
-            print(f"{len(files.pictures)} pictures in {config.source}")
+        if is_ready(config):
+            with Files(Path(config.source)) as files:
+                print(f"{len(files.pictures)} pictures in {config.source}")
         print(json.dumps(config.to_dict(), indent=1))
         return 0
     reporter = TerminalReporter()
@@ -37,5 +39,5 @@ def execute(args: argparse.Namespace) -> int:
         with signals_ask(reporter):
             print(prepare(config, reporter=reporter))
     except Stopped:
-        raise KeyboardInterrupt from None  # nothing is left that a second run could continue
+        raise KeyboardInterrupt("the same command goes on from here") from None
     return 0

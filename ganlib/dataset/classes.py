@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ganlib.dataset.config import ARTISTS
 from ganlib.dataset.files import Files
 from ganlib.dataset.reader import CARD_NAME, LABELS_NAME, MAX_CLASSES
+from ganlib.dataset.tables import LabelTable, artists_of, read_label_file
 from ganlib.errors import DataError
 
 _RULES = {
     "folder": "--labels folder takes the folder that a picture lies in",
     "prefix": "--labels prefix takes a picture's name up to the first _",
     "keep": "--labels keep takes the classes in the source's dataset.json",
+    "table": "the table's first column names a picture as in the source, with or without its folder and suffix",
+    "artists": "artists.csv has a column name, and pictures lie in folders such as Vincent_van_Gogh",
 }
 
 
@@ -24,11 +28,13 @@ class Classes:
     """A rule for finding a picture's class."""
 
     rule: str
-    """`none`, `folder`, `prefix` or `keep`."""
+    """`none`, `folder`, `prefix`, `keep`, `table` or `artists`."""
     names: tuple[str, ...] = ()
     """With `keep`, the source's classes in the order of their numbers."""
     numbers: Mapping[str, int] = field(default_factory=dict)
     """With `keep`, the number of each picture's class."""
+    table: LabelTable | None = None
+    """With `table` and `artists`, what finds a picture's class."""
 
     def of(self, picture: str) -> str | None:
         """Return the name of a picture's class; empty without classes, None where this picture has none."""
@@ -36,6 +42,8 @@ class Classes:
             return ""
         if self.rule == "keep":
             return self.names[self.numbers[picture]] if picture in self.numbers else None
+        if self.table is not None:
+            return self.table.label_of(picture)
         path = PurePosixPath(picture)
         if self.rule == "folder":
             return path.parent.name or None
@@ -51,8 +59,15 @@ class Classes:
 def find_classes(files: Files, rule: str) -> tuple[Classes, str]:
     """Return how the classes of `files` are found, and what is to be said about it (empty: nothing).
 
-    `keep` is `none` for a source without labels, and for one whose dataset.json is something else.
+    `keep` is `none` for a source without labels, and for one whose dataset.json is something else. Raises DataError for
+    a table that is missing or is none.
     """
+    if rule.lower().endswith(".csv"):
+        labels = read_label_file(Path(rule))
+        return Classes("table", table=labels), f"{labels.count} labels in {Path(rule).name}"
+    if rule.startswith(ARTISTS):
+        artists = artists_of(files, rule.removeprefix(ARTISTS))
+        return Classes("artists", table=artists), f"{artists.count} artists in artists.csv"
     if rule != "keep":
         return Classes(rule), ""
     if LABELS_NAME not in files.names:

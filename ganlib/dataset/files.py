@@ -9,7 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from ganlib.errors import DataError
 
-PICTURE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif"))
+PICTURE_SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".heic", ".heif")
+)
 MAX_FILE_BYTES = 512 * 2**20  # of one picture file; a zip can claim to hold far more than the disk
 # What the zip module raises on damaged, encrypted (RuntimeError) or exotic (NotImplementedError) entries.
 _ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
@@ -23,7 +25,7 @@ class Files:
         self.path = Path(path)
         self._archive: zipfile.ZipFile | None = None
         self.skipped: dict[str, str] = {}
-        """Folders that were not looked into, and why."""
+        """What was not looked into, such as a link to a folder, and why."""
         if self.path.is_dir():
             names, self.skipped = _walk(self.path)
         else:
@@ -57,6 +59,20 @@ class Files:
         except _ZIP_DAMAGE as error:
             raise DataError(f"{name} cannot be unpacked: {error}", "Make the zip again, without a password.") from error
 
+    def stamp(self) -> list[tuple[str, int, int]]:
+        """Return name, length and checksum (in a folder: time of change) of each file; it changes when the files do."""
+        if self._archive is not None:
+            entries = {entry.filename: entry for entry in self._archive.infolist()}
+            return [(name, entries[name].file_size, entries[name].CRC) for name in self.names]
+        facts = []
+        for name in self.names:
+            try:
+                status = (self.path / name).stat()
+            except OSError:  # it was there a moment ago
+                continue
+            facts.append((name, status.st_size, status.st_mtime_ns))
+        return facts
+
     def close(self) -> None:
         """Close the zip; a folder has nothing to close."""
         if self._archive is not None:
@@ -75,7 +91,7 @@ def is_picture_name(name: str) -> bool:
 
 
 def _walk(folder: Path) -> tuple[list[str], dict[str, str]]:
-    """The files below `folder`, and the folders that were left out with the reason."""
+    """The files below `folder`, and what was left out with the reason."""
     found: list[str] = []
     skipped: dict[str, str] = {}
 
@@ -87,7 +103,12 @@ def _walk(folder: Path) -> tuple[list[str], dict[str, str]]:
         skipped[name_of(*os.path.split(str(error.filename)))] = f"cannot be read: {error.strerror}"
 
     for top, folders, files in os.walk(folder, onerror=refused):
-        found += [name_of(top, name) for name in files if (Path(top) / name).is_file()]
+        for name in files:
+            if (Path(top) / name).is_file():
+                found.append(name_of(top, name))
+            elif not _is_hidden(name):
+                is_link = (Path(top) / name).is_symlink()
+                skipped[name_of(top, name)] = "a link that leads nowhere" if is_link else "a device or pipe, not a file"
         for name in folders:
             if (Path(top) / name).is_symlink() and not _is_hidden(name):
                 skipped[name_of(top, name)] = "a link to a folder, not followed"

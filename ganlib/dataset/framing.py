@@ -1,7 +1,7 @@
-"""Where to cut a square out of a picture: without the scanner's black frame, and round the subject on plain ground.
+"""Where to cut a square out of a picture: within its frame, and round the subject on plain ground.
 
-Everything is measured on a copy whose longer side is at most `LOOK_SIDE` pixels, and lengths given below are in pixels
-of that copy; boxes that leave this module are in pixels of the original. Nothing here touches files.
+The subject is measured on a copy whose longer side is at most `frames.LOOK_SIDE` pixels, and lengths given below are in
+pixels of that copy; boxes that leave this module are in pixels of the original. Nothing here touches files.
 """
 
 from __future__ import annotations
@@ -14,21 +14,9 @@ import numpy as np
 from PIL import Image, ImageCms, ImageFilter
 from scipy import ndimage
 
+from ganlib.dataset.frames import Bounds, inside_picture_frame, inside_scan_frame, look_copy
+from ganlib.dataset.saliency import best_window, saliency
 from ganlib.images import resize
-
-LOOK_SIDE = 192
-
-# The scanner's lid: a line of pixels is frame when more than half of it is darker than this (of 255).
-FRAME_LEVEL = 70
-# What is cut away besides: sheets lie a little askew, their edges are torn and JPEG blurs them.
-FRAME_INSET = 5
-# A scan has the lid on at least this many sides, black along nearly the whole edge and not wide; the dark edges of
-# paintings are uneven and fade inwards.
-FRAME_SIDES = 3
-FRAME_SOLID = 0.8
-FRAME_WIDEST = 0.15  # of the picture's side
-# Paper keeps at least this share of either side; less is a dark picture, not a frame.
-PAGE_SHARE = 0.25
 
 # Distance of a colour from the ground in CIE Lab: hue counts more, since shadows and ink differ in lightness alone.
 LIGHTNESS_WEIGHT, CHROMA_WEIGHT = 0.5, 1.5
@@ -51,6 +39,7 @@ NECK_FROM, NECK_TO = 0.3, 0.75  # of its height: a neck further up is a stem, wi
 GAP = 2  # what the threshold leaves of a neighbour's soft edge
 
 # Why a picture is set aside, and from which value on.
+CARD_INSET = 3  # what the smoothing blurred at the edges of a card on a mount
 SOLIDITY = 0.42  # area of the subject in its box: 0.79 for a disc, less than this for twigs
 PASTED_SOLIDITY = 0.97  # nothing that grows fills its box so well: a photograph or a label
 LONGEST = 2.1  # longer side over shorter
@@ -61,8 +50,7 @@ LEAST_SPREAD = 4.0
 LEAST_CHROMA, LEAST_TINT = 14.0, 12.0
 MOST_COLOURFUL = 90  # percentile that stands for this part
 
-Method = Literal["subject", "page", "whole"]
-Bounds = tuple[int, int, int, int]  # left, top, right, bottom
+Method = Literal["subject", "page", "whole", "smart", "all"]
 
 
 @dataclass(frozen=True)
@@ -76,23 +64,32 @@ class Framing:
     """Why a subject crop sets this picture aside; empty if nothing speaks against it."""
     page: Bounds | None = None
     """The part of the picture that may be shown; None means all of it."""
+    removed: str = ""
+    """Which frames were left out: `scan`, `picture` or `scan, picture`; empty if none."""
 
 
-def frame_picture(pixels: np.ndarray, method: Method, *, margin: float = 1.22) -> Framing:
-    """Return where to cut uint8 `[H, W, 3]`.
+def frame_picture(
+    pixels: np.ndarray, method: Method, *, margin: float = 1.22, scan: bool = True, picture: bool = False
+) -> Framing:
+    """Return where to cut uint8 `[H, W, 3]`, within the frame of a scan or of a picture where these are to be removed.
 
-    `subject` removes scan frame and mount and takes the subject, with `margin` times its longer side; where there is
-    none, `objection` says so and the box is the page's centre. `page` removes the scan frame and takes the largest
-    centred square; `whole` takes that of the picture as it is.
+    `subject` takes the subject within its mount, with `margin` times its longer side; where there is none, `objection`
+    says so and the box is the page's centre. `page` takes the largest centred square, `smart` that with most to look
+    at, and `all` everything, which need be no square. `whole` is the largest centred square of the picture as it is.
     """
     height, width = pixels.shape[:2]
     if method == "whole":
         return Framing(_centre((0, 0, width, height)), (0, 0, 0))
-    look = _look_copy(pixels)
-    scale_x, scale_y = width / look.shape[1], height / look.shape[0]
-    bounds = _inside_frame(look)
+    bounds, removed = _without_frames(pixels, scan, picture)
     if method == "page":
-        return Framing(_centre(_scaled(bounds, scale_x, scale_y)), (0, 0, 0))
+        return Framing(_centre(bounds), (0, 0, 0), removed=removed)
+    if method == "all":
+        return Framing(bounds, (0, 0, 0), removed=removed)
+    if method == "smart":
+        return Framing(_salient_square(pixels, bounds), (0, 0, 0), removed=removed)
+    look = look_copy(pixels)
+    scale_x, scale_y = width / look.shape[1], height / look.shape[0]
+    bounds = _scaled(bounds, 1 / scale_x, 1 / scale_y)
     page = _Page(_part(look, bounds))
     found = _subject(page)
     card = _card_on_mount(page.distance)
@@ -110,13 +107,48 @@ def frame_picture(pixels: np.ndarray, method: Method, *, margin: float = 1.22) -
         square = _square_round(_scaled(_shifted(found.box, bounds[:2]), scale_x, scale_y), margin)
         if not found.objection:
             bounds = _shifted(found.room, bounds[:2])
-    return Framing(square, (red, green, blue), found.objection, _scaled(bounds, scale_x, scale_y))
+    return Framing(square, (red, green, blue), found.objection, _scaled(bounds, scale_x, scale_y), removed)
+
+
+def _without_frames(pixels: np.ndarray, scan: bool, picture: bool) -> tuple[Bounds, str]:
+    """The part of a picture inside its frames, in its pixels, and which they were."""
+    height, width = pixels.shape[:2]
+    bounds, removed = (0, 0, width, height), []
+    if scan:
+        look = look_copy(pixels)
+        inside = inside_scan_frame(look)
+        if inside != (0, 0, look.shape[1], look.shape[0]):
+            bounds = _scaled(inside, width / look.shape[1], height / look.shape[0])
+            removed.append("scan")
+    if picture:
+        part = _part(pixels, bounds)
+        inside = inside_picture_frame(part)
+        if inside != (0, 0, part.shape[1], part.shape[0]):
+            bounds = _shifted(inside, bounds[:2])
+            removed.append("picture")
+    return bounds, ", ".join(removed)
+
+
+def _salient_square(pixels: np.ndarray, bounds: Bounds) -> Bounds:
+    """The square of the shorter side within `bounds` where there is most to look at."""
+    left, top, right, bottom = bounds
+    width, height = right - left, bottom - top
+    side = min(width, height)
+    if width == height:
+        return bounds
+    look = look_copy(_part(pixels, bounds))
+    along = saliency(look).sum(axis=0 if width > height else 1)
+    first = round(best_window(along, min(look.shape[:2])) * max(width, height) / len(along))
+    first = min(first, max(width, height) - side)
+    if width > height:
+        return left + first, top, left + first + side, bottom
+    return left, top + first, right, top + first + side
 
 
 def has_plain_ground(pixels: np.ndarray) -> bool:
     """Return whether uint8 `[H, W, 3]`, without its scan frame, shows something on an even ground such as paper."""
-    look = _look_copy(pixels)
-    bounds = _inside_frame(look)
+    look = look_copy(pixels)
+    bounds = inside_scan_frame(look)
     plain = _Page(_part(look, bounds)).distance < PLAIN_DISTANCE
     return bool(plain[_edge_band(plain.shape)].mean() >= PLAIN_EDGE and plain.mean() >= PLAIN_SHARE)
 
@@ -134,39 +166,7 @@ def cut(pixels: np.ndarray, framing: Framing, side: int) -> np.ndarray:
     return resize(square, side, side)
 
 
-def letterbox(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Return uint8 `[side, side, 3]` with the whole picture in it, on the median colour of its own edge."""
-    height, width = pixels.shape[:2]
-    scale = side / max(height, width)
-    fitted = resize(pixels, max(round(width * scale), 1), max(round(height * scale), 1))
-    square = np.empty((side, side, 3), np.uint8)
-    square[:] = np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]), axis=0)
-    top, left = (side - fitted.shape[0]) // 2, (side - fitted.shape[1]) // 2
-    square[top : top + fitted.shape[0], left : left + fitted.shape[1]] = fitted
-    return square
-
-
-# --- frame, ground and mount ------------------------------------------------------------------------------------------
-
-
-def _inside_frame(look: np.ndarray) -> Bounds:
-    """The page inside the scanner's black frame; the whole picture if fewer than three sides are framed."""
-    height, width = look.shape[:2]
-    bright = look.mean(axis=2) > FRAME_LEVEL
-    rows = np.flatnonzero(bright.mean(axis=1) > 0.5)
-    columns = np.flatnonzero(bright.mean(axis=0) > 0.5)
-    if len(rows) < PAGE_SHARE * height or len(columns) < PAGE_SHARE * width:
-        return 0, 0, width, height
-    first = np.array([columns[0], rows[0], width - 1 - columns[-1], height - 1 - rows[-1]])
-    edges = (bright[:, 0], bright[0], bright[:, -1], bright[-1])
-    solid = np.array([1 - edge.mean() > FRAME_SOLID for edge in edges])
-    framed = solid & (first > 0) & (first < FRAME_WIDEST * np.array([width, height, width, height]))
-    if framed.sum() < FRAME_SIDES:
-        return 0, 0, width, height
-    left, top, right, bottom = (int(value) for value in np.where(framed, first + FRAME_INSET, 0))
-    if left + right >= width or top + bottom >= height:
-        return 0, 0, width, height
-    return left, top, width - right, height - bottom
+# --- ground and mount -------------------------------------------------------------------------------------------------
 
 
 class _Page:
@@ -198,7 +198,7 @@ def _card_on_mount(distance: np.ndarray) -> Bounds | None:
         return None
     largest = int(np.argmax(np.bincount(labels.ravel())[1:]))
     rows, columns = ndimage.find_objects(labels)[largest]
-    inset = FRAME_INSET - 2  # what the smoothing blurred
+    inset = CARD_INSET
     card = columns.start + inset, rows.start + inset, columns.stop - inset, rows.stop - inset
     area = max(card[2] - card[0], 0) * max(card[3] - card[1], 0)
     return card if area >= 0.1 * distance.size else None
@@ -313,12 +313,6 @@ def _without_neighbours(box: Bounds, others: np.ndarray, size: tuple[int, int]) 
 
 
 # --- boxes and copies -------------------------------------------------------------------------------------------------
-
-
-def _look_copy(pixels: np.ndarray) -> np.ndarray:
-    height, width = pixels.shape[:2]
-    scale = min(LOOK_SIDE / max(height, width), 1.0)
-    return resize(pixels, max(round(width * scale), 1), max(round(height * scale), 1))
 
 
 def _to_lab(pixels: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """`Dataset`: square pictures of one power-of-two size with optional class labels, from a zip or a folder.
 
 00000/img00000000.png …   pictures, in the order of their sorted names
-dataset.json              {"labels": null} or {"labels": [["00000/img00000000.png", 3], …]}
+dataset.json              {"labels": null} or {"labels": [["00000/img00000000.png", 3], …]}; where pictures were
+                          squashed, also {"aspects": [["00000/img00000000.png", 1.5], …]}, width over height
 card.json                 where the pictures come from; absent in sets made by other tools
 """
 
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ganlib.dataset.files import Files
-from ganlib.errors import DataError
+from ganlib.errors import DataError, InputError
 from ganlib.images import decode
 
 LABELS_NAME = "dataset.json"
@@ -31,33 +32,46 @@ _PREPARE = "Make a square set with `python -m ganlib prepare --source … --dest
 class Dataset:
     """A prepared set of pictures; indexing gives `(pixels, label)`. Made by `Dataset.open`."""
 
-    def __init__(self, files: Files) -> None:
-        """Read the list, the labels and the sizes, no pixels. Raises DataError when this is no usable set."""
+    def __init__(self, files: Files, *, mirror: bool = False, subset: int | None = None, seed: int = 0) -> None:
+        """Read the list, the labels and the sizes, no pixels. As `open`, with which files are closed on an error."""
         self.path = files.path
+        self.mirror = mirror
         self.names: list[str] = files.pictures
         self._files = files
         self._guard = threading.Lock()
         self._pixels: np.ndarray | None = None
         if not self.names:
             raise DataError(f"{self.path} has no pictures", _PREPARE)
-        self.resolution, self.num_channels = self._sizes()
+        if subset is not None and subset < 1:
+            raise InputError(f"subset = {subset} is not possible", f"use a number from 1 to {len(self.names)}")
         self.labels: np.ndarray | None = self._read_labels()
+        self.aspects: np.ndarray | None = self._read_aspects()
+        """Width over height of what was squashed into each square, float64 `[N]`; None if nothing was."""
         self.card: dict[str, Any] = self._read_json(CARD_NAME) if CARD_NAME in files.names else {}
         classes = self.card.get("classes")
         num_named = len(classes) if isinstance(classes, list) and self.labels is not None else 0
         self.label_dim: int = 0 if self.labels is None else max(int(self.labels.max()) + 1, num_named)
+        if subset is not None:
+            self._take(np.sort(np.random.default_rng(seed).permutation(len(self.names))[:subset]))
+        self.resolution, self.num_channels = self._sizes()
+        if mirror:
+            self._take(np.tile(np.arange(len(self.names)), 2))
 
     @classmethod
-    def open(cls, path: Path | str) -> Dataset:
+    def open(cls, path: Path | str, *, mirror: bool = False, subset: int | None = None, seed: int = 0) -> Dataset:
         """Return the set in a zip or folder, ours or in NVIDIA's layout. Reads headers only.
 
-        Raises DataError for a missing, empty or foreign file, for no pictures, and for pictures that are not square,
-        differ in size, or have a side that is no power of two. Damage inside a picture shows when it is decoded.
+        `subset` takes so many pictures, drawn by `seed` and in the order of the set; classes without a picture in it
+        still count. With `mirror`, all pictures come again after the last one, the left side on the right.
+
+        Raises InputError for a subset of none, and DataError for a missing, empty or foreign file, for no pictures, and
+        for pictures that are not square, differ in size, or have a side that is no power of two. Damage inside a
+        picture shows when it is decoded.
         """
         files = Files(Path(path))
         try:
-            return cls(files)
-        except DataError:
+            return cls(files, mirror=mirror, subset=subset, seed=seed)
+        except (DataError, InputError):
             files.close()
             raise
 
@@ -70,6 +84,8 @@ class Dataset:
         pixels = decode(self._files.read(name), name=f"{name} in {self.path.name}")
         if pixels.shape != (self.resolution, self.resolution, 3):
             raise self._wrong_size(name, pixels.shape[1], pixels.shape[0])
+        if self.mirror and idx % len(self) >= len(self) // 2:
+            pixels = np.ascontiguousarray(pixels[:, ::-1])
         return pixels, None if self.labels is None else int(self.labels[idx])
 
     def pixels(self) -> np.ndarray:
@@ -86,8 +102,8 @@ class Dataset:
     @cached_property
     def digest(self) -> str:
         """Return the SHA-256, in hex, of the pictures' names and bytes and their labels; a folder and its zip agree."""
-        sha = hashlib.sha256()
-        for i, name in enumerate(self.names):
+        sha = hashlib.sha256(b"mirrored" if self.mirror else b"")
+        for i, name in enumerate(self.names[: len(self) // 2] if self.mirror else self.names):
             data = self._files.read(name)
             label = "" if self.labels is None else str(int(self.labels[i]))
             sha.update(json.dumps([name, len(data), label]).encode())
@@ -100,6 +116,12 @@ class Dataset:
         classes = self.card.get("classes")
         named = [str(name) for name in classes] if isinstance(classes, list) else []
         return [named[i] if i < len(named) else str(i) for i in range(self.label_dim)]
+
+    def _take(self, idx: np.ndarray) -> None:
+        """Let the pictures be those of `idx` `[N]`, in its order."""
+        self.names = [self.names[i] for i in idx.tolist()]
+        self.labels = None if self.labels is None else self.labels[idx]
+        self.aspects = None if self.aspects is None else self.aspects[idx]
 
     def _sizes(self) -> tuple[int, int]:
         """The common side and the number of channels: 1 where every picture is a grey PNG, else 3."""
@@ -135,6 +157,16 @@ class Dataset:
         if not isinstance(value, dict):
             raise DataError(f"{name} in {self.path} is not a JSON object", "Prepare the set again.")
         return value
+
+    def _read_aspects(self) -> np.ndarray | None:
+        pairs = self._read_json(LABELS_NAME).get("aspects") if LABELS_NAME in self._files.names else None
+        if not isinstance(pairs, list):
+            return None
+        by_name = {pair[0]: pair[1] for pair in pairs if isinstance(pair, list) and len(pair) == 2}
+        aspects = [by_name.get(name) for name in self.names]
+        if not all(isinstance(aspect, int | float) and aspect > 0 for aspect in aspects):
+            return None
+        return np.array(aspects, np.float64)
 
     def _read_labels(self) -> np.ndarray | None:
         pairs = self._read_json(LABELS_NAME).get("labels") if LABELS_NAME in self._files.names else None

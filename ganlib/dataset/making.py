@@ -1,0 +1,103 @@
+"""From one source file to the squares that go into the set: decode, unframe, crop, resize, encode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from ganlib.dataset.augment import augmented, plan
+from ganlib.dataset.config import PrepareConfig
+from ganlib.dataset.files import Files
+from ganlib.dataset.fitting import letterbox
+from ganlib.dataset.framing import Method, cut, frame_picture, has_plain_ground
+from ganlib.dataset.report import NO_LABEL, TOO_SMALL, Item
+from ganlib.errors import DataError
+from ganlib.images import colour, decode, decode_what_is_there, encode, resize
+
+PROBED = 48  # pictures that are looked at to decide how `auto` crops the set
+PLAIN_MAJORITY = 0.6  # share of them on plain ground that makes it a set of subjects
+LEAST_ENLARGED = 0.5  # a crop smaller than this share of the resolution would be mostly interpolation
+
+_WHERE: dict[str, Method] = {
+    "subject": "subject", "page": "page", "whole": "whole", "smart": "smart", "letterbox": "all", "squash": "all"
+}  # fmt: skip
+
+Picture = tuple[str, str | None]  # its name in the source and its class, as `Classes.of` says
+Outcome = tuple[Item, bytes]  # with the PNG, or nothing where the picture is left out
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes all pictures of a set in the same way."""
+
+    config: PrepareConfig
+    method: str
+    """How pictures are cropped; `auto` is decided."""
+    scan: bool
+    """Whether the black frames of scans are removed."""
+    picture: bool
+    """Whether wooden and gilded frames are removed."""
+
+    def make(self, files: Files, picture: Picture) -> list[Outcome]:
+        """Return what becomes of a source file. A file that cannot be used is an outcome too, never an error."""
+        config, (name, label) = self.config, picture
+        if label is None:
+            return [(Item(name, "aside", NO_LABEL), b"")]
+        try:
+            pixels, flaw = decode_what_is_there(
+                files.read(name), name=PurePosixPath(name).name, background=colour(config.background)
+            )
+        except DataError as error:
+            return [(Item(name, "error", error.message), b"")]
+        framing = frame_picture(pixels, _WHERE[self.method], margin=config.margin, scan=self.scan, picture=self.picture)
+        left, top, right, bottom = framing.box
+        if framing.objection and not config.keep_outliers:
+            return [(Item(name, "aside", framing.objection, framing.box), b"")]
+        if max(right - left, bottom - top) < LEAST_ENLARGED * config.resolution:
+            return [(Item(name, "aside", TOO_SMALL, framing.box), b"")]
+        side = config.resolution
+        if self.method == "letterbox":
+            square = letterbox(pixels[top:bottom, left:right], side, config.fill)
+        elif self.method == "squash":
+            square = resize(pixels[top:bottom, left:right], side, side)
+        else:
+            square = cut(pixels, framing, side)
+        item = Item(name, "kept", box=framing.box, label=label, note=flaw, frame=framing.removed)
+        if self.method == "squash":
+            item = replace(item, aspect=round((right - left) / (bottom - top), 4))
+        copies = [
+            (replace(item, copy="+".join(kinds)), encode(augmented(square, kinds, name=name, number=i)))
+            for i, kinds in enumerate(plan(config.augment, config.copies))
+        ]
+        return [(item, encode(square)), *copies]
+
+
+def decide(files: Files, names: Sequence[str], config: PrepareConfig) -> Maker:
+    """Return how the whole set is made. `auto` looks at a few pictures: one decision keeps paintings uncropped."""
+    method = {"center": "whole"}.get(config.crop, config.crop)
+    if method == "auto":
+        seen = []
+        for name in spread(names, PROBED):
+            try:
+                seen.append(has_plain_ground(decode(files.read(name), name=name)))
+            except DataError:
+                continue  # reported when its turn comes
+        method = "subject" if seen and sum(seen) >= PLAIN_MAJORITY * len(seen) else "page"
+    scan, picture = _FRAMES[config.unframe]
+    if config.unframe == "auto":
+        scan = picture = method not in ("whole", "letterbox", "squash")
+        picture &= method != "subject"  # drawings on paper hang in no frame
+    elif method == "whole":
+        method = "page"
+    return Maker(config, method, scan, picture)
+
+
+_FRAMES = {"auto": (True, True), "scan": (True, False), "picture": (False, True), "none": (False, False)}
+
+
+def spread(names: Sequence[str], most: int | None) -> list[str]:
+    """Return `most` of the names, evenly spread; all of them if None."""
+    if most is None or most >= len(names):
+        return list(names)
+    return [names[i * len(names) // most] for i in range(most)]

@@ -1,0 +1,138 @@
+"""Labels in tables: a CSV of files and labels, or the `artists.csv` beside folders of artists."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import unicodedata
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from ganlib.dataset.files import Files
+from ganlib.errors import DataError, InputError
+
+ARTISTS_NAME = "artists.csv"
+_FILE_WORDS = ("file", "filename", "file_name", "image", "image_name", "picture", "path", "name", "id")
+_LABEL_WORDS = ("label", "class", "category", "genre", "style", "artist", "tag")
+_MOST_BYTES = 64 * 2**20
+
+
+class LabelTable(Protocol):
+    """Finds the label of a picture of a source by its name."""
+
+    count: int
+
+    @abstractmethod
+    def label_of(self, picture: str) -> str | None:
+        """Return the label; None where the table has none for it."""
+
+
+class FileTable:
+    """Labels of single files."""
+
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        self.count = len(labels)
+        self._labels = {_tidy(name): label for name, label in labels.items()}
+
+    def label_of(self, picture: str) -> str | None:
+        """Return the label: the whole name counts first, then that without folders, then that without suffix too."""
+        path = PurePosixPath(picture)
+        for name in (picture, path.name, str(path.with_suffix("")), path.stem):
+            label = self._labels.get(_tidy(name))
+            if label:
+                return label
+        return None
+
+
+class ArtistTable:
+    """Labels of artists, by a folder or by the beginning of a file's name: `Vincent_van_Gogh_12.jpg`."""
+
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        self.count = len(labels)
+        self._labels = {_plain(artist): label for artist, label in labels.items()}
+
+    def label_of(self, picture: str) -> str | None:
+        """Return the label of the artist in whose folder the picture lies, the innermost that is an artist's."""
+        path = PurePosixPath(picture)
+        for part in (*reversed(path.parent.parts), re.sub(r"[_ -]*[0-9]+$", "", path.stem)):
+            label = self._labels.get(_plain(part))
+            if label:
+                return label
+        return None
+
+
+def read_label_file(path: Path) -> FileTable:
+    """Return the labels in a CSV with the columns file and label; a row of headings may be there or not.
+
+    Raises InputError for a file that is missing, no text, or has fewer than two columns.
+    """
+    hint = "Give --labels a CSV with a picture's name and its label in each row."
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise InputError(f"the table {path} is larger than {_MOST_BYTES:,} bytes", hint)
+        rows = _rows(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"the table {path} cannot be read: {error.strerror or error}", hint) from error
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"the table {path} is no CSV: {error}", hint) from error
+    first = [cell.strip().casefold() for cell in rows[0]] if rows else []
+    file, label = 0, 1
+    if headings := [word for word in _FILE_WORDS if word in first]:
+        file = first.index(headings[0])
+        others = [word for i, word in enumerate(first) if i != file]
+        named = [word for word in _LABEL_WORDS if word in others] or others
+        rows, label = rows[1:], first.index(named[0]) if named else 1
+    pairs = {row[file].strip(): row[label].strip() for row in rows if len(row) > max(file, label)}
+    pairs = {name: words for name, words in pairs.items() if name and words}
+    if not pairs:
+        raise InputError(f"the table {path} has no rows of a file and a label", hint)
+    return FileTable(pairs)
+
+
+def artists_of(files: Files, column: str) -> ArtistTable:
+    """Return each artist's entry in `column` of the source's `artists.csv`; of several, parted by commas, the first.
+
+    Raises DataError for a source without that file, and InputError for a column that it has not.
+    """
+    found = sorted((name for name in files.names if PurePosixPath(name).name == ARTISTS_NAME), key=len)
+    if not found:
+        hint = "It belongs to folders of artists; --labels folder takes the folders themselves."
+        raise DataError(f"{files.path} has no {ARTISTS_NAME}", hint)
+    try:
+        rows = _rows(files.read(found[0]))
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"{found[0]} is no CSV: {error}", "Fetch the set again.") from error
+    head = [cell.strip() for cell in rows[0]] if rows else []
+    column = column or "name"
+    if "name" not in head or column not in head:
+        missing = "name" if "name" not in head else column
+        raise InputError(f"{found[0]} has no column {missing}", f"It has: {', '.join(head) or 'none'}.")
+    name, wanted = head.index("name"), head.index(column)
+    pairs = {row[name]: row[wanted].split(",")[0].strip() for row in rows[1:] if len(row) > max(name, wanted)}
+    return ArtistTable({artist: label for artist, label in pairs.items() if _plain(artist) and label})
+
+
+def _rows(data: bytes) -> Sequence[list[str]]:
+    """The rows of a table in UTF-8 or, failing that, Latin-1, parted by what its first line holds most of."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    if "\0" in text:
+        raise ValueError("it holds NUL characters")
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    return [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
+
+
+def _tidy(name: str) -> str:
+    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./")).casefold()
+
+
+def _plain(name: str) -> str:
+    """Letters and digits alone, without accents: `Albrecht Dürer`, `Albrecht_Dürer` and `albrecht-durer` are one."""
+    split = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(c for c in split if c.isalnum())

@@ -1,0 +1,87 @@
+"""A finished set as others read it, and as a part of it or mirrored."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganlib.dataset import Dataset, PrepareConfig, prepare
+from ganlib.errors import InputError
+from ganlib.images import encode
+
+
+def labelled(folder: Path, count: int = 7) -> Path:
+    path = folder / "in.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(count):
+            pixels = np.random.default_rng(i).integers(0, 255, (40, 50, 3), np.uint8)
+            archive.writestr(f"{'abc'[i % 3]}/{i}.png", encode(pixels))
+    return path
+
+
+def as_published(path: Path) -> tuple[list[np.ndarray], list[int] | None]:
+    """NVIDIA's layout, from its description: sorted picture names, `labels` by name, pictures as channels first."""
+    with zipfile.ZipFile(path) as archive:
+        assert all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
+        Image.init()
+        names = sorted(n for n in archive.namelist() if Path(n).suffix.lower() in Image.EXTENSION)
+        labels = json.loads(archive.read("dataset.json"))["labels"]
+        pictures = [np.asarray(Image.open(io.BytesIO(archive.read(name)))) for name in names]
+    if labels is None:
+        return pictures, None
+    by_name = dict(labels)
+    return pictures, [by_name[name.replace("\\", "/")] for name in names]
+
+
+@pytest.mark.parametrize("options", [
+    {"labels": "folder"}, {}, {"labels": "folder", "crop": "squash"},
+    {"labels": "folder", "augment": ("mirror", "hue"), "copies": 3},
+])  # fmt: skip
+def test_a_set_reads_back_by_the_published_description(tmp_path, options):
+    report = prepare(PrepareConfig(str(labelled(tmp_path)), str(tmp_path / "out.zip"), 32, **options))
+    pictures, labels = as_published(report.dest)
+    dataset = Dataset.open(report.dest)
+    assert len(pictures) == report.kept + report.copies == len(dataset)
+    for i, pixels in enumerate(pictures):
+        assert pixels.shape == (32, 32, 3) and pixels.dtype == np.uint8 and np.array_equal(pixels, dataset[i][0])
+    expected = None if dataset.labels is None else dataset.labels.tolist()
+    assert labels == expected and (labels is None or sorted(set(labels)) == [0, 1, 2])
+    assert dataset.names == [f"{i // 1000:05d}/img{i:08d}.png" for i in range(len(pictures))]
+
+
+@pytest.mark.parametrize("dest", ["out.zip", "out"])
+def test_a_part_of_a_set_keeps_its_classes_and_order(tmp_path, dest):
+    prepare(PrepareConfig(str(labelled(tmp_path)), str(tmp_path / dest), 32, labels="folder"))
+    whole = Dataset.open(tmp_path / dest)
+    part = Dataset.open(tmp_path / dest, subset=3, seed=5)
+    assert len(part) == 3 and part.names == sorted(part.names) and set(part.names) < set(whole.names)
+    assert part.label_dim == 3 and part.class_names == ["a", "b", "c"]
+    for i, name in enumerate(part.names):
+        pixels, label = whole[whole.names.index(name)]
+        assert np.array_equal(part[i][0], pixels) and part[i][1] == label
+    assert Dataset.open(tmp_path / dest, subset=3, seed=5).digest == part.digest != whole.digest
+    assert {tuple(Dataset.open(tmp_path / dest, subset=3, seed=i).names) for i in range(9)} != {tuple(part.names)}
+    assert Dataset.open(tmp_path / dest, subset=99).names == whole.names
+    for subset in (0, -1):
+        with pytest.raises(InputError):
+            Dataset.open(tmp_path / dest, subset=subset)
+
+
+def test_a_mirrored_set_has_every_picture_twice(tmp_path):
+    prepare(PrepareConfig(str(labelled(tmp_path)), str(tmp_path / "out.zip"), 32, labels="folder"))
+    whole, both = Dataset.open(tmp_path / "out.zip"), Dataset.open(tmp_path / "out.zip", mirror=True)
+    assert len(both) == len(both.names) == 14 and both.labels is not None and len(both.labels) == 14
+    for i in range(7):
+        assert np.array_equal(both[i][0], whole[i][0]) and np.array_equal(both[i + 7][0], whole[i][0][:, ::-1])
+        assert both[i][1] == both[i + 7][1] == whole[i][1]
+    assert np.array_equal(both[-1][0], both[13][0]) and np.array_equal(both.pixels()[9], both[9][0])
+    assert both.digest not in (whole.digest, Dataset.open(tmp_path / "out.zip", subset=6).digest)
+    assert len(Dataset.open(tmp_path / "out.zip", mirror=True, subset=2)) == 4
+    with pytest.raises(IndexError):
+        both[14]
