@@ -23,6 +23,7 @@ VERBS = {
     "generate": "make pictures from seeds or from a projected latent",
     "video": "make a morph video between seeds",
     "prepare": "turn a folder or zip of pictures into a training set",
+    "examine": "find copies, blur, frames and outliers among pictures; a person decides",
     "train": "train a model on a prepared set",
     "metrics": "measure how far a model is from a data set",
     "doctor": "say in plain words how a training run is doing",
