@@ -10,7 +10,7 @@ from ganlib.training.config import TrainConfig
 from ganlib.training.folder import TrainingFolder
 from ganlib.training.setup import plan
 from pages._ui import models
-from pages._ui.frame import errors_told, open_page, part, show_error
+from pages._ui.frame import DATASETS, empty_state, errors_told, open_page, part, show_error
 from pages._ui.training import place
 from pages._ui.training.draft import Draft, draft_from, draft_of
 from pages._ui.training.estimate import show_estimate
@@ -64,11 +64,8 @@ def new_run(draft: Draft) -> None:
     launch, is_ready = show_form(draft)
     place.write(draft.to_query())
     if not draft.values()["data"]:
-        launch.info(
-            "Choose a data set first: a zip or folder of square pictures. "
-            "`python -m ganlib prepare --source my-pictures --dest data/mine.zip --resolution 64` makes one.",
-            icon=":material/photo_library:",
-        )
+        with launch:
+            show_way_to_data()
     if not is_ready:
         return
     with launch, errors_told():
@@ -78,6 +75,14 @@ def new_run(draft: Draft) -> None:
             start(config, draft.command(models.runs_root()))
         with st.expander("The same from a terminal"):
             st.code(draft.command(models.runs_root()), language="bash", wrap_lines=True)
+
+
+def show_way_to_data() -> None:
+    """What to do before there is a data set."""
+    words = "A network learns from a set of square pictures. Choose one above, or make one of pictures that you have."
+    empty_state(words, models.example(), "Prepare pictures", lambda: state.update({"to-datasets": True}))
+    if state.pop("to-datasets", False):
+        st.switch_page(DATASETS)
 
 
 def start(config: TrainConfig, command: str) -> None:

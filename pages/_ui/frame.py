@@ -23,7 +23,9 @@ STYLE = Path(__file__).with_name("style.css")
 # Once in a session: the browser widens the page and loads the style while nothing is on it yet that could jump.
 DRESSING_SECONDS = 0.35
 MARK = Path(__file__).with_name("mark.svg")
-GALLERY, EXPLORE, MORPH, TRAIN = (str(PAGES / f"{name}.py") for name in ("gallery", "explore", "morph", "train"))
+GALLERY, EXPLORE, MORPH, DATASETS, TRAIN = (
+    str(PAGES / f"{name}.py") for name in ("gallery", "explore", "morph", "datasets", "train")
+)
 
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 _inside_app = ContextVar("_inside_app", default=False)
@@ -52,6 +54,7 @@ def _navigation() -> Any:
         st.Page(GALLERY, title="Gallery", default=True),
         st.Page(EXPLORE, title="Explore", url_path="explore"),
         st.Page(MORPH, title="Morph", url_path="morph"),
+        st.Page(DATASETS, title="Data sets", url_path="datasets"),
         st.Page(TRAIN, title="Train", url_path="train"),
     ]
     return st.navigation(pages, position="top")
@@ -171,9 +174,10 @@ def download(
     )
 
 
-def empty_state(sentence: str, picture: bytes, button: str, on_click: Callable[[], None]) -> None:
+def empty_state(sentence: str, picture: bytes | None, button: str, on_click: Callable[[], None]) -> None:
     """Show what a place is for while there is nothing in it yet: one sentence, one picture, one button."""
     with st.container(key="empty-state", horizontal_alignment="center"):
-        st.image(picture, width=192)
+        if picture is not None:
+            st.image(picture, width=192)
         st.markdown(sentence, text_alignment="center")
         st.button(button, type="primary", on_click=on_click)

@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from ganlib import images
 from ganlib.checkpoints import Checkpoint, list_checkpoints
-from ganlib.errors import InputError
+from ganlib.errors import GanlibError, InputError
 from ganlib.latents import (
     Favourite,
     Recipe,
@@ -129,6 +129,15 @@ def open_renderer(path: str, digest: str) -> Renderer:
 def pictures(model: Checkpoint, recipes: Sequence[Recipe], *, side: int = THUMB) -> list[bytes]:
     """Pictures of recipes in one batch, their longest side at most `side` pixels."""
     return _pictures(str(model.path), model.digest, tuple(recipes), side)
+
+
+def example() -> bytes | None:
+    """A picture of the first model, for empty states; None where there is no model that can be opened."""
+    known, _ = list_checkpoints(checkpoints_root())
+    try:
+        return pictures(known[0], [FIRST_RECIPE])[0] if known else None
+    except GanlibError:
+        return None
 
 
 @st.cache_data(max_entries=128, show_spinner=False)

@@ -40,6 +40,7 @@ class Studio:
     url: str
     checkpoints: Path
     runs: Path
+    data: Path
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +67,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterat
     environment = os.environ | {
         "ATELIER_CHECKPOINTS": str(root / "checkpoints"),
         "ATELIER_RUNS": str(root / "runs"),
+        "ATELIER_DATA": str(root / "data"),
         "OMP_NUM_THREADS": "1",
     }
     options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
@@ -80,7 +82,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterat
         try:
             url = f"http://127.0.0.1:{port}"
             wait_for(f"{url}/_stcore/health", process, root / "app.log")
-            yield Studio(url, root / "checkpoints", root / "runs")
+            yield Studio(url, root / "checkpoints", root / "runs", root / "data")
         finally:
             process.terminate()
             process.wait(timeout=20)

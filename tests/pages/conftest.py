@@ -16,5 +16,6 @@ def checkpoints(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatc
     shutil.copy(tiny_model, folder)
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(folder))
     monkeypatch.setenv("ATELIER_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("ATELIER_DATA", str(tmp_path / "data"))
     st.cache_data.clear()
     return folder

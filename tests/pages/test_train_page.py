@@ -171,7 +171,7 @@ def test_the_form_has_every_option_in_its_group_and_starts_without_data(reposito
     fields = (*app.number_input, *app.toggle, *app.selectbox, *app.text_input)
     labels = {element.label for element in fields}
     assert {name.replace("_", " ") for name in ("batch", "mirror", "loss", "betas", "augpipe", "title")} <= labels
-    assert "Choose a data set first" in shown(app) and "No run yet" in shown(app)
+    assert "A network learns from a set" in shown(app) and "No run yet" in shown(app)
     assert not [button for button in app.button if button.key == "start"]
 
 

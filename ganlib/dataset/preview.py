@@ -1,0 +1,100 @@
+"""What a preparation would do, on a dozen pictures of the source: nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ganlib.dataset.config import PrepareConfig
+from ganlib.dataset.files import Files
+from ganlib.dataset.making import decide, spread
+from ganlib.errors import DataError
+from ganlib.images import colour, decode, encode, resize
+
+SIDE = 192  # px of either half
+GROUND = (235, 230, 221)
+OUTLINE = (200, 69, 45)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One picture before and after."""
+
+    name: str
+    """In the source."""
+    words: str
+    """Why it is set aside; empty where it is kept."""
+    pair: bytes
+    """WebP, twice as wide as high: the picture with the crop outlined, and the square that comes of it, or nothing."""
+
+
+def preview(config: PrepareConfig, *, count: int = 12, without: Collection[str] = ()) -> list[Preview]:
+    """Return what becomes of `count` pictures, evenly spread over the source; `without` names those left out by hand.
+
+    `config.dest` may be anything. Raises DataError for a source that cannot be read, InputError for an unknown colour.
+    """
+    with Files(Path(config.source)) as files:
+        left_out = set(without)
+        names = [name for name in files.pictures if name not in left_out]
+        maker = decide(files, names, config)
+        found = []
+        for name in spread(names, count):
+            item, square = maker.make(files, (name, ""))[0]
+            try:
+                pixels = decode(files.read(name), name=PurePosixPath(name).name, background=colour(config.background))
+            except DataError:
+                pixels = np.full((SIDE, SIDE, 3), GROUND, np.uint8)
+            made = decode(square, name=name) if square else None
+            found.append(Preview(name, item.reason, encode(_pair(pixels, item.box, made), "webp")))
+        return found
+
+
+def mosaic(source: Path | str, *, count: int = 24, columns: int = 12, side: int = 96) -> tuple[int, bytes]:
+    """Return how many pictures a source has, and some of them, evenly spread, whole on a ground, as one WebP.
+
+    Raises DataError for a source that cannot be read or has no pictures."""
+    with Files(Path(source)) as files:
+        names = files.pictures
+        if not names:
+            raise DataError(f"{source} has no pictures", "It should hold PNG, JPEG, WebP, GIF, BMP or TIFF files.")
+        cells = []
+        for name in spread(names, count):
+            try:
+                cells.append(_whole(decode(files.read(name), name=name), side)[0])
+            except DataError:
+                continue
+        if not cells:
+            raise DataError(
+                f"no picture of {source} can be read", "Give a folder or zip of PNG, JPEG or WebP pictures."
+            )
+    cells += [np.full((side, side, 3), GROUND, np.uint8)] * (-len(cells) % min(columns, len(cells)))
+    grid = np.stack(cells).reshape(-1, min(columns, len(cells)), side, side, 3)
+    rows, width = grid.shape[:2]
+    return len(names), encode(grid.transpose(0, 2, 1, 3, 4).reshape(rows * side, width * side, 3), "webp")
+
+
+def _whole(pixels: np.ndarray, side: int) -> tuple[np.ndarray, float, int, int]:
+    """The picture as large as fits into a square, the scale, and the offsets from left and top."""
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    small = resize(pixels, max(1, round(width * scale)), max(1, round(height * scale)))
+    left, top = (side - small.shape[1]) // 2, (side - small.shape[0]) // 2
+    square = np.full((side, side, 3), GROUND, np.uint8)
+    square[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return square, scale, left, top
+
+
+def _pair(pixels: np.ndarray, box: tuple[int, int, int, int] | None, made: np.ndarray | None) -> np.ndarray:
+    before, scale, left, top = _whole(pixels, SIDE)
+    if box is not None:
+        picture = Image.fromarray(before)
+        corners = [round(value * scale) + offset for value, offset in zip(box, (left, top, left, top), strict=True)]
+        low, high = (np.clip(part, 0, SIDE - 1).tolist() for part in (corners[:2], corners[2:]))
+        ImageDraw.Draw(picture).rectangle([*low, *high], outline=OUTLINE, width=2)
+        before = np.asarray(picture)
+    after = np.full((SIDE, SIDE, 3), GROUND, np.uint8) if made is None else resize(made, SIDE, SIDE)
+    return np.concatenate([before, after], axis=1)

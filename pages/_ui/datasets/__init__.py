@@ -1,0 +1,5 @@
+"""The parts of the Data sets page."""
+
+from pages._ui.place import Place
+
+place = Place("datasets")

@@ -1,0 +1,110 @@
+"""How pictures are cut, with a dozen of them before and after."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from ganlib.dataset import PrepareConfig
+from ganlib.dataset.preview import Preview, preview
+from pages._ui.components import WallPicture, picture_wall
+from pages._ui.datasets import place
+from pages._ui.datasets.choices import Cut, cut_of, keep_cut, left_out
+from pages._ui.frame import errors_told, plain
+
+SHOWN = 12
+RESOLUTIONS = (16, 32, 64, 128, 256, 512, 1024)
+CROPS = {
+    "auto": "let the studio decide",
+    "center": "the centre",
+    "subject": "the subject on its plain ground",
+    "smart": "where there is most to look at",
+    "letterbox": "nothing: whole pictures on a ground",
+    "squash": "nothing: whole pictures, squashed to a square",
+}
+FRAMES = {
+    "auto": "where they are found",
+    "scan": "black ones of scans",
+    "picture": "wooden and gilded ones",
+    "none": "none",
+}
+FILLS = {
+    "auto": "the colour of its edge",
+    "blur": "the picture itself, blurred",
+    "edge": "its edge, stretched",
+    "": "a colour",
+}
+
+
+def help_of(name: str) -> str:
+    """What the library says about an option."""
+    return str(PrepareConfig.__dataclass_fields__[name].metadata["help"])
+
+
+def show_framing(source: str) -> None:
+    """Ask how the pictures are cut and show what comes of it."""
+    left, right = st.columns([1, 3], gap="large")
+    before = cut_of(source)
+    with left:
+        cut = _ask(before)
+        keep_cut(source, cut)
+        st.button(
+            "On to the set", type="primary", icon=":material/arrow_forward:", key="to-make", on_click=place.go,
+            kwargs={"source": source, "step": "make"},
+        )  # fmt: skip
+    with right, errors_told():
+        without = left_out(source) or {}
+        found = _previews(source, Path(source).stat().st_mtime_ns, cut, tuple(sorted(without)))
+        kept = sum(not one.words for one in found)
+        st.caption(f"Before and after, {kept} of {len(found)} kept. The red line is the cut.")
+        picture_wall(
+            [WallPicture(one.name, _caption(one), one.pair) for one in found],
+            key="framing-wall", label="Before and after", columns=3, aspect=2.0, mode="only", rev=repr(cut),
+        )  # fmt: skip
+
+
+def _caption(one: Preview) -> str:
+    name = Path(one.name).name
+    return f"set aside, {one.words}: {name}" if one.words else name
+
+
+def _ask(cut: Cut) -> Cut:
+    chosen: dict[str, Any] = {}
+    at = RESOLUTIONS.index(cut.resolution) if cut.resolution in RESOLUTIONS else 2
+    chosen["resolution"] = st.selectbox(
+        "Side of the squares", RESOLUTIONS, at, format_func=lambda side: f"{side} px", help=help_of("resolution")
+    )
+    chosen["crop"] = _choice("What is cut out", CROPS, cut.crop, "crop")
+    if chosen["crop"] in ("auto", "subject"):
+        chosen["margin"] = st.slider("Room round the subject", 1.0, 2.0, cut.margin, 0.02, help=help_of("margin"))
+        chosen["keep_outliers"] = st.toggle(
+            "Also without a clear subject", cut.keep_outliers, help=help_of("keep_outliers")
+        )
+    if chosen["crop"] == "letterbox":
+        fill = _choice("Beside the picture", FILLS, cut.fill if cut.fill in FILLS else "", "fill")
+        chosen["fill"] = fill or st.color_picker("Colour", cut.fill if cut.fill.startswith("#") else "#ffffff")
+    chosen["unframe"] = _choice("Frames to take off", FRAMES, cut.unframe, "unframe")
+    chosen["background"] = st.color_picker("Behind transparency", cut.background, help=help_of("background"))
+    return replace(cut, **chosen)
+
+
+def _choice(label: str, words: dict[str, str], now: str, option: str) -> str:
+    options = list(words)
+    at = options.index(now) if now in options else 0
+    return st.selectbox(label, options, at, format_func=words.__getitem__, help=help_of(option))
+
+
+@st.cache_data(max_entries=32, show_spinner="Cutting a dozen pictures …")
+def _previews(source: str, changed: int, cut: Cut, without: tuple[str, ...]) -> list[Preview]:
+    return preview(PrepareConfig(source=source, dest="preview.zip", **asdict(cut)), count=SHOWN, without=without)
+
+
+def in_words(cut: Cut) -> str:
+    """One line about the choices."""
+    words = [
+        f"{cut.resolution} px",
+        f"cut: {CROPS.get(cut.crop, cut.crop)}",
+        f"frames taken off: {FRAMES.get(cut.unframe)}",
+    ]
+    return plain(" · ".join(words))

@@ -1,0 +1,91 @@
+"""The last step: names, rights, labels, and the job that writes the set."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import streamlit as st
+
+from ganlib import runs
+from ganlib.errors import GanlibError
+from ganlib.runs import RunDir
+from pages._ui import models
+from pages._ui.datasets import place
+from pages._ui.datasets.choices import cut_of, keep_cut, left_out, list_path
+from pages._ui.datasets.framing import help_of, in_words
+from pages._ui.datasets.intake import data_root, safe_name
+from pages._ui.datasets.jobs import ACTIVE, job_card, newest
+from pages._ui.frame import TRAIN, errors_told, part, plain, show_error
+
+LABELS = {
+    "keep": "as the source has them",
+    "none": "no classes",
+    "folder": "a class for each folder",
+    "prefix": "a class for each beginning of the name, up to _",
+}
+SECONDS = 1.0
+
+
+def show_making(source: str) -> None:
+    """Ask for name, rights and labels; start the preparation; show how far it is and what came of it."""
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        _form(source)
+    with right:
+        run = newest("prepare", source)
+        part(every=SECONDS if run is not None and run.state in ACTIVE else None)(_progress)(source)
+
+
+def _form(source: str) -> None:
+    cut = cut_of(source)
+    name = safe_name(st.text_input("Name of the set", Path(source).stem, key=f"name-{source}"))
+    at = list(LABELS).index(cut.labels) if cut.labels in LABELS else 0
+    labels = st.selectbox("Classes", list(LABELS), at, format_func=LABELS.__getitem__, help=help_of("labels"))
+    licence = st.text_input("Licence of the pictures", cut.licence, placeholder="CC0-1.0, CC BY 4.0, my own work …",
+                            help="It stands in the card of the set, and of every model trained on it.")  # fmt: skip
+    credit = st.text_input("Whom to credit", cut.credit, placeholder="the artist, the museum, the collection")
+    cut = replace(cut, labels=labels, licence=licence.strip(), credit=credit.strip())
+    keep_cut(source, cut)
+    out = left_out(source)
+    dest = data_root() / f"{name}-{cut.resolution}.zip"
+    decided = "nothing was looked through yet" if out is None else f"{len(out):,} left out by hand"
+    st.caption(f"{in_words(cut)} · {decided} · {plain(str(dest))}")
+    if dest.exists():
+        st.warning(f"{plain(dest.name)} is there already and will be replaced.", icon=":material/info:")
+    with errors_told():
+        config = cut.config(source, str(dest), str(list_path(source)) if out else "")
+        if st.button("Prepare the set", type="primary", icon=":material/dataset:", key="prepare"):
+            dest.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                runs.submit(models.runs_root(), "prepare", dest.stem, config.to_dict())
+            except OSError as error:
+                show_error(
+                    GanlibError(f"the job cannot be written: {error.strerror or error}", "Free some disk space.")
+                )
+            st.rerun()
+
+
+def _progress(source: str) -> None:
+    place.follow()
+    run = newest("prepare", source)
+    if run is None:
+        st.caption("The set appears here, and with it why each picture that is missing was set aside.")
+        return
+    if job_card(run, "pictures"):
+        _result(run)
+
+
+def _result(run: RunDir) -> None:
+    dest = Path(run.job["config"].get("dest", ""))
+    sheet = run.path / "sheet.png"
+    if not dest.exists():
+        st.caption("The set is no longer there.")
+        return
+    if sheet.exists():
+        st.image(str(sheet), width="stretch")
+    st.text(run.log_tail(12))
+    with st.container(horizontal=True):
+        if st.button("Train with it", type="primary", icon=":material/model_training:", key="train-made"):
+            st.switch_page(TRAIN, query_params={"preset": "quick", "data": str(dest)})
+        st.button(
+            "Look through it", icon=":material/grid_view:", key="see-made", on_click=place.go, kwargs={"set": str(dest)}
+        )

@@ -1,0 +1,55 @@
+"""Data sets: from a folder of anything to a set for training, and the sets that are ready."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from ganlib.errors import InputError
+from pages._ui.datasets import place
+from pages._ui.datasets.browse import show_set
+from pages._ui.datasets.intake import show_intake
+from pages._ui.datasets.shelf import show_shelf
+from pages._ui.datasets.source import show_source
+from pages._ui.frame import errors_told, open_page
+
+open_page("Data sets")
+query = place.arrive()
+place.take_news()
+
+
+def existing(path: str) -> str:
+    """The path that the address names. Raises InputError where nothing is there."""
+    if not Path(path).expanduser().exists():
+        raise InputError(f"there is no {path[:200]}", "Choose a set from the list, or give its path anew.")
+    return str(Path(path).expanduser())
+
+
+def start() -> None:
+    """New pictures on the left, what is there already on the right."""
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.subheader("New set", anchor=False)
+        st.markdown(
+            "Photographs, scans, frames of a film: they are looked through, you decide what stays, and they become a "
+            "set of square pictures that a network can learn from."
+        )
+        show_intake()
+    with right:
+        st.subheader("Sets", anchor=False)
+        show_shelf()
+
+
+with errors_told():
+    try:
+        if path := query.get("set"):
+            place.write({"set": path})
+            show_set(existing(path))
+        elif source := query.get("source"):
+            place.write({"source": source} | ({"step": query["step"]} if "step" in query else {}))
+            show_source(existing(source), query.get("step", ""))
+        else:
+            place.write({})
+            start()
+    except InputError:
+        st.button("All sets", icon=":material/arrow_back:", key="all-sets", on_click=place.go)
+        raise
