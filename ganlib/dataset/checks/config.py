@@ -33,7 +33,7 @@ class ExamineConfig:
     plain: float | None = _option(0.98, "share of one colour from which on there is nothing to see, 0 to 1")
     grey: float | None = _option(12.0, "a picture with less colour than this is grey, where four fifths have more")
     ground: float | None = _option(8.0, "deviations from which on a picture's ground is not the set's")
-    sparse: float | None = _option(2.2, "deviations by which things on plain ground are thinner, smaller or paler")
+    sparse: float | None = _option(2.4, "deviations by which things on plain ground are thinner, smaller or paler")
     outlier: float | None = _option(3.0, "how many times as far from its neighbours as usual an outlier is")
     border: float | None = _option(0.75, "share of three sides along which a frame or scan border runs, 0 to 1")
     odd_mode: float | None = _option(0.02, "a colour mode that a smaller share of the set has is odd, 0 to 1")

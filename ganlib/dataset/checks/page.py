@@ -67,7 +67,7 @@ def as_page(
     for kind, found in groups.items():
         lines.append(f'<h2 id="{_safe(kind)}">{_safe(KINDS[kind].capitalize())}</h2>')
         more = f"; the first {SHOWN} are shown" if len(found) > SHOWN else ""
-        words = f"pictures, threshold {found[0][1].threshold:g}{more}"
+        words = f"picture{'s' * (len(found) > 1)}, threshold {found[0][1].threshold:g}{more}"
         lines.append(f'<p><span class="number">{len(found)}</span> {words}</p>')
         lines.append('<div class="wall">')
         lines += _copies(found[:SHOWN], thumbnail) if kind == "duplicate" else _wall(found[:SHOWN], thumbnail)
