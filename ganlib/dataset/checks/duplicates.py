@@ -17,7 +17,6 @@ from ganlib.dataset.checks.measure import TILE_SIDE, Measures
 
 HASH_DISTANCE = 14  # of 64 bits; a crop of 4 % on each side, JPEG and half the size changed at most this many
 NEAREST = 10  # candidates per picture and orientation
-LEAST_CORRELATION = 0.5  # of the small tiles of a candidate
 SMALL_SIDE = 32  # of the tiles that candidates are chosen with
 PROMISING = 0.65  # correlation of the small tiles, once aligned, from which on the full tiles are compared
 LEAST_SIMILARITY = 0.5  # less than this is not kept; all thresholds lie above
@@ -158,7 +157,7 @@ def _candidates(
             pairs.update(
                 (min(start + i, int(j)), max(start + i, int(j)))
                 for j in row
-                if correlation[i, j] >= LEAST_CORRELATION
+                if correlation[i, j] > 0
             )
     return np.array(sorted(pairs), np.int64).reshape(-1, 2)
 
