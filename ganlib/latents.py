@@ -263,8 +263,11 @@ class Recipe:
         mix = []
         for layers, seed in _items("mix", text("mix"), 2, 2):
             first, last = _read_range("mix", layers)
-            _within("style input", first if last is None else last, 0, 1000)
-            mix += [(layer, _read_whole("mix", seed)) for layer in range(first, (first if last is None else last) + 1)]
+            if last is None:
+                hint = f"Write both, such as {first}-{first + 3}."
+                raise InputError(f"'mix={layers[:20]}' in the link has no last style input", hint)
+            _within("style input", last, 0, 1000)
+            mix += [(layer, _read_whole("mix", seed)) for layer in range(first, last + 1)]
         edits = []
         for direction, strength, *rest in _items("edits", text("edits"), 2, 3):
             first, last = _read_range("edits", rest[0]) if rest else (0, None)

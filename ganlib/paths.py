@@ -80,7 +80,9 @@ class LatentPath:
     def validate(self) -> None:
         """Raise InputError for too few keyframes, odd durations, an unknown curve, or a recipe that is not valid."""
         if not 2 <= len(self.keyframes) <= MAX_KEYFRAMES:
-            raise InputError(f"a path has {len(self.keyframes)} keyframes", f"Choose 2 to {MAX_KEYFRAMES}.")
+            count = len(self.keyframes)
+            words = "1 keyframe is" if count == 1 else f"{count} keyframes are"
+            raise InputError(f"{words} no path", f"Choose 2 to {MAX_KEYFRAMES}.")
         if self.curve not in CURVES:
             raise InputError(f"there is no curve '{str(self.curve)[:20]}'", f"Use {', '.join(CURVES)}.")
         if not isinstance(self.loop, bool):

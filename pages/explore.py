@@ -53,7 +53,8 @@ def drag(values: dict[str, Any], settled: bool) -> None:
 
 
 def reset() -> None:
-    show(Recipe(seeds=bench.recipe.seeds[:1] or models.FIRST_RECIPE.seeds, psi=models.DEFAULT_PSI))
+    seeds = tuple((seed, 1.0) for seed, _ in bench.recipe.seeds[:1])
+    show(Recipe(seeds=seeds or models.FIRST_RECIPE.seeds, psi=models.DEFAULT_PSI))
 
 
 def keep(kept: bool) -> None:

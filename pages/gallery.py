@@ -17,7 +17,7 @@ from pages._ui.keyframes import MAX_KEYFRAMES, full_name, recipe_id, recipe_of, 
 from pages._ui.view import EMPTY, STEPS, View, Wall
 
 HINT = "Click opens a picture · shift-click or the tick selects · the heart keeps · arrow keys walk"
-PSI = Slider("psi", "Variation", -1, 1.5, models.DEFAULT_PSI, marks=(0, 1), help="truncation psi")
+PSI = Slider("psi", "How unusual", -1, 1.5, models.DEFAULT_PSI, marks=(0, 1), help="truncation psi")
 
 open_page("Gallery")
 

@@ -106,7 +106,9 @@ def test_a_query_is_short_and_leaves_other_parameters_alone():
     }
     assert FULL.to_query()["edits"] == "pca-03:-1.5,ripe:2:4-,age_2.b:1e-07:4-7,x:1:0"
     assert Recipe.from_query({"model": "fruit", "columns": "6"}) == Recipe.of_seed(0)
-    assert Recipe.from_query({"mix": "0-:3"}).mix == ((0, 3),)
+    assert Recipe.from_query({"mix": "0-1:3"}).mix == ((0, 3), (1, 3))
+    with pytest.raises(InputError, match="no last style input"):  # a recipe does not know how many there are
+        Recipe.from_query({"mix": "0-:3"})
     assert Recipe.from_query({"seeds": " 85 "}) == Recipe.of_seed(85)
 
 

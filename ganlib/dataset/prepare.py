@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -131,7 +131,7 @@ def _make(
             added = output.add(outcomes)
             for item in added:
                 if item.status == "error" or item.note:
-                    reporter.log(_printable(f"{item.name}: {item.reason or item.note}"))
+                    reporter.log(_printable(_line(item)))
             items += added
             num_done += 1
             reporter.progress(num_done, len(pictures), f"{output.num_pictures} pictures kept")
@@ -143,6 +143,13 @@ def _fingerprint(maker: Maker, pictures: Sequence[Picture], stamp: Sequence[Any]
     settings = {k: v for k, v in dataclasses.asdict(maker.config).items() if k not in _NOT_SETTINGS}
     facts = [FORMAT, PIL.__version__, maker.method, maker.scan, maker.picture, settings, list(pictures), stamp]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _line(item: Item) -> str:
+    """A file and what is wrong with it; errors of reading begin with the file's own name."""
+    words = item.reason or item.note
+    own = PurePosixPath(item.name).name
+    return f"{item.name}{words.removeprefix(own)}" if words.startswith(f"{own} ") else f"{item.name}: {words}"
 
 
 def _printable(text: str) -> str:

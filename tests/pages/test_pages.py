@@ -137,6 +137,8 @@ def test_explore_reads_the_recipe_in_its_address(repository, checkpoints):
     app = open_app(repository, "explore", model="tiny", seeds="85:0.25,12:0.75", psi="0.5", noise="none")
     assert told(app) == ""
     assert app.session_state["bench"].recipe == Recipe(((85, 0.25), (12, 0.75)), psi=0.5, noise_mode="none")
+    next(button for button in app.button if button.label == "Reset").click().run()
+    assert app.session_state["bench"].recipe == Recipe.of_seed(85, psi=0.7)
 
 
 def test_the_heart_keeps_a_recipe_beside_its_model(repository, checkpoints):
