@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from ganlib.dataset.config import PrepareConfig
 from ganlib.dataset.files import Files
 from ganlib.dataset.making import decide, spread
+from ganlib.dataset.reader import Dataset
 from ganlib.errors import DataError
 from ganlib.images import colour, decode, encode, resize
 
@@ -51,6 +52,13 @@ def preview(config: PrepareConfig, *, count: int = 12, without: Collection[str] 
             made = decode(square, name=name) if square else None
             found.append(Preview(name, item.reason, encode(_pair(pixels, item.box, made), "webp")))
         return found
+
+
+def thumbnail(dataset: Dataset, index: int) -> bytes:
+    """Return a picture of a set as WebP, at most 192 pixels wide. Raises DataError for one that cannot be read."""
+    pixels = dataset[index][0]
+    side = min(pixels.shape[0], SIDE)
+    return encode(resize(pixels, side, side), "webp")
 
 
 def mosaic(source: Path | str, *, count: int = 24, columns: int = 12, side: int = 96) -> tuple[int, bytes]:

@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from ganlib import images
 from ganlib.dataset import Dataset
 from ganlib.dataset.figures import SetFigures, measure_set
+from ganlib.dataset.preview import thumbnail
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
 from pages._ui.frame import TRAIN, download, part, plain
@@ -50,20 +49,20 @@ def _open(path: str, changed: int) -> Dataset:
 
 
 def _pictures(path: str, changed: int, dataset: Dataset) -> None:
-    chosen = np.arange(len(dataset))
+    chosen = list(range(len(dataset)))
     with st.container(horizontal=True, vertical_alignment="bottom", key="set-controls"):
         if dataset.labels is not None:
             names = dataset.class_names
             kind = st.selectbox("Class", [None, *range(dataset.label_dim)], key="set-class", width=220,
                                 format_func=lambda value: "any" if value is None else names[value])  # fmt: skip
-            chosen = chosen if kind is None else np.flatnonzero(dataset.labels == kind)
+            chosen = chosen if kind is None else [i for i in chosen if dataset.labels[i] == kind]
         pages = max(1, -(-len(chosen) // PER_PAGE))
         page = st.number_input("Page", 1, pages, 1, key=f"set-page-{len(chosen)}", width=140, help=f"of {pages}")
         columns = st.slider("Columns", 4, 16, 8, key="set-columns", width=180)
     shown = chosen[(page - 1) * PER_PAGE : page * PER_PAGE]
     wall = [
-        WallPicture(str(i), Path(dataset.names[i]).stem, _picture(path, changed, int(i), dataset))
-        for i in shown.tolist()
+        WallPicture(str(i), Path(dataset.names[i]).stem, _picture(path, changed, i, dataset))
+        for i in shown
     ]
     if not wall:
         st.caption("No picture of this class.")
@@ -72,9 +71,7 @@ def _pictures(path: str, changed: int, dataset: Dataset) -> None:
 
 @st.cache_data(max_entries=2000, show_spinner=False)
 def _picture(path: str, changed: int, index: int, _dataset: Dataset) -> bytes:
-    pixels = _dataset[index][0]
-    side = min(pixels.shape[0], 192)
-    return images.encode(images.resize(pixels, side, side), "webp")
+    return thumbnail(_dataset, index)
 
 
 def _figures(path: str, changed: int, dataset: Dataset) -> None:
@@ -110,7 +107,7 @@ def _lines(figures: SetFigures) -> go.Figure:
     chart = go.Figure()
     for name, colour, share in zip(("red", "green", "blue"), ("#C8452D", "#5B8A57", "#41688F"), figures.histogram,
                                    strict=True):  # fmt: skip
-        chart.add_scatter(x=np.linspace(0, 255, len(share)), y=share, name=name, mode="lines", line={"color": colour})
+        chart.add_scatter(x0=2, dx=256 / len(share), y=share, name=name, mode="lines", line={"color": colour})
     chart.update_layout(title="Levels of red, green and blue", height=320, margin={"t": 40}, yaxis_tickformat=".0%")
     return chart
 
