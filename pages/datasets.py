@@ -30,8 +30,8 @@ def start() -> None:
     with left:
         st.subheader("New set", anchor=False)
         st.markdown(
-            "Photographs, scans, frames of a film: they are looked through, you decide what stays, and they become a "
-            "set of square pictures that a network can learn from."
+            "Photographs, scans, paintings: they are looked through, you decide what stays, and they become a set of "
+            "square pictures that a network can learn from."
         )
         show_intake()
     with right:

@@ -1,4 +1,4 @@
-"""How pictures come in: uploaded, or from a folder, a zip or a film that is already on the disk."""
+"""How pictures come in: uploaded, or from a folder or a zip that is already on the disk."""
 
 import os
 import re
@@ -43,7 +43,7 @@ def show_intake() -> None:
         )
     with st.form("intake-path", border=False):
         st.text_input(
-            "Or a folder, zip or film on this machine",
+            "Or a folder or zip on this machine",
             key="intake-path-text",
             placeholder="/home/me/pictures",
             help="Folders below it are searched too. Nothing in it is changed.",
@@ -58,7 +58,7 @@ def _take_path() -> None:
     path = Path(text).expanduser()
     if not text or not path.exists():
         st.session_state["intake-error"] = InputError(
-            f"there is no {text[:200]}" if text else "no path is given", "Give the path of a folder, zip or film."
+            f"there is no {text[:200]}" if text else "no path is given", "Give the path of a folder or a zip."
         )
     else:
         place.go(source=str(path))
