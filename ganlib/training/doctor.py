@@ -32,6 +32,7 @@ LEAKING_P, LIMIT_P = 0.8, 0.99
 LOW_DIVERSITY, FALLEN_DIVERSITY = 0.4, 0.5  # of the data's diversity; of the run's best
 SATURATED = 0.95  # share of pictures that D tells apart
 UNDECIDED = 0.55
+LOST = 0.35  # worse than guessing
 ABSURD_LOSS = 1e4  # of a loss whose healthy values are near 1; WGAN's reach hundreds
 STALE_SHARE, STALE_COUNT, WORSE = 0.25, 5, 1.2  # of the run; evaluations; times the best value
 FEW_PICTURES, ENOUGH_PICTURES = 200, 2000
@@ -43,8 +44,8 @@ class Finding:
     """One thing that the numbers say."""
 
     kind: str
-    """`diverged`, `collapse`, `overfitting`, `augmentation`, `strong`, `weak`, `stale`, `few`, `waiting`, `early`,
-    `healthy` or `eta`."""
+    """`diverged`, `collapse`, `overfitting`, `augmentation`, `strong`, `lost`, `weak`, `stale`, `few`, `waiting`,
+    `early`, `healthy` or `eta`."""
     severity: Severity
     title: str
     words: str
@@ -199,6 +200,12 @@ def _balance(lately: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> 
         advice = "Lower its learning rate (dlr) or raise gamma; with few pictures, switch augmentation on."
         title = "The discriminator wins too easily"
         return [Finding("strong", "warning", title, f"{words} The generator learns little from that.", advice)]
+    if min(real, fake) <= LOST:
+        advice = "Lower the generator's learning rate (glr), or go back to an earlier snapshot."
+        if config.get("bn_D"):
+            advice += " Without batch norm in the discriminator (bn_D) it is steadier."
+        title = "The discriminator has lost its way"
+        return [Finding("lost", "warning", title, f"{words} Guessing would tell half of each.", advice)]
     if max(real, fake) <= UNDECIDED:
         advice = "If the samples do not look finished, raise its learning rate (dlr) or lower gamma."
         return [Finding("weak", "note", "The discriminator is guessing", f"{words} Half would be chance.", advice)]

@@ -181,6 +181,8 @@ def test_a_discriminator_that_always_wins_or_guesses_is_told():
     assert kinds(strong) == ["strong"] and "99%" in strong[0].words
     weak = examine(run(Loss__accuracy__real=[0.52] * 40, Loss__accuracy__fake=[0.49] * 40))
     assert kinds(weak) == ["weak"]
+    lost = examine(run(Loss__accuracy__real=[0.1] * 40, Loss__accuracy__fake=[0.7] * 40), config={"bn_D": True})
+    assert kinds(lost) == ["lost"] and "10%" in lost[0].words and "bn_D" in lost[0].advice
 
 
 @pytest.mark.parametrize("loss", ["wgan-gp", "r3gan", "relativistic"])

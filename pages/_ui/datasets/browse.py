@@ -15,6 +15,7 @@ from pages._ui.datasets import place
 from pages._ui.frame import TRAIN, download, part, plain
 
 PER_PAGE = 48
+MOST_DOWNLOADED = 2**30  # bytes; a larger set is better copied on the disk
 CARD_WORDS = {"source": "Source", "credit": "Credit", "licence": "Licence", "method": "Crop"}
 
 
@@ -26,8 +27,11 @@ def show_set(path: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             st.button("All sets", icon=":material/arrow_back:", key="all-sets", on_click=place.go)
             st.subheader(plain(Path(path).name), anchor=False, width="content")
-        if st.button("Train with it", type="primary", icon=":material/model_training:", key="train-with-it"):
-            st.switch_page(TRAIN, query_params={"preset": "quick", "data": path})
+        with st.container(horizontal=True, width="content"):
+            if Path(path).is_file() and Path(path).stat().st_size <= MOST_DOWNLOADED:
+                download("Download", Path(path).name, Path(path).read_bytes)
+            if st.button("Train with it", type="primary", icon=":material/model_training:", key="train-with-it"):
+                st.switch_page(TRAIN, query_params={"preset": "quick", "data": path})
     changed = Path(path).stat().st_mtime_ns
     dataset = _open(path, changed)
     kinds = f" · {dataset.label_dim} classes" if dataset.label_dim else ""
@@ -60,10 +64,7 @@ def _pictures(path: str, changed: int, dataset: Dataset) -> None:
         page = st.number_input("Page", 1, pages, 1, key=f"set-page-{len(chosen)}", width=140, help=f"of {pages}")
         columns = st.slider("Columns", 4, 16, 8, key="set-columns", width=180)
     shown = chosen[(page - 1) * PER_PAGE : page * PER_PAGE]
-    wall = [
-        WallPicture(str(i), Path(dataset.names[i]).stem, _picture(path, changed, i, dataset))
-        for i in shown
-    ]
+    wall = [WallPicture(str(i), Path(dataset.names[i]).stem, _picture(path, changed, i, dataset)) for i in shown]
     if not wall:
         st.caption("No picture of this class.")
     picture_wall(wall, key="set-wall", label="Pictures of the set", columns=columns, mode="only", rev=f"{path}-{page}")

@@ -30,6 +30,7 @@ class Cut:
     labels: str = "keep"
     licence: str = ""
     credit: str = ""
+    augment: tuple[str, ...] = ()
 
     def config(self, source: str, dest: str, exclude: str = "") -> PrepareConfig:
         """The configuration of the preparation. Raises InputError."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from ganlib import runs
+from ganlib.dataset.augment import KINDS
 from ganlib.errors import GanlibError
 from ganlib.runs import RunDir
 from pages._ui import models
@@ -20,7 +21,17 @@ LABELS = {
     "keep": "as the source has them",
     "none": "no classes",
     "folder": "a class for each folder",
-    "prefix": "a class for each beginning of the name, up to _",
+    "prefix": "a class for each beginning of the name, up to _ (or type the path of a CSV)",
+}
+COPIES = {
+    "mirror": "mirrored",
+    "mirrory": "upside down",
+    "rot90": "turned left",
+    "rot180": "turned round",
+    "rot270": "turned right",
+    "perspective": "in perspective",
+    "hue": "other hue",
+    "saturation": "more or less vivid",
 }
 SECONDS = 1.0
 
@@ -38,12 +49,27 @@ def show_making(source: str) -> None:
 def _form(source: str) -> None:
     cut = cut_of(source)
     name = safe_name(st.text_input("Name of the set", Path(source).stem, key=f"name-{source}"))
-    at = list(LABELS).index(cut.labels) if cut.labels in LABELS else 0
-    labels = st.selectbox("Classes", list(LABELS), at, format_func=LABELS.__getitem__, help=help_of("labels"))
+    options = list(LABELS) if cut.labels in LABELS else [*LABELS, cut.labels]
+    labels = st.selectbox(
+        "Classes",
+        options,
+        options.index(cut.labels),
+        format_func=lambda rule: LABELS.get(rule, rule),
+        accept_new_options=True,
+        help=help_of("labels"),
+    )
     licence = st.text_input("Licence of the pictures", cut.licence, placeholder="CC0-1.0, CC BY 4.0, my own work …",
                             help="It stands in the card of the set, and of every model trained on it.")  # fmt: skip
     credit = st.text_input("Whom to credit", cut.credit, placeholder="the artist, the museum, the collection")
-    cut = replace(cut, labels=labels, licence=licence.strip(), credit=credit.strip())
+    augment = st.multiselect(
+        "Copies besides each picture",
+        KINDS,
+        [kind for kind in cut.augment if kind in KINDS],
+        format_func=lambda kind: COPIES.get(kind, kind),
+        placeholder="none",
+        help="Training with ADA makes such copies by itself, new ones each time: choose none for it.",
+    )
+    cut = replace(cut, labels=labels, licence=licence.strip(), credit=credit.strip(), augment=tuple(augment))
     keep_cut(source, cut)
     out = left_out(source)
     dest = data_root() / f"{name}-{cut.resolution}.zip"

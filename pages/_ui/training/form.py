@@ -54,7 +54,8 @@ def data_sets() -> list[str]:
     root = models.runs_root()
     found = [str(run.job["config"].get("dest", "")) for run in list_runs(root, verb="prepare")]
     folder = Path(os.environ.get("ATELIER_DATA", "data"))
-    found += sorted(map(str, folder.glob("*.zip"))) if folder.is_dir() else []
+    if folder.is_dir():
+        found += sorted(map(str, [*folder.glob("*.zip"), *(path.parent for path in folder.glob("*/dataset.json"))]))
     found += [str(run.job["config"].get("data", "")) for run in list_runs(root, verb="train")]
     return [path for path in dict.fromkeys(found) if path and Path(path).exists()]
 
