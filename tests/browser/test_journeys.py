@@ -71,11 +71,11 @@ def test_the_first_deep_link_after_a_start_has_the_navigation(page: Page) -> Non
     """The first request to a fresh server: Streamlit may run the page without app.py."""
     page.goto("/explore?model=tiny&seeds=3")
     expect(stage(page)).to_be_visible()
-    expect(page.get_by_test_id("stTopNavLink")).to_have_text(["Gallery", "Explore", "Morph", "Train"])
+    expect(page.get_by_test_id("stTopNavLink")).to_have_text(["Gallery", "Explore", "Morph", "Data sets", "Train"])
     expect(page.get_by_role("button", name="Undo")).to_be_disabled()
     page.get_by_test_id("stTopNavLink").filter(has_text="Gallery").click()
     expect(cells(page)).to_have_count(24)
-    expect(page.get_by_test_id("stTopNavLink")).to_have_count(4)
+    expect(page.get_by_test_id("stTopNavLink")).to_have_count(5)
 
 
 def test_gallery_to_explore_to_a_saved_picture_and_back(page: Page, tmp_path: Path) -> None:
