@@ -1,13 +1,11 @@
 """Data sets: from a folder of anything to a set for training, and the sets that are ready."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from ganlib.errors import InputError
 from pages._ui.datasets import place
 from pages._ui.datasets.browse import show_set
-from pages._ui.datasets.intake import show_intake
+from pages._ui.datasets.intake import existing, show_intake
 from pages._ui.datasets.shelf import show_shelf
 from pages._ui.datasets.source import show_source
 from pages._ui.frame import errors_told, open_page
@@ -15,13 +13,6 @@ from pages._ui.frame import errors_told, open_page
 open_page("Data sets")
 query = place.arrive()
 place.take_news()
-
-
-def existing(path: str) -> str:
-    """The path that the address names. Raises InputError where nothing is there."""
-    if not Path(path).expanduser().exists():
-        raise InputError(f"there is no {path[:200]}", "Choose a set from the list, or give its path anew.")
-    return str(Path(path).expanduser())
 
 
 def start() -> None:

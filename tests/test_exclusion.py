@@ -14,6 +14,7 @@ from ganlib.dataset.exclusion import read_exclusions, write_exclusions
 from ganlib.errors import DataError, InputError
 from ganlib.images import encode
 from ganlib.runs import SilentReporter
+from tests.test_dataset import plate, png, zipped
 
 
 class Recorder(SilentReporter):
@@ -92,3 +93,17 @@ def test_unreadable_lists_are_refused(tmp_path):
             prepare(PrepareConfig(str(pictures), str(tmp_path / "out.zip"), 16, exclude=str(tmp_path / name)))
         assert caught.value.hint
     assert not (tmp_path / "out.zip").exists()
+
+
+def test_what_a_person_keeps_stays_whatever_speaks_against_it(tmp_path):
+    grey = np.repeat(plate(0).mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    source = zipped(tmp_path / "in.zip", {f"p{i}.png": png(plate(i)) for i in range(6)} | {"grey.png": png(grey)})
+    (tmp_path / "keep.txt").write_text("grey.png  # the only one of its kind\n")
+    without = prepare(PrepareConfig(str(source), str(tmp_path / "a.zip"), 32, crop="subject"))
+    assert [item.name for item in without.items if item.status == "aside"] == ["grey.png"]
+    keep = str(tmp_path / "keep.txt")
+    with_it = prepare(PrepareConfig(str(source), str(tmp_path / "b.zip"), 32, crop="subject", keep=keep))
+    assert with_it.kept == without.kept + 1
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        prepare(PrepareConfig(str(source), str(tmp_path / "c.zip"), 32, keep=str(tmp_path / "none.txt")))
+    assert "--keep" in caught.value.hint

@@ -71,6 +71,7 @@ class PrepareConfig:
     background: str = _option("#ffffff", "colour on which transparent pictures lie, #rrggbb")
     margin: float = _option(1.22, "side of a subject crop relative to the subject's longer side")
     exclude: str = _option("", "a text file of source names to leave out, one per line; # begins a comment")
+    keep: str = _option("", "a text file of source names that stay, whatever speaks against them; as for --exclude")
     keep_outliers: bool = _option(False, "keep what a subject crop sets aside (grey, sparse, no clear subject …)")
     labels: str = _option("keep", _LABELS_HELP)
     licence: str = _option("", "licence of the pictures, kept in the set's card")

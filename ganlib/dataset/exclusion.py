@@ -23,13 +23,13 @@ _HEADER = "# One source name per line. Delete a line, or put a # before it, to k
 _COMMENT = re.compile(r"(?:^|\s)#")
 
 
-def read_exclusions(path: Path | str) -> dict[str, str]:
+def read_exclusions(path: Path | str, *, flag: str = "--exclude") -> dict[str, str]:
     """Return source name → reason (empty where none is given) in the order of the list.
 
-    Raises InputError for a file that is missing, cannot be read or is not UTF-8 text.
+    `flag` is what a hint calls the list. Raises InputError for a file that is missing, unreadable or no UTF-8 text.
     """
     path = Path(path)
-    hint = "Give --exclude a text file with one source name per line."
+    hint = f"Give {flag} a text file with one source name per line."
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:

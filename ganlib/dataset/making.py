@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from ganlib.dataset.augment import augmented, plan
 from ganlib.dataset.config import PrepareConfig
+from ganlib.dataset.exclusion import read_exclusions
 from ganlib.dataset.files import Files
 from ganlib.dataset.fitting import letterbox
 from ganlib.dataset.framing import Method, cut, frame_picture, has_plain_ground
@@ -38,6 +39,8 @@ class Maker:
     """Whether the black frames of scans are removed."""
     picture: bool
     """Whether wooden and gilded frames are removed."""
+    kept: frozenset[str] = frozenset()
+    """Names that stay, whatever speaks against them."""
 
     def make(self, files: Files, picture: Picture) -> list[Outcome]:
         """Return what becomes of a source file. A file that cannot be used is an outcome too, never an error."""
@@ -52,9 +55,10 @@ class Maker:
             return [(Item(name, "error", error.message), b"")]
         framing = frame_picture(pixels, _WHERE[self.method], margin=config.margin, scan=self.scan, picture=self.picture)
         left, top, right, bottom = framing.box
-        if framing.objection and not config.keep_outliers:
+        stays = name in self.kept
+        if framing.objection and not config.keep_outliers and not stays:
             return [(Item(name, "aside", framing.objection, framing.box), b"")]
-        if max(right - left, bottom - top) < LEAST_ENLARGED * config.resolution:
+        if max(right - left, bottom - top) < LEAST_ENLARGED * config.resolution and not stays:
             return [(Item(name, "aside", TOO_SMALL, framing.box), b"")]
         side = config.resolution
         if self.method == "letterbox":
@@ -90,7 +94,8 @@ def decide(files: Files, names: Sequence[str], config: PrepareConfig) -> Maker:
         picture &= method != "subject"  # drawings on paper hang in no frame
     elif method == "whole":
         method = "page"
-    return Maker(config, method, scan, picture)
+    kept = frozenset(read_exclusions(config.keep, flag="--keep")) if config.keep else frozenset()
+    return Maker(config, method, scan, picture, kept)
 
 
 _FRAMES = {"auto": (True, True), "scan": (True, False), "picture": (False, True), "none": (False, False)}

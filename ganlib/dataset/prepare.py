@@ -31,7 +31,7 @@ SHEET_PICTURES = 100
 LOGGED = 20  # files that are no pictures, by name in the log; the report has all
 FORMAT = 1  # of the pictures that are made; raised when they change, so that no set is half of the old ones
 # What does not change the pictures, or is part of what they are made from.
-_NOT_SETTINGS = ("source", "dest", "workers", "exclude", "licence", "credit", "labels", "i_have_the_rights")
+_NOT_SETTINGS = ("source", "dest", "workers", "exclude", "licence", "credit", "labels", "i_have_the_rights", "keep")
 
 
 def prepare(config: PrepareConfig, *, reporter: Reporter | None = None) -> PrepareReport:
@@ -141,7 +141,8 @@ def _make(
 def _fingerprint(maker: Maker, pictures: Sequence[Picture], stamp: Sequence[Any]) -> str:
     """What the pictures of a set depend on, in short: interrupted work goes on only where this is the same."""
     settings = {k: v for k, v in dataclasses.asdict(maker.config).items() if k not in _NOT_SETTINGS}
-    facts = [FORMAT, PIL.__version__, maker.method, maker.scan, maker.picture, settings, list(pictures), stamp]
+    facts = [FORMAT, PIL.__version__, maker.method, maker.scan, maker.picture, sorted(maker.kept), settings]
+    facts += [list(pictures), stamp]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

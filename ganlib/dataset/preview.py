@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -33,8 +33,12 @@ class Preview:
     """WebP, twice as wide as high: the picture with the crop outlined, and the square that comes of it, or nothing."""
 
 
-def preview(config: PrepareConfig, *, count: int = 12, without: Collection[str] = ()) -> list[Preview]:
-    """Return what becomes of `count` pictures, evenly spread over the source; `without` names those left out by hand.
+def preview(
+    config: PrepareConfig, *, count: int = 12, without: Collection[str] = (), only: Sequence[str] | None = None
+) -> list[Preview]:
+    """Return what becomes of `count` pictures, evenly spread over the source, or of the pictures named in `only`.
+
+    `without` names pictures that are left out by hand.
 
     `config.dest` may be anything. Raises DataError for a source that cannot be read, InputError for an unknown colour.
     """
@@ -43,7 +47,8 @@ def preview(config: PrepareConfig, *, count: int = 12, without: Collection[str] 
         names = [name for name in files.pictures if name not in left_out]
         maker = decide(files, names, config)
         found = []
-        for name in spread(names, count):
+        known = set(names)
+        for name in spread(names, count) if only is None else [name for name in only if name in known]:
             item, square = maker.make(files, (name, ""))[0]
             try:
                 pixels = decode(files.read(name), name=PurePosixPath(name).name, background=colour(config.background))

@@ -18,7 +18,7 @@ from ganlib.dataset.figures import measure_set
 from ganlib.dataset.preview import mosaic, preview
 from ganlib.errors import DataError, InputError
 from ganlib.images import decode, encode
-from pages._ui.datasets.choices import Cut, cut_of, leave_out, left_out
+from pages._ui.datasets.choices import Cut, cut_of, decide, kept, left_out, settle
 from pages._ui.datasets.intake import keep_uploads, safe_name
 
 
@@ -140,8 +140,16 @@ def test_figures_of_a_set(tmp_path):
 
 def test_choices_outlive_the_session(source, checkpoints):
     assert left_out(str(source)) is None and cut_of(str(source)) == Cut()
-    leave_out(str(source), {"walls/again.png": "copy"})
-    assert left_out(str(source)) == {"walls/again.png": "copy"}
+    suggested = {"a.png": "copy", "b.png": "blurred"}
+    assert settle(str(source), suggested) == suggested == left_out(str(source))
+    decide(str(source), suggested, leave=["c.png"], keep=["b.png"])
+    assert left_out(str(source)) == {"a.png": "copy", "c.png": "by hand"} and list(kept(str(source))) == ["b.png"]
+    # Another examination suggests other pictures; what a person said stands.
+    assert settle(str(source), {"b.png": "grey", "d.png": "grey"}) == {"d.png": "grey", "c.png": "by hand"}
+    decide(str(source), {}, leave=["b.png"], keep=["c.png"])
+    assert left_out(str(source)) == {"b.png": "by hand"} and list(kept(str(source))) == ["c.png"]
+    config = Cut().config(str(source), "x.zip")
+    assert Path(config.exclude).exists() and Path(config.keep).exists()
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
@@ -155,7 +163,12 @@ def test_the_page_begins_with_an_upload_and_no_set(repository, checkpoints):
 
 @pytest.mark.parametrize(
     ("query", "words"),
-    [({"source": "/nowhere"}, "There is no /nowhere"), ({"set": "/nowhere/x.zip"}, "There is no /nowhere/x.zip")],
+    [
+        ({"source": "/nowhere"}, "There is no /nowhere"),
+        ({"set": "/nowhere/x.zip"}, "There is no /nowhere/x.zip"),
+        ({"source": "a" * 300}, "There is no aaa"),
+        ({"set": "~nosuchuser/x"}, "There is no ~nosuchuser/x"),
+    ],
 )
 def test_a_place_that_is_not_there_is_told_with_a_way_back(repository, checkpoints, query, words):
     app = open_page(repository, **query)

@@ -14,6 +14,7 @@ from ganlib.errors import InputError
 from ganlib.options import check_types
 
 MAX_WORKERS = 64
+SHARES = frozenset(("duplicate", "blur", "plain", "border", "odd_mode"))  # kinds with a score from 0 to 1
 
 
 def _option(default: Any, help: str) -> Any:
@@ -65,9 +66,9 @@ class ExamineConfig:
         for kind, value in self.thresholds.items():
             if value is None:
                 continue
-            least, most = (0.5, 1.0) if kind == "duplicate" else (0.0, sys.float_info.max)
+            least, most = (0.5 if kind == "duplicate" else 0.0), (1.0 if kind in SHARES else sys.float_info.max)
             if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-                words = "from 0.5 to 1" if kind == "duplicate" else "of 0 or more"
+                words = f"from {least:g} to 1" if kind in SHARES else "of 0 or more"
                 raise InputError(f"{kind} = {value!r} is not possible", f"use a number {words}, or none for no check")
         return self
 

@@ -18,7 +18,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ganlib.dataset.checks.border import find_border
-from ganlib.images import decode, encode, resize
+from ganlib.images import decode_what_is_there, encode, resize
 
 VERSION = 1  # raised by one when a measure changes, so that stored ones are not mixed with new ones
 LOOK_SIDE = 192  # longer side of the copy that most is measured on
@@ -102,7 +102,7 @@ class Measured:
 
 def measure(data: bytes, *, name: str = "picture") -> Measured:
     """Return what there is to say about the bytes of a picture file. Raises DataError as `images.decode`."""
-    pixels = decode(data, name=name)
+    pixels, _ = decode_what_is_there(data, name=name)  # as the preparation does
     height, width = pixels.shape[:2]
     with Image.open(BytesIO(data)) as file:  # reads the header; `decode` has accepted these bytes
         mode = file.mode

@@ -1,6 +1,7 @@
 """What was chosen for a source: how it is cut, what is left out. It outlives the browser, beside the findings."""
 
 import json
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +15,8 @@ from ganlib.errors import GanlibError
 from ganlib.options import check_types
 from ganlib.runs import write_json
 from pages._ui import models
+
+BY_HAND = "by hand"
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,11 @@ class Cut:
     credit: str = ""
     augment: tuple[str, ...] = ()
 
-    def config(self, source: str, dest: str, exclude: str = "") -> PrepareConfig:
-        """The configuration of the preparation. Raises InputError."""
-        return PrepareConfig.from_dict({"source": source, "dest": dest, "exclude": exclude, **asdict(self)})
+    def config(self, source: str, dest: str) -> PrepareConfig:
+        """The configuration of the preparation, with what was decided about single pictures. Raises InputError."""
+        lists = {"exclude": list_path(source), "keep": keep_path(source)}
+        given = {name: str(path) for name, path in lists.items() if path.exists()}
+        return PrepareConfig.from_dict({"source": source, "dest": dest, **given, **asdict(self)})
 
 
 def folder_of(source: str) -> Path:
@@ -68,22 +73,58 @@ def _read(path: Path) -> Cut:
 
 
 def list_path(source: str) -> Path:
-    """The list of what is left out by hand."""
+    """The list of what is left out: what the checks suggest and a person did not take back, and what a person adds."""
     return folder_of(source) / "exclude.txt"
+
+
+def keep_path(source: str) -> Path:
+    """The list of what a person keeps, whatever speaks against it."""
+    return folder_of(source) / "keep.txt"
 
 
 def left_out(source: str) -> dict[str, str] | None:
     """Names that are left out, with the reason; None where nothing was decided yet."""
-    path = list_path(source)
-    if not path.exists():
-        return None
+    return _read_list(list_path(source))
+
+
+def kept(source: str) -> dict[str, str]:
+    """Names that a person keeps."""
+    return _read_list(keep_path(source)) or {}
+
+
+def decide(source: str, suggested: Mapping[str, str], *, leave: Collection[str], keep: Collection[str]) -> None:
+    """Take a person's word about pictures: `leave` these out, `keep` those. Raises OSError."""
+    stays = {name: by for name, by in kept(source).items() if name not in leave}
+    added = {name: by for name, by in _read_hand(source).items() if name not in keep}
+    write_exclusions(_made(keep_path(source)), stays | dict.fromkeys(keep, "kept by hand"))
+    write_exclusions(_made(_hand_path(source)), added | {name: BY_HAND for name in leave if name not in suggested})
+    settle(source, suggested)
+
+
+def settle(source: str, suggested: Mapping[str, str]) -> dict[str, str]:
+    """Return what is left out: what is `suggested` (name → reason) with a person's word over it; write it down."""
+    stays = kept(source)
+    out = {name: reason for name, reason in suggested.items() if name not in stays} | _read_hand(source)
+    if out != left_out(source):
+        write_exclusions(_made(list_path(source)), out)
+    return out
+
+
+def _hand_path(source: str) -> Path:
+    return folder_of(source) / "by-hand.txt"
+
+
+def _read_hand(source: str) -> dict[str, str]:
+    return _read_list(_hand_path(source)) or {}
+
+
+def _read_list(path: Path) -> dict[str, str] | None:
     try:
-        return read_exclusions(path)
+        return read_exclusions(path) if path.exists() else None
     except GanlibError:
         return None
 
 
-def leave_out(source: str, names: dict[str, str]) -> None:
-    """Keep the list of what is left out. Raises OSError."""
-    list_path(source).parent.mkdir(parents=True, exist_ok=True)
-    write_exclusions(list_path(source), names)
+def _made(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,7 +1,6 @@
 """What was found in the pictures of a source, kind by kind, and what a person makes of it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,16 @@ import streamlit as st
 from ganlib import runs
 from ganlib.dataset.checks.config import ExamineConfig
 from ganlib.dataset.checks.examination import LIST_NAME, PAGE_NAME, REPORT_NAME, Examination
-from ganlib.dataset.checks.findings import KINDS, Finding
+from ganlib.dataset.checks.findings import EXCLUDING, KINDS, Finding
 from ganlib.errors import DataError, GanlibError
 from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
-from pages._ui.datasets.choices import folder_of, leave_out, left_out
+from pages._ui.datasets.choices import cut_of, decide, folder_of, settle
+from pages._ui.datasets.framing import pairs_of
 from pages._ui.datasets.jobs import ACTIVE, job_card, newest
-from pages._ui.frame import download, errors_told, part, show_error
+from pages._ui.frame import download, part, show_error
 
 SECONDS = 1.0
 PER_PAGE = 48
@@ -44,6 +44,11 @@ def show_findings(source: str) -> None:
     """Look through the pictures as a job, then show what was found."""
     run = newest("examine", source)
     part(every=SECONDS if run is not None and run.state in ACTIVE else None)(_findings)(source, _is_active(run))
+
+
+def is_examined(source: str) -> bool:
+    """Whether there are findings to show."""
+    return (folder_of(source) / "examination" / REPORT_NAME).exists()
 
 
 def _is_active(run: RunDir | None) -> bool:
@@ -77,8 +82,8 @@ def _findings(source: str, was_active: bool) -> None:
         _review(source, folder)
 
 
-def _submit(source: str, thresholds: dict[str, float | None] | None = None) -> None:
-    config = {"source": source, "outdir": str(folder_of(source) / "examination"), **(thresholds or {})}
+def _submit(source: str, settings: dict[str, Any] | None = None) -> None:
+    config = {"source": source, "outdir": str(folder_of(source) / "examination"), **(settings or {})}
     try:
         runs.submit(models.runs_root(), "examine", Path(source).stem, ExamineConfig.from_dict(config).to_dict())
     except GanlibError as error:
@@ -99,15 +104,12 @@ def _review(source: str, folder: Path) -> None:
     if error := st.session_state.pop("findings-error", None):
         show_error(error)
     examination = _examination(str(folder), (folder / REPORT_NAME).stat().st_mtime_ns)
-    out = left_out(source)
-    if out is None:
-        out = examination.exclusions()  # a suggestion, from which a person begins
-        leave_out(source, out)
+    out = settle(source, examination.exclusions())
     groups: dict[str, Sequence[Any]] = dict(examination.groups())
     if examination.unreadable:
         groups[UNREADABLE] = list(examination.unreadable.items())
     total = len(examination.pictures)
-    doubtful = sum(bool(picture.findings) for picture in examination.pictures)
+    doubtful = sum(any(f.kind in EXCLUDING for f in picture.findings) for picture in examination.pictures)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(
             f"**{total:,}** pictures looked at, doubts about **{doubtful:,}**, **{len(out):,}** left out. "
@@ -115,6 +117,13 @@ def _review(source: str, folder: Path) -> None:
         )
         with st.container(horizontal=True, width="content"):
             _strictness(source, examination)
+            st.button(
+                "Look again",
+                icon=":material/refresh:",
+                help="After pictures were added or changed; only these are measured",
+                on_click=_submit,
+                args=(source, _settings(examination)),
+            )
             download("Report", f"{Path(source).stem}-report.html", (folder / PAGE_NAME).read_bytes, icon="article")
             download("List", f"{Path(source).stem}-{LIST_NAME}", lambda: _list_bytes(source), icon="list")
             st.button(
@@ -150,54 +159,79 @@ def _group(
 ) -> None:
     """One kind of finding: a wall on which a click leaves a picture out or takes it back."""
     names = [name for name, _ in found]
+    suggested = examination.exclusions()
 
-    def decide(chosen: Sequence[str], shown: Sequence[str]) -> None:
-        now, reasons = left_out(source) or {}, examination.exclusions(set(chosen))
-        for name in shown:
-            now.pop(name, None)
+    def tell(leave: Sequence[str], keep: Sequence[str], *, renew: bool) -> None:
         try:
-            leave_out(source, now | {name: reasons.get(name, "by hand") for name in shown if name in chosen})
+            decide(source, suggested, leave=leave, keep=keep)
         except OSError as error:
             show_error(GanlibError(f"the list cannot be written: {error.strerror or error}", "Free some disk space."))
-        st.session_state["findings-rev"] = st.session_state.get("findings-rev", 0) + 1
+        if renew:
+            st.session_state["findings-rev"] = st.session_state.get("findings-rev", 0) + 1
 
-    leaving = sum(name in out for name in names)
+    leaving = [name for name in names if name in out]
+    staying = [name for name in names if name not in out]
     with st.container(horizontal=True, vertical_alignment="center"):
-        words = f"{len(names):,} {KINDS[kind]}, {leaving:,} of them left out. A click on a picture changes that."
+        words = f"{len(names):,} {KINDS[kind]}, {len(leaving):,} of them left out. A click on a picture changes that."
         st.markdown(words, width="stretch")
+        if kind in EXCLUDING:  # the others are mended by the preparation: nobody wants them all gone
+            kwargs = {"renew": True}
+            st.button(
+                "Leave all out", key="leave-all", on_click=tell, args=(staying, []), kwargs=kwargs, disabled=not staying
+            )
         st.button(
-            "Leave all out", key="leave-all", on_click=decide, args=(names, names), disabled=leaving == len(names)
+            "Keep all", key="keep-all", on_click=tell, args=([], leaving), kwargs={"renew": True}, disabled=not leaving
         )
-        st.button("Keep all", key="keep-all", on_click=decide, args=([], names), disabled=leaving == 0)
         pages = -(-len(found) // PER_PAGE)
         page = 1
         if pages > 1:
             page = st.number_input("Page", 1, pages, 1, key=f"page-{kind}", label_visibility="collapsed", width=130)
             st.caption(f"of {pages}", width="content")
-    wall, shown = _places(examination, found[(page - 1) * PER_PAGE : page * PER_PAGE])
+    here = found[(page - 1) * PER_PAGE : page * PER_PAGE]
+    is_pair = kind == "border"
+    wall = _pairs(source, here) if is_pair else _places(examination, here)
+    shown = [place.id for place in wall]
+    before = {name for name in shown if name in out}
+
+    def select(ids: list[str]) -> None:
+        # Only what was clicked: a page that was left open knows little of what was decided elsewhere.
+        tell(
+            [name for name in shown if name in ids and name not in before],
+            [n for n in before if n not in ids],
+            renew=False,
+        )
+
     picture_wall(
         wall,
         key="findings-wall",
         label=TITLES[kind],
-        columns=8,
+        columns=4 if is_pair else 8,
+        aspect=2.0 if is_pair else 1.0,
         mode="leave",
         selected=[name for name in shown if name in out],
         rev=f"{source}-{kind}-{page}-{st.session_state.get('findings-rev', 0)}",
-        on_select=lambda ids: decide(ids, shown),
+        on_select=select,
     )
 
 
-def _places(examination: Examination, found: Sequence[tuple[str, Finding]]) -> tuple[list[WallPicture], list[str]]:
+def _pairs(source: str, found: Sequence[tuple[str, Finding]]) -> list[WallPicture]:
+    """Pictures with a border, before and after it is taken off."""
+    names = tuple(name for name, _ in found)
+    made = pairs_of(source, Path(source).stat().st_mtime_ns, cut_of(source), names)
+    return [WallPicture(one.name, _short(one.name), one.pair) for one in made]
+
+
+def _places(examination: Examination, found: Sequence[tuple[str, Finding]]) -> list[WallPicture]:
     """The pictures of a page of findings: each copy stands behind the picture that stays."""
     wall: dict[str, WallPicture] = {}
     copies = {name for name, _ in found}
     for name, finding in found:
         for partner in finding.partners:
             if partner not in wall and partner not in copies:
-                wall[partner] = WallPicture(partner, f"stays: {_short(partner)}", _thumbnail(examination, partner))
-        words = f"{finding.words}: {_short(name)}" if finding.words else _short(name)
+                wall[partner] = WallPicture(partner, f"{_short(partner)} · stays", _thumbnail(examination, partner))
+        words = f"{_short(name)} · {finding.words}" if finding.words else _short(name)
         wall[name] = WallPicture(name, words, _thumbnail(examination, name))
-    return list(wall.values()), list(wall)
+    return list(wall.values())
 
 
 def _short(name: str) -> str:
@@ -227,15 +261,14 @@ def _strictness(source: str, examination: Examination) -> None:
                 key=f"strict-{kind}",
                 format="%g",
             )
-        st.form_submit_button("Judge anew", type="primary", on_click=_judge, args=(source, asdict(now)))
+        st.form_submit_button("Judge anew", type="primary", on_click=_judge, args=(source, _settings(examination)))
+
+
+def _settings(examination: Examination) -> dict[str, Any]:
+    """What the examination was told besides source and folder."""
+    return {key: value for key, value in examination.settings.items() if key not in ("source", "outdir")}
 
 
 def _judge(source: str, before: dict[str, Any]) -> None:
-    with errors_told():
-        thresholds = {
-            kind: st.session_state[f"strict-{kind}"] for kind in KINDS if f"strict-{kind}" in st.session_state
-        }
-        # What was decided by hand for the old findings would hide the new suggestion.
-        (folder_of(source) / "exclude.txt").unlink(missing_ok=True)
-        kept = {key: value for key, value in before.items() if key in ("max_pictures", "workers")}
-        _submit(source, kept | thresholds)
+    thresholds = {kind: st.session_state[f"strict-{kind}"] for kind in KINDS if f"strict-{kind}" in st.session_state}
+    _submit(source, before | thresholds)

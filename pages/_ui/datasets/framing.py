@@ -1,6 +1,6 @@
 """How pictures are cut, with a dozen of them before and after."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from ganlib.dataset import PrepareConfig
 from ganlib.dataset.preview import Preview, preview
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
-from pages._ui.datasets.choices import Cut, cut_of, keep_cut, left_out
+from pages._ui.datasets.choices import Cut, cut_of, keep_cut, kept, left_out
 from pages._ui.frame import errors_told, plain
 
 SHOWN = 12
@@ -55,9 +55,9 @@ def show_framing(source: str) -> None:
         )  # fmt: skip
     with right, errors_told():
         without = left_out(source) or {}
-        found = _previews(source, Path(source).stat().st_mtime_ns, cut, tuple(sorted(without)))
-        kept = sum(not one.words for one in found)
-        st.caption(f"Before and after, {kept} of {len(found)} kept. The red line is the cut.")
+        found = _previews(source, Path(source).stat().st_mtime_ns, cut, tuple(sorted(without)), tuple(kept(source)))
+        count = sum(not one.words for one in found)
+        st.caption(f"Before and after, {count} of {len(found)} kept. The red line is the cut.")
         picture_wall(
             [WallPicture(one.name, _caption(one), one.pair) for one in found],
             key="framing-wall", label="Before and after", columns=3, aspect=2.0, mode="only", rev=repr(cut),
@@ -96,8 +96,16 @@ def _choice(label: str, words: dict[str, str], now: str, option: str) -> str:
 
 
 @st.cache_data(max_entries=32, show_spinner="Cutting a dozen pictures …")
-def _previews(source: str, changed: int, cut: Cut, without: tuple[str, ...]) -> list[Preview]:
-    return preview(PrepareConfig(source=source, dest="preview.zip", **asdict(cut)), count=SHOWN, without=without)
+def _previews(
+    source: str, changed: int, cut: Cut, without: tuple[str, ...], stays: tuple[str, ...]
+) -> list[Preview]:  # `stays` is part of the key; the configuration reads the list
+    return preview(cut.config(source, "preview.zip"), count=SHOWN, without=without)
+
+
+@st.cache_data(max_entries=32, show_spinner="Cutting these pictures …")
+def pairs_of(source: str, changed: int, cut: Cut, names: tuple[str, ...]) -> list[Preview]:
+    """These pictures before and after."""
+    return preview(cut.config(source, "preview.zip"), only=names)
 
 
 def in_words(cut: Cut) -> str:

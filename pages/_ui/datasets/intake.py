@@ -54,14 +54,23 @@ def show_intake() -> None:
 
 
 def _take_path() -> None:
-    text = st.session_state["intake-path-text"].strip()
-    path = Path(text).expanduser()
-    if not text or not path.exists():
-        st.session_state["intake-error"] = InputError(
-            f"there is no {text[:200]}" if text else "no path is given", "Give the path of a folder or a zip."
-        )
-    else:
-        place.go(source=str(path))
+    try:
+        place.go(source=existing(st.session_state["intake-path-text"].strip()))
+    except InputError as error:
+        st.session_state["intake-error"] = error
+
+
+def existing(text: str) -> str:
+    """Return the path that a person or an address names. Raises InputError where nothing is there."""
+    try:
+        path = Path(text).expanduser()
+        is_there = bool(text) and path.exists()
+    except (OSError, RuntimeError, ValueError):  # too long, a home of nobody, a null character
+        is_there = False
+    if not is_there:
+        words = f"there is no {text[:200]}" if text else "no path is given"
+        raise InputError(words, "Give the path of a folder or a zip, or choose from the list.")
+    return str(path)
 
 
 def _take_upload() -> None:

@@ -13,12 +13,14 @@ ACTIVE = ("queued", "running")
 
 
 def newest(verb: str, source: str) -> RunDir | None:
-    """The newest job of a kind that works on a source."""
+    """The newest job of a kind that works on a source; one that is at work comes first."""
     wanted = str(Path(source).resolve())
-    for run in runs.list_runs(models.runs_root(), verb=verb):
-        if str(Path(str(run.job["config"].get("source", ""))).resolve()) == wanted:
-            return run
-    return None
+    found = [
+        run
+        for run in runs.list_runs(models.runs_root(), verb=verb)
+        if str(Path(str(run.job["config"].get("source", ""))).resolve()) == wanted
+    ]
+    return next((run for run in found if run.state in ACTIVE), found[0] if found else None)
 
 
 def job_card(run: RunDir, what: str) -> bool:

@@ -11,7 +11,7 @@ from ganlib.errors import GanlibError
 from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.datasets import place
-from pages._ui.datasets.choices import cut_of, keep_cut, left_out, list_path
+from pages._ui.datasets.choices import cut_of, keep_cut, kept, left_out
 from pages._ui.datasets.framing import help_of, in_words
 from pages._ui.datasets.intake import data_root, safe_name
 from pages._ui.datasets.jobs import ACTIVE, job_card, newest
@@ -43,7 +43,8 @@ def show_making(source: str) -> None:
         _form(source)
     with right:
         run = newest("prepare", source)
-        part(every=SECONDS if run is not None and run.state in ACTIVE else None)(_progress)(source)
+        is_active = run is not None and run.state in ACTIVE
+        part(every=SECONDS if is_active else None)(_progress)(source, is_active)
 
 
 def _form(source: str) -> None:
@@ -73,13 +74,19 @@ def _form(source: str) -> None:
     keep_cut(source, cut)
     out = left_out(source)
     dest = data_root() / f"{name}-{cut.resolution}.zip"
-    decided = "nothing was looked through yet" if out is None else f"{len(out):,} left out by hand"
+    decided = (
+        "nothing was looked through yet"
+        if out is None
+        else f"{len(out):,} left out, {len(kept(source)):,} kept by hand"
+    )
     st.caption(f"{in_words(cut)} · {decided} · {plain(str(dest))}")
     if dest.exists():
         st.warning(f"{plain(dest.name)} is there already and will be replaced.", icon=":material/info:")
     with errors_told():
-        config = cut.config(source, str(dest), str(list_path(source)) if out else "")
-        if st.button("Prepare the set", type="primary", icon=":material/dataset:", key="prepare"):
+        config = cut.config(source, str(dest))
+        run = newest("prepare", source)
+        is_busy = run is not None and run.state in ACTIVE
+        if st.button("Prepare the set", type="primary", icon=":material/dataset:", key="prepare", disabled=is_busy):
             dest.parent.mkdir(parents=True, exist_ok=True)
             try:
                 runs.submit(models.runs_root(), "prepare", dest.stem, config.to_dict())
@@ -90,9 +97,11 @@ def _form(source: str) -> None:
             st.rerun()
 
 
-def _progress(source: str) -> None:
+def _progress(source: str, was_active: bool) -> None:
     place.follow()
     run = newest("prepare", source)
+    if was_active != (run is not None and run.state in ACTIVE):
+        st.rerun()  # it has begun or ended: begin or stop looking, and let the next one begin
     if run is None:
         st.caption("The set appears here, and with it why each picture that is missing was set aside.")
         return

@@ -7,7 +7,7 @@ import streamlit as st
 from ganlib.dataset.preview import mosaic
 from pages._ui.components.mounting import data_url
 from pages._ui.datasets import place
-from pages._ui.datasets.findings import show_findings
+from pages._ui.datasets.findings import is_examined, show_findings
 from pages._ui.datasets.framing import show_framing
 from pages._ui.datasets.making import show_making
 from pages._ui.frame import part, plain
@@ -24,7 +24,8 @@ def show_source(source: str, step: str) -> None:
         st.subheader(plain(Path(source).name), anchor=False, width="content")
     count, strip = _look(source, Path(source).stat().st_mtime_ns)
     st.markdown(f"**{count:,}** pictures · {plain(source)}")
-    st.image(data_url(strip), width="stretch")
+    if step not in ("framing", "make") and not is_examined(source):
+        st.image(data_url(strip), width="stretch")
 
     def turn() -> None:
         place.go(source=source, step=st.session_state["source-step"] or "findings")
