@@ -236,7 +236,12 @@ def _few(config: Mapping[str, Any]) -> list[Finding]:
     if not isinstance(count, int) or isinstance(count, bool) or count >= ENOUGH_PICTURES or count < 1:
         return []
     shown = f"{count} pictures, {2 * count} with their mirror images" if config.get("mirror") else f"{count} pictures"
-    advice = "Find more, switch augmentation and mirror on, and start from a model that has learned something similar."
+    off = [] if _is_on(config.get("aug")) else ["augmentation"]
+    off += [] if config.get("mirror") else ["mirror"]
+    remedies = ["find more", *([f"switch {' and '.join(off)} on"] if off else [])]
+    remedies += [] if config.get("resume") else ["start from a model that has learned something similar"]
+    advice = _join(remedies) + "."
+    advice = advice[0].upper() + advice[1:]
     if count < FEW_PICTURES:
         return [Finding("few", "warning", "Very few pictures", f"The data set has {shown}.", advice)]
     if config.get("resume") or _is_on(config.get("aug")):

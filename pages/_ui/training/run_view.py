@@ -185,7 +185,18 @@ def _snapshots(run: Run, metrics: dict[str, Any]) -> None:
         words[best[0]] += f" · best, {doctor.main_metric(metrics)} {best[1]:.4g}"
     st.subheader("Snapshots", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom", key="snapshots"):
-        name = st.selectbox("Snapshot", list(by_name), format_func=words.__getitem__, key=f"snap-{run.id}", width=300)
+        # The newest until a person chooses another; a new one begins the field anew, for it would keep what it shows.
+        names, choice = list(by_name), f"snapshot-{run.id}"
+        key = f"snap-{run.id}-{names[0]}"
+        chosen = st.session_state.get(choice)
+
+        def choose() -> None:
+            st.session_state[choice] = st.session_state[key]
+
+        at = names.index(chosen) if chosen in names else 0
+        name = st.selectbox(
+            "Snapshot", names, at, format_func=words.__getitem__, key=key, width=300, on_change=choose
+        )
         snapshot = by_name[name]
         is_ours = snapshot.path.suffix == ".safetensors"
         st.button(

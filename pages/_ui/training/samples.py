@@ -52,17 +52,23 @@ def _choose(sheets: list[Sheet], id: str) -> Sheet:
     """The slider. It follows the newest sheet until a person moves it away from there."""
     by_name = {sheet.path.name: sheet for sheet in sheets}
     newest = sheets[-1].path.name
-    key, following = f"sheet-{id}", f"sheet-{id}-follows"
+    # With another sheet the slider begins anew: the browser would leave it where it was among the old ones.
+    key, choice = f"sheet-{id}-{len(sheets)}", f"sheet-{id}"
     if len(sheets) == 1:
         return sheets[0]
 
     def moved() -> None:
-        st.session_state[following] = st.session_state[key] == newest
+        name = st.session_state[key]
+        st.session_state[choice] = None if name == newest else name
 
-    if st.session_state.get(following, True) or st.session_state.get(key) not in by_name:
-        st.session_state[key] = newest
+    at = st.session_state.get(choice)
     chosen = st.select_slider(
-        "Samples over time", list(by_name), format_func=lambda name: by_name[name].words, key=key, on_change=moved
+        "Samples over time",
+        list(by_name),
+        at if at in by_name else newest,
+        format_func=lambda name: by_name[name].words,
+        key=key,
+        on_change=moved,
     )
     return by_name[chosen]
 
