@@ -30,6 +30,7 @@ from ganlib.training.steps import Steps, update_ema
 
 VARIETY_SAMPLES = 32  # pictures whose differences are measured at each tick
 HELD_OUT_SAMPLES = 64
+FEW_PICTURES = 200
 STOP_INTERVAL = 8  # steps between two looks at a stop request, where processes have to agree about it
 
 
@@ -173,6 +174,12 @@ class _Training:
             self.samples.save(self.run_dir / "fakes_init.png", self.samples.render(self.nets.G_ema))
         for line in begin:
             self.reporter.log(line)
+        count = len(reals.chosen)
+        if config.subset is not None and config.subset > count:
+            self.reporter.log(f"warning: the subset of {config.subset} is all there is: {count} pictures")
+        if count < FEW_PICTURES:
+            words = "1 picture is" if count == 1 else f"{count} pictures are"
+            self.reporter.log(f"warning: {words} very few to learn from; start from a model (--resume), with --aug ada")
         millions = sum(p.numel() for p in self.nets.G.parameters()) / 1e6
         self.reporter.log(
             f"{len(reals.chosen)} pictures at {spec.resolution} px, label_dim {spec.label_dim}; {spec.arch}, "

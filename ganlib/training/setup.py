@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,20 @@ class Plan:
     schedule: Schedule
     images_seen: int
     """Real pictures seen before the first step."""
+
+
+@cache
+def options_without_use(arch: str) -> frozenset[str]:
+    """Return the options of `TrainConfig` that a family does not have. Raises `InputError` for an unknown family."""
+    row = networks.architecture(arch)
+    known = inspect.signature(row.make_spec).parameters
+    unused = {name for name in (*SPEC_OPTIONS, *OWN_OPTIONS) if SPEC_OPTIONS.get(name, name) not in known}
+    spec = row.tiny()
+    if _counts(spec)[0] == 1:
+        unused |= {"fade_kimg", "tune_kimg", "phase_batches"}
+    if spec.num_ws == 1:
+        unused |= {"style_mix", "pl_weight"}
+    return frozenset(unused)
 
 
 def make_spec(config: TrainConfig, dataset: Dataset, *, mixed: bool = False) -> GeneratorSpec:

@@ -175,6 +175,19 @@ def test_the_form_has_every_option_in_its_group_and_starts_without_data(reposito
     assert not [button for button in app.button if button.key == "start"]
 
 
+def test_the_form_shows_only_what_the_family_has(repository, checkpoints, data):
+    app = open_train(repository, data=str(data), **TINY)
+
+    def labels() -> set[str]:
+        return {element.label for element in (*app.number_input, *app.toggle, *app.selectbox, *app.text_input)}
+
+    assert {"cbase", "pl weight"} <= labels() and not {"ngf", "fade kimg", "gp weight"} & labels()
+    app.selectbox(key="preset").set_value("dcgan").run()
+    assert {"ngf", "bn D"} <= labels() and not {"cbase", "pl weight", "style mix"} & labels()
+    next(box for box in app.selectbox if box.label == "loss").set_value("wgan-gp").run()
+    assert {"gp weight", "drift"} <= labels()
+
+
 def test_what_is_set_in_the_form_is_in_the_command(repository, checkpoints, data):
     app = open_train(repository, data=str(data), **TINY)
     assert told(app) == "" and "32 pictures of 16 px" in shown(app)

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ganlib.errors import GanlibError, InputError
+from ganlib.networks import ARCHITECTURES
 from ganlib.options import check_types
 from ganlib.training.config import TrainConfig
 from ganlib.training.presets import PRESETS
+from ganlib.training.setup import options_without_use
 
 OWN = "own"  # no preset: every option is this studio's default, or a run's that is continued
 FIRST = "quick"
@@ -108,8 +110,10 @@ def draft_from(config: Mapping[str, Any], *, resume: str, rev: int, done_kimg: f
 
     Where that run has had its `done_kimg`, the new one is made longer."""
     draft = Draft(OWN, rev=rev)
+    arch = config.get("arch", FIELDS["arch"].default)
+    unused = options_without_use(arch) if arch in ARCHITECTURES else frozenset()
     for name, value in config.items():
-        if name in FIELDS:
+        if name in FIELDS and name not in unused:
             try:
                 draft.put(name, check_types(TrainConfig, {name: value})[name])
             except GanlibError:  # an option of another version: its default stands

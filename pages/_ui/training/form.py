@@ -16,6 +16,7 @@ from ganlib.runs import list_runs
 from ganlib.training.config import GROUPS
 from ganlib.training.folder import list_training, look_at_data
 from ganlib.training.presets import PRESETS
+from ganlib.training.setup import options_without_use
 from pages._ui import models
 from pages._ui.components.mounting import data_url
 from pages._ui.frame import errors_told
@@ -34,10 +35,11 @@ def show_form(draft: Draft) -> tuple[DeltaGenerator, bool]:
     _choose_preset(draft)
     _choose_start(draft)
     launch = st.container(key="launch" if is_ready else None)
-    own = _own_values(draft)
+    own, hidden = _own_values(draft), _without_use(draft)
     st.caption("Every option, with the preset's values")
     for group in GROUPS:
         names = [name for name, item in FIELDS.items() if item.metadata["group"] == group and name not in ABOVE]
+        names = [name for name in names if name not in hidden]
         changed = sum(name in draft.changes for name in names)
         if not names:
             continue
@@ -129,6 +131,16 @@ def _starts() -> dict[str, str]:
         if folder.snapshots():
             found[str(folder.path)] = f"Run {folder.path.name}"
     return found
+
+
+def _without_use(draft: Draft) -> frozenset[str]:
+    """Options that the chosen family or loss does not have; one that a person changed stays in sight."""
+    values = draft.values()
+    if values["arch"] not in networks.ARCHITECTURES:
+        return frozenset()
+    loss = values["loss"] or _own_values(draft).get("loss")
+    of_loss = frozenset() if loss == "wgan-gp" else frozenset(("gp_weight", "drift"))
+    return (options_without_use(values["arch"]) | of_loss) - draft.changes.keys()
 
 
 def _own_values(draft: Draft) -> dict[str, Any]:

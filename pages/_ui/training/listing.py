@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from ganlib import runs
+from ganlib import networks, runs
 from ganlib.errors import GanlibError
 from ganlib.runs import RunDir
 from ganlib.training.folder import TrainingFolder, list_training, mean_of, sheet_part
@@ -47,6 +47,14 @@ class Run:
     def title(self) -> str:
         """The name that a person gave, or the directory's."""
         return self.job.name if self.folder.is_ours else self.id
+
+    @property
+    def family(self) -> str:
+        """Such as `StyleGAN2, 64 px`; empty where its files do not tell."""
+        config = self.folder.config
+        row = networks.ARCHITECTURES.get(str(config.get("arch")))
+        side = config.get("resolution")
+        return ", ".join(([row.title] if row else []) + ([f"{side} px"] if side else []))
 
     @property
     def is_active(self) -> bool:
@@ -131,7 +139,7 @@ def _card(run: Run) -> None:
         with row:
             st.button(plain(run.title), key=f"open-{run.id}", type="tertiary", on_click=place.go, kwargs=run.query())
             badge(run)
-        st.caption(" · ".join(filter(None, (plain(run.id), plain(run.words())))))
+        st.caption(" · ".join(filter(None, (plain(run.id), run.family, plain(run.words())))))
         if run.is_active:
             st.progress(run.job.progress)
         if thumbs := _thumbs(run.folder):

@@ -72,7 +72,8 @@ def _header(run: Run) -> None:
             badge(run)
         with st.container(horizontal=True, vertical_alignment="center"):
             # The doctor below knows how long it takes.
-            st.markdown(plain(run.words(with_time=False)) or "No step yet.", width="stretch")
+            words = (run.words(with_time=False) or "no step yet", run.family, run.id)
+            st.markdown(plain(" · ".join(filter(None, words))), width="stretch")
             _buttons(run)
         if run.folder.is_ours:
             st.progress(run.job.progress)
