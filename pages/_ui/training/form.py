@@ -23,6 +23,7 @@ from pages._ui.frame import errors_told
 from pages._ui.training.draft import FIELDS, OWN, Draft, kinds_of
 
 ABOVE = ("data", "resume")  # asked for above the groups
+DECIDING = ("arch", "loss")  # known before the fields are shown: they decide which there are
 AUTOMATIC = "automatic"
 YES_NO = {True: "yes", False: "no"}
 
@@ -35,6 +36,10 @@ def show_form(draft: Draft) -> tuple[DeltaGenerator, bool]:
     _choose_preset(draft)
     _choose_start(draft)
     launch = st.container(key="launch" if is_ready else None)
+    for name in DECIDING:
+        key = f"opt-{draft.rev}-{name}"
+        if key in st.session_state:
+            draft.put(name, st.session_state[key])
     own, hidden = _own_values(draft), _without_use(draft)
     st.caption("Every option, with the preset's values")
     for group in GROUPS:
