@@ -91,7 +91,7 @@ def test_the_seam_of_a_slow_film_of_fruit_does_not_stand_out(repository, tmp_pat
     path = video.render_video(job, tmp_path / "loop.mp4", renderer=fruit, reporter=QUIET)
     got = steps(decoded(path, 64))
     assert got[-1] <= 1.25 * got[:-1].max(), (got[-1], got[:-1].max())
-    assert path.stat().st_size < 2500 * len(got), "bytes for each frame"
+    assert path.stat().st_size < 1700 * len(got), "bytes for each frame"
 
 
 @pytest.mark.parametrize("seeds, seconds", [((1, 2), (0.75, 0.75)), ((1, 2, 3, 2), (0.25,) * 4), ((1, 2), (0.5, 1.0))])

@@ -19,6 +19,7 @@ from ganlib.runs import Reporter, SilentReporter
 from ganlib.training.ada_control import P_HIGH
 from ganlib.training.config import TrainConfig
 from ganlib.training.distributed import Processes, processes
+from ganlib.training.doctor import FEW_PICTURES
 from ganlib.training.phases import Phase, Schedule
 from ganlib.training.reals import Ahead, Reals
 from ganlib.training.resume import load_exact, load_weights
@@ -30,7 +31,6 @@ from ganlib.training.steps import Steps, update_ema
 
 VARIETY_SAMPLES = 32  # pictures whose differences are measured at each tick
 HELD_OUT_SAMPLES = 64
-FEW_PICTURES = 200
 STOP_INTERVAL = 8  # steps between two looks at a stop request, where processes have to agree about it
 
 
@@ -179,7 +179,7 @@ class _Training:
             self.reporter.log(f"warning: the subset of {config.subset} is all there is: {count} pictures")
         if count < FEW_PICTURES:
             words = "1 picture is" if count == 1 else f"{count} pictures are"
-            self.reporter.log(f"warning: {words} very few to learn from; start from a model (--resume), with --aug ada")
+            self.reporter.log(f"warning: {words} very few to learn from; `python -m ganlib doctor` says what helps")
         millions = sum(p.numel() for p in self.nets.G.parameters()) / 1e6
         self.reporter.log(
             f"{len(reals.chosen)} pictures at {spec.resolution} px, label_dim {spec.label_dim}; {spec.arch}, "

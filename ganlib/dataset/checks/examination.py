@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,8 @@ class Examination:
 
     def thumbnail(self, name: str) -> bytes:
         """Return the bytes of a small JPEG. Raises DataError for a name that is not known or was not readable."""
-        picture = self._store().thumbnail(name)
+        with closing(self._store()) as store:
+            picture = store.thumbnail(name)
         if picture is None:
             raise DataError(f"there is no thumbnail of {printable(name)}", "Is it a picture, and readable?")
         return picture
@@ -122,11 +124,8 @@ class Examination:
         lines = (json.dumps(picture.to_dict()) + "\n" for picture in self.pictures)
         write_bytes(paths[0], "".join(lines).encode())
         title = f"Examination of {Path(str(self.settings['source'])).name}"
-        store = self._store()
-        try:
+        with closing(self._store()) as store:
             page = as_page(title, len(self.pictures), self.groups(), self.unreadable, store.thumbnail)
-        finally:
-            store.close()
         write_bytes(paths[1], page.encode())
         write_exclusions(paths[2], self.exclusions())
         write_bytes(paths[3], (json.dumps(dict(self.settings), indent=1) + "\n").encode())

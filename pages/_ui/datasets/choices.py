@@ -1,7 +1,8 @@
 """What was chosen for a source: how it is cut, what is left out. It outlives the browser, beside the findings."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
@@ -56,11 +57,11 @@ def cut_of(source: str) -> Cut:
 
 
 def keep_cut(source: str, cut: Cut) -> None:
-    """Keep what was chosen. Raises OSError."""
+    """Keep what was chosen. Raises GanlibError where it cannot be written."""
     if cut != cut_of(source):
         st.session_state["cuts"][source] = cut
-        folder_of(source).mkdir(parents=True, exist_ok=True)
-        write_json(folder_of(source) / "cut.json", asdict(cut))
+        with _writing(source):
+            write_json(folder_of(source) / "cut.json", asdict(cut))
 
 
 def _read(path: Path) -> Cut:
@@ -93,20 +94,26 @@ def kept(source: str) -> dict[str, str]:
 
 
 def decide(source: str, suggested: Mapping[str, str], *, leave: Collection[str], keep: Collection[str]) -> None:
-    """Take a person's word about pictures: `leave` these out, `keep` those. Raises OSError."""
+    """Take a person's word about pictures: `leave` these out, `keep` those.
+
+    Raises GanlibError where it cannot be written."""
     stays = {name: by for name, by in kept(source).items() if name not in leave}
     added = {name: by for name, by in _read_hand(source).items() if name not in keep}
-    write_exclusions(_made(keep_path(source)), stays | dict.fromkeys(keep, "kept by hand"))
-    write_exclusions(_made(_hand_path(source)), added | {name: BY_HAND for name in leave if name not in suggested})
+    with _writing(source):
+        write_exclusions(keep_path(source), stays | dict.fromkeys(keep, "kept by hand"))
+        write_exclusions(_hand_path(source), added | {name: BY_HAND for name in leave if name not in suggested})
     settle(source, suggested)
 
 
 def settle(source: str, suggested: Mapping[str, str]) -> dict[str, str]:
-    """Return what is left out: what is `suggested` (name → reason) with a person's word over it; write it down."""
+    """Return what is left out: what is `suggested` (name → reason) with a person's word over it; write it down.
+
+    Raises GanlibError where it cannot be written."""
     stays = kept(source)
     out = {name: reason for name, reason in suggested.items() if name not in stays} | _read_hand(source)
     if out != left_out(source):
-        write_exclusions(_made(list_path(source)), out)
+        with _writing(source):
+            write_exclusions(list_path(source), out)
     return out
 
 
@@ -125,6 +132,11 @@ def _read_list(path: Path) -> dict[str, str] | None:
         return None
 
 
-def _made(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+@contextmanager
+def _writing(source: str) -> Iterator[None]:
+    """Write choices: their folder is there, and a full disk is told."""
+    try:
+        folder_of(source).mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise GanlibError(f"the choices cannot be kept: {error.strerror or error}", "Free some disk space.") from error

@@ -18,7 +18,7 @@ from pages._ui.datasets import place
 from pages._ui.datasets.choices import cut_of, decide, folder_of, settle
 from pages._ui.datasets.framing import pairs_of
 from pages._ui.datasets.jobs import ACTIVE, job_card, newest
-from pages._ui.frame import download, part, show_error
+from pages._ui.frame import download, errors_told, part, show_error
 
 SECONDS = 1.0
 PER_PAGE = 48
@@ -104,7 +104,8 @@ def _review(source: str, folder: Path) -> None:
     if error := st.session_state.pop("findings-error", None):
         show_error(error)
     examination = _examination(str(folder), (folder / REPORT_NAME).stat().st_mtime_ns)
-    out = settle(source, examination.exclusions())
+    suggested = examination.exclusions()
+    out = settle(source, suggested)
     groups: dict[str, Sequence[Any]] = dict(examination.groups())
     if examination.unreadable:
         groups[UNREADABLE] = list(examination.unreadable.items())
@@ -147,7 +148,7 @@ def _review(source: str, folder: Path) -> None:
             width="stretch",
         )
     elif kind is not None:
-        _group(source, examination, str(kind), groups[kind], out)
+        _group(source, examination, str(kind), groups[kind], suggested, out)
 
 
 def _list_bytes(source: str) -> bytes:
@@ -155,17 +156,19 @@ def _list_bytes(source: str) -> bytes:
 
 
 def _group(
-    source: str, examination: Examination, kind: str, found: Sequence[tuple[str, Finding]], out: dict[str, str]
+    source: str,
+    examination: Examination,
+    kind: str,
+    found: Sequence[tuple[str, Finding]],
+    suggested: dict[str, str],
+    out: dict[str, str],
 ) -> None:
     """One kind of finding: a wall on which a click leaves a picture out or takes it back."""
     names = [name for name, _ in found]
-    suggested = examination.exclusions()
 
     def tell(leave: Sequence[str], keep: Sequence[str], *, renew: bool) -> None:
-        try:
+        with errors_told():
             decide(source, suggested, leave=leave, keep=keep)
-        except OSError as error:
-            show_error(GanlibError(f"the list cannot be written: {error.strerror or error}", "Free some disk space."))
         if renew:
             st.session_state["findings-rev"] = st.session_state.get("findings-rev", 0) + 1
 
