@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import re
+import shutil
 import stat
 import struct
 from collections.abc import Callable, Iterable, Mapping
@@ -60,6 +61,8 @@ class Checkpoint:
     bytes: int
     """Size of the file."""
     has_discriminator: bool
+    parents: tuple[Mapping[str, str], ...] = ()
+    """Models that this one was blended from: title, digest and licence of each."""
 
     @property
     def name(self) -> str:
@@ -151,7 +154,13 @@ def read_card(path: Path) -> Checkpoint:
         created=str(card.get("created", "")),
         bytes=size,
         has_discriminator=any(name.startswith("D.") for name in header),
+        parents=_read_parents(card.get("parents")),
     )
+
+
+def _read_parents(value: Any) -> tuple[Mapping[str, str], ...]:
+    rows = [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+    return tuple({name: str(row.get(name, ""))[:200] for name in ("title", "digest", "licence")} for row in rows[:16])
 
 
 def _model_files(root: Path) -> list[Path]:
@@ -214,8 +223,11 @@ def save_snapshot(
     data: str = "",
     metrics: Mapping[str, Any] | None = None,
     half: bool = False,
+    parents: Iterable[Mapping[str, str]] = (),
 ) -> Checkpoint:
     """Write a model and return its card. `half` stores floating tensors in half precision; they load as float32.
+
+    `parents` are title, digest and licence of the models it was blended from.
 
     The file appears whole or not at all. Raises `CheckpointError` when a weight is not finite, or does not fit half
     precision, or when the disk is full."""
@@ -237,6 +249,8 @@ def save_snapshot(
         "source": source, "licence": licence, "data": data, "metrics": dict(metrics or {}),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
+    if parents := [dict(parent) for parent in parents]:
+        card["parents"] = parents
     path = Path(path)
     try:
         with runs.replacing(path) as temporary:
@@ -247,6 +261,75 @@ def save_snapshot(
             f"{path} could not be written: {error}", "free some disk space; nothing was lost"
         ) from error
     return read_card(path)
+
+
+def change_card(
+    path: Path,
+    *,
+    title: str | None = None,
+    licence: str | None = None,
+    data: str | None = None,
+    metrics: Mapping[str, Any] | None = None,
+) -> Checkpoint:
+    """Write words of a model's card anew and return it; what is None stays, `metrics` are added to those there are.
+
+    The tensors are copied byte by byte, and the digest stays: the model makes the same pictures. Raises
+    `CheckpointError` as `read_card`, and on a full disk."""
+    old = read_card(path)
+    header, _ = _read_header(old.path)
+    card = json.loads(header["__metadata__"][KEY])
+    card |= {k: v for k, v in (("title", title), ("licence", licence), ("data", data)) if v is not None}
+    card["metrics"] = dict(old.metrics) | dict(metrics or {})
+    header["__metadata__"][KEY] = json.dumps(card)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the format aligns its tensors by spaces after the header
+    try:
+        with old.path.open("rb") as source, runs.replacing(old.path) as temporary:
+            (length,) = struct.unpack("<Q", source.read(8))
+            source.seek(8 + length)
+            with temporary.open("wb") as stream:
+                stream.write(struct.pack("<Q", len(text)) + text)
+                shutil.copyfileobj(source, stream, 2**20)
+            temporary.chmod(0o644)
+    except OSError as error:
+        raise CheckpointError(f"{path} could not be written: {error}", "free some disk space; nothing was lost") from (
+            error
+        )
+    return read_card(old.path)
+
+
+def rename_checkpoint(path: Path, name: str) -> Checkpoint:
+    """Give a model's file, and the folder beside it, another name in the same place; return its card.
+
+    Raises `InputError` for a name that is none or is taken."""
+    old = read_card(path)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name) or name.endswith((".", SUFFIX)):
+        raise InputError(f"{name[:80]!r} is no name of a model", "use letters, digits, '-', '_' and '.'; 80 at most")
+    new = old.path.with_name(name + SUFFIX)
+    if new.exists() or (old.folder.is_dir() and new.with_suffix("").exists()):
+        raise InputError(f"there is a model or a folder {name} already", "choose another name")
+    has_folder = old.folder.is_dir()
+    old.path.rename(new)
+    if has_folder:
+        old.folder.rename(old.path.with_name(name))
+    return read_card(new)
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Delete a model and the folder beside it with favourites and directions. Raises `CheckpointError` where there is
+    none, or where `path` is no model's."""
+    path = Path(path)
+    if path.suffix != SUFFIX or not path.is_file():
+        raise CheckpointError(f"no model file at {path}", "see `python -m ganlib models` for what is there")
+    folder = path.with_suffix("")
+    try:
+        path.unlink()
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.is_dir():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be deleted: {error.strerror}", "check its permissions") from error
 
 
 def _load(

@@ -261,3 +261,39 @@ def test_weights_that_are_not_finite_are_not_saved(saved, tmp_path):
     with pytest.raises(CheckpointError, match="not finite"):
         checkpoints.save_snapshot(card.path, G_ema=G)
     assert checkpoints.read_card(card.path).digest == card.digest
+
+
+def test_a_card_is_changed_without_touching_the_weights(saved):
+    G, _, card = saved
+    new = checkpoints.change_card(card.path, title="Damson · é", licence="CC-BY-4.0", metrics={"fid": 3})
+    assert (new.title, new.licence, new.data, new.digest) == ("Damson · é", "CC-BY-4.0", "nobody", card.digest)
+    assert new.metrics == {"kid": 0.1, "fid": 3}
+    w_plus = torch.randn(1, G.spec.num_ws, G.spec.w_dim)
+    with torch.no_grad():
+        assert torch.equal(checkpoints.load_generator(card.path).synthesis(w_plus), G.synthesis(w_plus))
+    with card.path.open("rb") as stream:  # the tensors begin at a multiple of eight, as the format wants it
+        assert struct.unpack("<Q", stream.read(8))[0] % 8 == 0
+
+
+def test_parents_are_kept_in_the_card(saved, tmp_path):
+    parents = [{"title": "Plum", "digest": "a" * 64, "licence": "CC0-1.0"}]
+    card = checkpoints.save_snapshot(tmp_path / "mix.safetensors", G_ema=saved[0], parents=parents)
+    assert list(card.parents) == parents
+    assert list(checkpoints.change_card(card.path, title="Mix").parents) == parents
+    assert saved[2].parents == ()
+
+
+def test_renaming_takes_the_folder_along_and_deleting_removes_it(saved):
+    card = saved[2]
+    card.folder.mkdir()
+    (card.folder / "favourites.json").write_text("{}")
+    new = checkpoints.rename_checkpoint(card.path, "damson")
+    assert (new.name, new.folder.is_dir(), card.path.exists(), card.folder.exists()) == ("damson", True, False, False)
+    for bad in ("", "../plum", "a/b", "damson", ".hidden", "x" * 81, "x.safetensors"):
+        with pytest.raises(InputError):
+            checkpoints.rename_checkpoint(new.path, bad)
+    checkpoints.remove_checkpoint(new.path)
+    assert not new.path.exists() and not new.folder.exists()
+    for path in (new.path, new.path.parent, new.path.with_suffix(".txt")):
+        with pytest.raises(CheckpointError):
+            checkpoints.remove_checkpoint(path)

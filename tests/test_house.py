@@ -14,16 +14,16 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # Leftmost is the ground: a module imports only modules to its left. Packages count as one name. This list *is* the
 # architecture; a name may stand here before its file exists.
 ORDER = [
-    *("errors", "options", "runs", "device", "images"),
+    *("errors", "options", "rights", "runs", "device", "images"),
     *("networks",),
-    *("checkpoints", "foreign", "hub", "latents", "paths"),
-    *("features", "dataset", "superres", "renderer", "benchmark"),
+    *("checkpoints", "foreign", "export", "hub", "latents", "paths"),
+    *("features", "dataset", "superres", "renderer", "benchmark", "blending", "modelcard"),
     *("directions", "video", "projection", "metrics", "nft"),
     *("training",),
     *("commands", "__main__"),
 ]
 
-STANDARD_LIBRARY_ONLY = ("errors", "options", "runs")
+STANDARD_LIBRARY_ONLY = ("errors", "options", "rights", "runs")
 FORBIDDEN_IN_PAGES = {"torch", "numpy", "PIL", "torchvision", "imageio"}
 
 
