@@ -23,24 +23,26 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--title", default="", metavar="TEXT", help="a name for people (default: the file's name)")
     parser.add_argument("--licence", default="", metavar="TEXT", help="licence of the weights (default: unknown)")
     parser.add_argument("--source", default="", metavar="TEXT", help="where it comes from (default: format and file)")
+    parser.add_argument("--verbose", action="store_true", help="list every object that the file asks for")
 
 
 def execute(args: argparse.Namespace) -> int:
-    from ganlib.foreign import check_dest, open_foreign, save_foreign
+    from ganlib.foreign import ImportConfig, import_with_report
+    from ganlib.rights import rights_words
 
     dest = args.dest or CHECKPOINTS / f"{args.file.stem}.safetensors"
-    check_dest(dest)
-    model = open_foreign(args.file)
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    title = args.title or args.file.stem
-    card = save_foreign(model, dest, title=title, licence=args.licence, source=args.source)
+    config = ImportConfig(args.file, dest, args.title, args.licence, args.source)
+    card, report = import_with_report(config)
     spec = card.spec
-    parts = f"{spec.resolution} px, {spec.label_dim or 'no'} classes, {'with' if model.D else 'without'} discriminator"
+    with_D = "with" if card.has_discriminator else "without"
+    parts = f"{spec.resolution} px, {spec.label_dim or 'no'} classes, {with_D} discriminator"
     print(printable(f"{card.path}: {parts}, {card.bytes / 1e6:.1f} MB"))
     print(printable(f"from: {card.source}"))
-    print(f"the file asked for {len(model.asked)} kinds of objects, all harmless; nothing in it was run")
-    for note in model.notes:
+    print(report.verdict)
+    for note in report.notes:
         print(printable(f"note: {note}"))
-    if card.licence == model.licence:
-        print("its licence is unknown: see where it comes from before you publish its pictures")
+    if args.verbose:
+        for row in report.asked:
+            print(printable(f"asked: {row.name}: {row.meaning}"))
+    print(printable(rights_words(card.licence)))
     return 0

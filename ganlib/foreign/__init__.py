@@ -4,6 +4,21 @@
 StyleGAN2-ADA), rosinality's `.pt` and state dicts of NVIDIA's tensor names; `import_model` makes a checkpoint of one.
 """
 
+from ganlib.foreign.importing import ImportConfig, import_with_report, inspect, run_job
 from ganlib.foreign.opening import SUFFIXES, Foreign, check_dest, import_model, open_foreign, save_foreign
+from ganlib.foreign.safety import Asked, SafetyReport
 
-__all__ = ["SUFFIXES", "Foreign", "check_dest", "import_model", "open_foreign", "save_foreign"]
+__all__ = [
+    "SUFFIXES",
+    "Asked",
+    "Foreign",
+    "ImportConfig",
+    "SafetyReport",
+    "check_dest",
+    "import_model",
+    "import_with_report",
+    "inspect",
+    "open_foreign",
+    "run_job",
+    "save_foreign",
+]

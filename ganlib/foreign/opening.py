@@ -54,11 +54,13 @@ class Foreign:
     """Names of Python objects that the file asked for, all of them on the list of harmless ones."""
 
 
-def open_foreign(path: Path) -> Foreign:
+def open_foreign(path: Path, *, asked: set[str] | None = None) -> Foreign:
     """Return a model of NVIDIA's or rosinality's tools, or a state dict of NVIDIA's tensor names.
 
-    Nothing in the file is executed. Raises `CheckpointError` for what is damaged, hostile or of another kind."""
+    Nothing in the file is executed. `asked` collects the names that the file asks for, also where it is refused.
+    Raises `CheckpointError` for what is damaged, hostile or of another kind."""
     path = Path(path)
+    asked = set() if asked is None else asked
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
@@ -68,7 +70,6 @@ def open_foreign(path: Path) -> Foreign:
                 f"{path.name} has {found.st_size} bytes", f"models have up to {MOST_BYTES >> 30} GiB: copy it again"
             )
         with path.open("rb") as file:
-            asked: set[str] = set()
             parts = _read(file, found.st_size, asked)
         G, D = build_networks(parts)
     except FileNotFoundError as error:

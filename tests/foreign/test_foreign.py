@@ -287,7 +287,7 @@ def test_the_command_imports_and_the_model_makes_pictures(tmp_path, monkeypatch,
     assert main(["import", "network-snapshot-000400.pkl", "--title", "Plum"]) == 0
     out = capsys.readouterr().out
     assert "16 px, no classes, with discriminator" in out
-    assert "licence is unknown" in out
+    assert "ask the author" in out and "Harmless" in out
     assert main(["generate", "--network", "network-snapshot-000400", "--seeds", "1", "--outdir", "out"]) == 0
     assert (tmp_path / "out" / "seed0001.png").exists()
     assert main(["import", "network-snapshot-000400.pkl"]) == 2
