@@ -33,6 +33,8 @@ class ImportConfig:
     """Licence of the weights; unknown where it is empty, since these formats do not say it."""
     source: str = ""
     """Where the file comes from; its format and name where it is empty."""
+    is_upload: bool = False
+    """Whether the file is the studio's own copy, which goes when the model is written."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ImportConfig:
@@ -41,7 +43,7 @@ class ImportConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict; `from_dict` restores it."""
-        return {name: str(value) for name, value in asdict(self).items()}
+        return asdict(self) | {"file": str(self.file), "dest": str(self.dest)}
 
 
 def inspect(path: Path) -> tuple[Foreign | None, SafetyReport]:
@@ -124,3 +126,5 @@ def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> Non
         reporter.artefact(options.dest)
         return
     import_with_report(options, report_dir=run_dir, reporter=reporter)
+    if options.is_upload:
+        options.file.unlink(missing_ok=True)

@@ -17,8 +17,9 @@ from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
 from pages._ui.datasets.choices import cut_of, decide, folder_of, settle
 from pages._ui.datasets.framing import pairs_of
-from pages._ui.datasets.jobs import ACTIVE, job_card, newest
+from pages._ui.datasets.jobs import newest
 from pages._ui.frame import download, errors_told, part, show_error
+from pages._ui.jobs import ACTIVE, job_card
 
 SECONDS = 1.0
 PER_PAGE = 48

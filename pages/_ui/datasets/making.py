@@ -14,8 +14,9 @@ from pages._ui.datasets import place
 from pages._ui.datasets.choices import cut_of, keep_cut, kept, left_out
 from pages._ui.datasets.framing import help_of, in_words
 from pages._ui.datasets.intake import data_root, safe_name
-from pages._ui.datasets.jobs import ACTIVE, job_card, newest
+from pages._ui.datasets.jobs import newest
 from pages._ui.frame import TRAIN, errors_told, part, plain, show_error
+from pages._ui.jobs import ACTIVE, job_card
 
 LABELS = {
     "keep": "as the source has them",

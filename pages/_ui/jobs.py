@@ -1,0 +1,45 @@
+"""Jobs on a page: how far they are, and what went wrong."""
+
+import streamlit as st
+
+from ganlib import runs
+from ganlib.runs import RunDir
+from pages._ui.frame import errors_told, plain, sentences
+
+ACTIVE = ("queued", "running")
+
+
+def job_card(run: RunDir, what: str) -> bool:
+    """Show a job that is at work or ended badly; return whether it is done. `what`: the things that it counts, or
+    nothing where its own message says how far it is."""
+    state = run.state
+    if state == "done":
+        return True
+    is_active = state in ACTIVE
+    with st.container(border=True, key=f"card-{run.path.name}-{'active' if is_active else 'ended'}"):
+        row = st.container(horizontal=True, vertical_alignment="center")
+        row.markdown(_words(run, state, what), width="stretch")
+        if is_active:
+            st.progress(run.progress)
+            stopping = (run.path / "stop").exists()
+            row.button("Cancel", key=f"stop-{run.path.name}", on_click=runs.stop, args=(run,), disabled=stopping)
+        else:
+            row.button("Resume", key=f"resume-{run.path.name}", on_click=_resume, args=(run,))
+            if state == "failed":
+                st.error(sentences(run.message, run.hint), icon=":material/error:")
+    return False
+
+
+def _resume(run: RunDir) -> None:
+    with errors_told():
+        runs.resume(run)
+
+
+def _words(run: RunDir, state: str, what: str) -> str:
+    if state in ACTIVE and (run.path / "stop").exists():
+        return "cancelling …"
+    if state == "running":
+        done, total, left = run.status.get("done", 0), run.status.get("total", 0), run.eta_seconds
+        words = f"{done:,.0f} of {total:,.0f} {what}" if total and what else plain(run.message) or "starting"
+        return words + (f", {runs.format_seconds(left)} left" if left is not None else "")
+    return {"queued": "starting", "stopped": "cancelled", "lost": "its worker disappeared"}.get(state, state)
