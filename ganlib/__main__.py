@@ -26,6 +26,7 @@ VERBS = {
     "examine": "find copies, blur, frames and outliers among pictures; a person decides",
     "train": "train a model on a prepared set",
     "metrics": "measure how far a model is from a data set",
+    "directions": "find, import and list directions of a model, and see what they do",
     "doctor": "say in plain words how a training run is doing",
     "timelapse": "make a film of a training run's samples",
     "models": "list the models in a folder",

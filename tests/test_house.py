@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ORDER = [
     *("errors", "options", "rights", "runs", "device", "images"),
     *("networks",),
-    *("checkpoints", "foreign", "export", "hub", "latents", "paths"),
+    *("checkpoints", "foreign", "export", "hub", "latents", "editing", "paths"),
     *("features", "dataset", "superres", "renderer", "benchmark", "blending", "modelcard"),
     *("directions", "video", "projection", "metrics", "nft"),
     *("training",),

@@ -213,6 +213,8 @@ class Architecture:
     """Defaults of `TrainConfig` fields that suit this family."""
     tiny: Callable[[], GeneratorSpec]
     """A spec that builds and runs in milliseconds, for tests."""
+    style_inputs: Callable[[Generator], dict[str, int]] = lambda G: {}
+    """Generator → the style input that each layer of `style_weights` takes; empty where there is no style."""
 
 
 def one_hot(labels: Sequence[int | None], label_dim: int) -> Tensor:

@@ -379,6 +379,16 @@ def style_weights(G: base.Generator) -> dict[str, Tensor]:
     return {name: p for name, p in G.named_parameters() if name.endswith("affine.weight")}
 
 
+def style_inputs(G: base.Generator) -> dict[str, int]:
+    """Return the style input of each layer of `style_weights`: a convolution takes the next one, toRGB that of the
+    convolution which follows."""
+    inputs, convolutions = {}, 0
+    for name in style_weights(G):
+        inputs[name] = convolutions
+        convolutions += ".torgb." not in name
+    return inputs
+
+
 STYLEGAN2 = Architecture(
     name="stylegan2",
     title="StyleGAN2",
@@ -387,6 +397,7 @@ STYLEGAN2 = Architecture(
     make_spec=make_spec,
     infer_spec=infer_spec,
     style_weights=style_weights,
+    style_inputs=style_inputs,
     train_defaults={
         "loss": "logistic", "glr": 2.5e-3, "dlr": 2.5e-3, "betas": (0.0, 0.99), "batch": 16, "aug": "ada",
         "cbase": 16384, "cmax": 512, "z_dim": 512, "w_dim": 512, "map_depth": 2,

@@ -1,0 +1,34 @@
+"""Directions in w that change pictures in one way: found without labels, from favourites, or from a pair of pictures.
+
+`principal_components` is GANSpace (Härkönen et al., 2020), `style_directions` is SeFa (Shen and Zhou, 2021). Every
+direction is one sigma long: strength 1 is the standard deviation of w along it.
+"""
+
+from ganlib.directions.finding import (
+    Components,
+    between,
+    eigen_directions,
+    principal_components,
+    sample_w,
+    signed,
+    style_directions,
+)
+from ganlib.directions.job import DirectionsConfig, find_directions, judge, run_job
+from ganlib.directions.measuring import REACH, measure_safe, strip
+
+__all__ = [
+    "REACH",
+    "Components",
+    "DirectionsConfig",
+    "between",
+    "eigen_directions",
+    "find_directions",
+    "judge",
+    "measure_safe",
+    "principal_components",
+    "run_job",
+    "sample_w",
+    "signed",
+    "strip",
+    "style_directions",
+]

@@ -1,0 +1,242 @@
+"""Named directions of w and their small files: `checkpoints/NAME/directions/DIRECTION.npz`.
+
+Such a file holds the array `direction` and a line of JSON, `card`; it can be handed on, and opens beside every model
+whose w has that length.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganlib.errors import DataError, InputError
+from ganlib.latents import NAME
+from ganlib.networks.base import GeneratorSpec
+from ganlib.runs import write_bytes
+
+FOLDER = "directions"
+SUFFIX = ".npz"
+SUFFIXES = (".npz", ".npy", ".pt", ".pth")
+"""What files with directions of other tools are called."""
+MOST_BYTES = 64 * 2**20
+MOST_ROWS = 512
+_WORDS = ("title", "method", "about", "model")
+_HINT = "it should hold a direction [w_dim], [num_ws, w_dim], or rows of several [N, w_dim]"
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A step in w that changes a picture in one way, one standard deviation of w long."""
+
+    name: str
+    """Its file's name without suffix: letters, digits, `-`, `_` and `.`; recipes refer to it."""
+    vector: Tensor
+    """`[w_dim]`, or `[num_ws, w_dim]` where style inputs move apart; float32."""
+    title: str = ""
+    """What a person calls it."""
+    first: int = 0
+    """First style input that it acts on by default."""
+    last: int | None = None
+    """Last such style input; None means all."""
+    safe: tuple[float, float] | None = None
+    """Strengths in sigmas between which pictures stay what the model knows, as measured; None: not measured."""
+    method: str = ""
+    """How it was found: `pca`, `sefa`, `favourites`, `pair`, `imported`."""
+    about: str = ""
+    """The same in a sentence."""
+    model: str = ""
+    """Digest of the model that it was found in."""
+
+    @property
+    def words(self) -> str:
+        """Its title, or its name."""
+        return self.title or self.name
+
+    def suits(self, spec: GeneratorSpec) -> bool:
+        """Whether its numbers fit a model's w."""
+        return tuple(self.vector.shape) in ((spec.w_dim,), (spec.num_ws, spec.w_dim))
+
+    def card(self) -> dict[str, Any]:
+        """Return everything but the vector, JSON-able."""
+        safe = None if self.safe is None else list(self.safe)
+        return {word: getattr(self, word) for word in _WORDS} | {"first": self.first, "last": self.last, "safe": safe}
+
+
+def save_direction(folder: Path, direction: Direction) -> Path:
+    """Write a direction below a model's `folder` and return its path; one of the same name is replaced.
+
+    Raises `InputError` for a name that is none, and for numbers that are not finite."""
+    if not NAME.fullmatch(direction.name):
+        raise InputError(f"{direction.name[:40]!r} is no name of a direction", "use letters, digits, '-', '_' and '.'")
+    vector = direction.vector.detach().float().cpu()
+    if vector.ndim not in (1, 2) or not torch.isfinite(vector).all() or not vector.any():
+        raise InputError(f"the direction {direction.name} has no length", "find it again, or choose another file")
+    buffer = io.BytesIO()
+    np.savez(buffer, direction=vector.numpy(), card=np.array(json.dumps(direction.card())))
+    path = Path(folder) / FOLDER / (direction.name + SUFFIX)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, buffer.getvalue())
+    return path
+
+
+def load_direction(path: Path) -> Direction:
+    """Return the direction in a file of this studio. Raises `DataError` for any other file."""
+    path = Path(path)
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            vector = np.asarray(arrays["direction"], np.float32)
+            card = json.loads(str(arrays["card"])) if "card" in arrays else {}
+    except FileNotFoundError as error:
+        raise DataError(f"no direction at {path}", "see `python -m ganlib directions --list`") from error
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, RecursionError) as error:
+        raise DataError(f"{path.name} holds no direction", "find it again, or import it") from error
+    _check(vector, path.name)
+    if vector.ndim == 2 and len(vector) == 1:
+        vector = vector[0]
+    return Direction(path.stem, torch.from_numpy(vector), **_read_card(card))
+
+
+def _check(vector: np.ndarray, name: str) -> None:
+    if vector.ndim not in (1, 2) or not 1 <= vector.shape[-1] <= 8192 or len(vector) > 8192:
+        raise DataError(f"{name} has an array of shape {list(vector.shape)}", _HINT)
+    if not np.isfinite(vector).all() or not vector.any():
+        raise DataError(f"{name} holds no length, or values that are not finite", "choose another file")
+
+
+def _read_card(card: Any) -> dict[str, Any]:
+    """What a card of unknown origin says, as far as it makes sense."""
+    if not isinstance(card, Mapping):
+        return {}
+    found: dict[str, Any] = {word: str(card.get(word) or "")[:200] for word in _WORDS}
+    first, last, safe = card.get("first"), card.get("last"), card.get("safe")
+    if type(first) is int and 0 <= first < 1000:
+        found["first"] = first
+    if type(last) is int and found.get("first", 0) <= last < 1000:
+        found["last"] = last
+    if isinstance(safe, list) and len(safe) == 2 and all(type(end) in (int, float) for end in safe):
+        low, high = map(float, safe)
+        if math.isfinite(low) and math.isfinite(high) and low <= 0 <= high:
+            found["safe"] = (low, high)
+    return found
+
+
+def list_directions(folder: Path) -> tuple[list[Direction], list[DataError]]:
+    """Return the directions of a model's folder, in order of name, and an error for every file that is none."""
+    good, bad = [], []
+    for path in sorted((Path(folder) / FOLDER).glob(f"*{SUFFIX}")):
+        if path.name.startswith("."):
+            continue  # still being written
+        try:
+            good.append(load_direction(path))
+        except DataError as error:
+            bad.append(error)
+    return good, bad
+
+
+def rename_direction(folder: Path, name: str, new: str, title: str | None = None) -> Direction:
+    """Give a direction another name, and another title where it is not None; return it.
+
+    Recipes that name the old one find it no longer. Raises `InputError` where the new name is taken."""
+    old = _path(folder, name)
+    direction = load_direction(old)
+    direction = replace(direction, name=new, title=direction.title if title is None else title)
+    if new != name and _path(folder, new).exists():
+        raise InputError(f"there is a direction called {new} already", "choose another name")
+    save_direction(folder, direction)
+    if new != name:
+        old.unlink()
+    return direction
+
+
+def remove_direction(folder: Path, name: str) -> None:
+    """Delete a direction's file; nothing happens where there is none."""
+    _path(folder, name).unlink(missing_ok=True)
+
+
+def _path(folder: Path, name: str) -> Path:
+    if not NAME.fullmatch(name):
+        raise InputError(f"{name[:40]!r} is no name of a direction", "use letters, digits, '-', '_' and '.'")
+    return Path(folder) / FOLDER / (name + SUFFIX)
+
+
+# --- files of other tools ---------------------------------------------------------------------------------------------
+
+
+def read_directions(path: Path, spec: GeneratorSpec) -> list[Direction]:
+    """Return the directions in a file of this studio or another: `.npz`, `.npy`, or `.pt` (a tensor, or a table of
+    tensors, read without running anything).
+
+    An array is `[w_dim]`, `[num_ws, w_dim]` or rows `[N, w_dim]`, as far as its shape can tell: with as many rows as
+    the model has style inputs it is one direction. Files of other tools do not say how long a sigma is: their vectors
+    are taken as they are. Raises `DataError` for a file without any that fits the model.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if not 0 < size <= MOST_BYTES:
+            raise DataError(f"{path.name} has {size} bytes", f"directions take at most {MOST_BYTES >> 20} MiB")
+        arrays = _arrays(path)
+    except FileNotFoundError as error:
+        raise DataError(f"no file {path}", "check the path") from error
+    except (
+        OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, AttributeError, IndexError,
+        zipfile.BadZipFile, pickle.UnpicklingError,
+    ) as error:  # fmt: skip
+        raise DataError(f"{path.name} holds no arrays that can be read", _HINT) from error
+    if "card" in arrays and "direction" in arrays:
+        return [_suiting(load_direction(path), spec)]
+    found: list[Direction] = []
+    for key, array in arrays.items():
+        if array.dtype.kind not in "fiu" or array.ndim > 4:
+            continue
+        array = np.ascontiguousarray(array, np.float32)
+        while array.ndim > 1 and len(array) == 1:
+            array = array[0]
+        stem = _clean(path.stem if len(arrays) == 1 else f"{path.stem}-{key}")
+        if array.shape in ((spec.w_dim,), (spec.num_ws, spec.w_dim)):
+            rows = [array]
+        elif array.ndim == 2 and array.shape[1] == spec.w_dim and len(array) <= MOST_ROWS:
+            rows = list(array)
+        else:
+            continue
+        for i, row in enumerate(rows):
+            if np.isfinite(row).all() and row.any():
+                name = stem if len(rows) == 1 else f"{stem}-{i + 1:02d}"
+                about = f"from {path.name}"
+                found.append(Direction(name, torch.from_numpy(row.copy()), method="imported", about=about))
+    if not found:
+        raise DataError(f"{path.name} holds no direction for w of {spec.w_dim} numbers", _HINT)
+    return found[:MOST_ROWS]
+
+
+def _suiting(direction: Direction, spec: GeneratorSpec) -> Direction:
+    if not direction.suits(spec):
+        shape = list(direction.vector.shape)
+        raise DataError(f"{direction.name} is a direction {shape} for another kind of model", _HINT)
+    return direction
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    if path.suffix in (".pt", ".pth"):
+        value = torch.load(path, map_location="cpu", weights_only=True)
+        table = value if isinstance(value, Mapping) else {"direction": value}
+        return {str(key): item.detach().numpy() for key, item in table.items() if isinstance(item, Tensor)}
+    with path.open("rb") as stream:
+        loaded = np.load(stream, allow_pickle=False)
+        return {"direction": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded}
+
+
+def _clean(text: str) -> str:
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in text).strip("-._")
+    return name[:48] or "direction"
