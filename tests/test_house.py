@@ -18,7 +18,7 @@ ORDER = [
     *("networks",),
     *("checkpoints", "foreign", "export", "hub", "latents", "editing", "paths"),
     *("features", "dataset", "superres", "renderer", "benchmark", "blending", "modelcard"),
-    *("directions", "video", "projection", "metrics", "nft"),
+    *("directions", "latentmap", "video", "projection", "metrics", "nft"),
     *("training",),
     *("commands", "__main__"),
 ]

@@ -1,0 +1,109 @@
+"""A map of what a model can make: thousands of w in two dimensions, neighbours near each other, in clusters."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.manifold import TSNE
+
+from ganlib.errors import InputError
+from ganlib.latents import Recipe
+from ganlib.renderer import Renderer
+
+METHODS = {"pca": "straight (PCA)", "tsne": "by neighbours (t-SNE)", "umap": "by neighbours (UMAP)"}
+"""Ways to draw a map, with a word for people."""
+MOST = 10_000
+MOST_CLUSTERS = 32
+_BATCH = 1000
+_FIRST_AXES = 50  # t-SNE and UMAP see w along its strongest axes; the rest is noise to them, and time
+
+
+@dataclass(frozen=True, eq=False)
+class LatentMap:
+    """Points of pictures in the plane."""
+
+    recipes: tuple[Recipe, ...]
+    """The picture at each point."""
+    xy: np.ndarray
+    """`[N, 2]` float32, each axis from -1 to 1."""
+    clusters: np.ndarray
+    """`[N]` int, 0 … K-1, the largest cluster first."""
+    centres: np.ndarray
+    """`[K, w_dim]` float32: the mean w of each cluster."""
+    method: str
+
+
+def methods_here() -> tuple[str, ...]:
+    """The ways to draw a map that this machine has: UMAP where `umap-learn` is installed."""
+    return tuple(name for name in METHODS if name != "umap" or importlib.util.find_spec("umap") is not None)
+
+
+def draw_map(
+    renderer: Renderer,
+    seeds: Sequence[int],
+    *,
+    method: str = "pca",
+    clusters: int = 8,
+    psi: float = 0.7,
+    also: Sequence[Recipe] = (),
+    label: int | None = None,
+) -> LatentMap:
+    """Return a map of the pictures of `seeds` and of `also` (favourites, projections), in this order.
+
+    Points are placed by w, the mean over style inputs where these differ. The same arguments give the same map. Raises
+    `InputError` for an unknown method, under 3 or over 10,000 points, or more clusters than 32.
+    """
+    if method not in methods_here():
+        known = ", ".join(methods_here())
+        missing = method in METHODS
+        hint = "install it with: pip install umap-learn" if missing else f"choose one of: {known}"
+        raise InputError(f"there is no way {method!r} to draw a map here", hint)
+    recipes = tuple(Recipe.of_seed(seed, psi=psi, label=label) for seed in seeds) + tuple(also)
+    if not 3 <= len(recipes) <= MOST:
+        raise InputError(f"{len(recipes)} pictures make no map", f"use 3 to {MOST}")
+    if not 1 <= clusters <= MOST_CLUSTERS:
+        raise InputError(f"{clusters} clusters", f"use 1 to {MOST_CLUSTERS}")
+    parts = []
+    for start in range(0, len(recipes), _BATCH):
+        parts.append(renderer.w_plus(recipes[start : start + _BATCH]).mean(dim=1).cpu().numpy())
+    w = np.concatenate(parts).astype(np.float64)
+    axes = _strongest(w, min(_FIRST_AXES, *w.shape))
+    xy = axes[:, :2] if method == "pca" else _neighbours(method, axes)
+    grouped = KMeans(min(clusters, len(w)), n_init=4, random_state=0).fit(axes)
+    order = np.argsort(-np.bincount(grouped.labels_), kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    labels = rank[grouped.labels_]
+    centres = np.stack([w[labels == k].mean(axis=0) for k in range(len(order))])
+    low, high = xy.min(axis=0), xy.max(axis=0)
+    xy = 2 * (xy - low) / np.maximum(high - low, 1e-9) - 1
+    return LatentMap(recipes, xy.astype(np.float32), labels, centres.astype(np.float32), method)
+
+
+def _strongest(w: np.ndarray, count: int) -> np.ndarray:
+    """Coordinates `[N, count]` along the principal axes, signs fixed."""
+    centred = w - w.mean(axis=0)
+    left, lengths, rows = np.linalg.svd(centred, full_matrices=False)
+    signs = np.sign(rows[np.arange(count), np.abs(rows[:count]).argmax(axis=1)])
+    coordinates: np.ndarray = left[:, :count] * lengths[:count] * signs
+    return coordinates
+
+
+def _neighbours(method: str, axes: np.ndarray) -> np.ndarray:
+    placed: Any
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # both warn of their own defaults
+        if method == "umap":
+            import umap
+
+            placed = umap.UMAP(n_neighbors=min(15, len(axes) - 1), random_state=0).fit_transform(axes)
+        else:
+            perplexity = min(30.0, (len(axes) - 1) / 3)
+            placed = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(axes)
+    return np.asarray(placed, np.float64)

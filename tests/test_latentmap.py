@@ -1,0 +1,50 @@
+"""The latent map: neighbours lie near each other, clusters are told apart, and it is the same every time."""
+
+import numpy as np
+import pytest
+
+from ganlib import latentmap
+from ganlib.errors import InputError
+from ganlib.latentmap import draw_map
+from ganlib.latents import Recipe
+from ganlib.networks import tiny_generator
+from ganlib.renderer import Renderer
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Renderer:
+    return Renderer(tiny_generator(seed=2))
+
+
+def test_straight_maps_keep_the_two_strongest_axes(renderer):
+    drawn = draw_map(renderer, range(200), clusters=5)
+    w = renderer.w_plus([Recipe.of_seed(seed, psi=0.7) for seed in range(200)]).mean(dim=1).double().numpy()
+    centred = w - w.mean(axis=0)
+    left, _, _ = np.linalg.svd(centred, full_matrices=False)
+    for axis in range(2):
+        assert abs(np.corrcoef(drawn.xy[:, axis], left[:, axis])[0, 1]) > 0.9999
+    assert drawn.xy.min() == -1 and drawn.xy.max() == 1
+    sizes = np.bincount(drawn.clusters)
+    assert len(sizes) == 5 and (np.diff(sizes) <= 0).all()
+    assert drawn.centres.shape == (5, renderer.spec.w_dim)
+    again = draw_map(renderer, range(200), clusters=5)
+    assert np.array_equal(again.xy, drawn.xy) and np.array_equal(again.clusters, drawn.clusters)
+
+
+@pytest.mark.parametrize("method", [name for name in latentmap.methods_here() if name != "pca"])
+def test_maps_by_neighbours_put_copies_side_by_side(renderer, method):
+    also = [Recipe(seeds=((seed, 0.999), (seed + 100, 0.001)), psi=0.7) for seed in range(5)]
+    drawn = draw_map(renderer, range(60), method=method, also=also, clusters=3)
+    assert drawn.xy.shape == (65, 2) and drawn.recipes[60:] == tuple(also)
+    gaps = np.linalg.norm(drawn.xy[:, None] - drawn.xy[None], axis=2)
+    for i in range(5):
+        assert gaps[60 + i, i] < np.median(gaps)
+
+
+def test_what_makes_no_map_is_told(renderer):
+    for arguments in ({"method": "astrology"}, {"clusters": 0}, {"clusters": 99}):
+        with pytest.raises(InputError) as caught:
+            draw_map(renderer, range(20), **arguments)
+        assert caught.value.hint
+    with pytest.raises(InputError, match="make no map"):
+        draw_map(renderer, range(2))
