@@ -19,20 +19,21 @@ from ganlib.foreign.values import Array, View, is_tensor
 
 NOISE_SEED = 0
 # What a name of theirs becomes, and the shape that it takes: "1" drops the first side, "=" keeps all, "0" is a scalar.
-_STYLED = {
+# The export to this format reads the same tables from right to left.
+STYLED = {
     "conv.weight": ("weight", "1"), "conv.modulation.weight": ("affine.weight", "="),
     "conv.modulation.bias": ("affine.bias", "="), "noise.weight": ("noise_strength", "0"),
     "activate.bias": ("bias", "="),
 }  # fmt: skip
-_PICTURE = {
+PICTURE = {
     "conv.weight": ("weight", "1"), "conv.modulation.weight": ("affine.weight", "="),
     "conv.modulation.bias": ("affine.bias", "="), "bias": ("bias", "flat"),
 }  # fmt: skip
-_RESIDUAL = {
+RESIDUAL = {
     "conv1.0.weight": "conv0.weight", "conv1.1.bias": "conv0.bias", "conv2.1.weight": "conv1.weight",
     "conv2.2.bias": "conv1.bias", "skip.1.weight": "skip.weight",
 }  # fmt: skip
-_ENDING = {
+ENDING = {
     "final_conv.0.weight": "b4.conv.weight", "final_conv.1.bias": "b4.conv.bias",
     "final_linear.0.weight": "b4.fc.weight", "final_linear.0.bias": "b4.fc.bias",
     "final_linear.1.weight": "b4.out.weight", "final_linear.1.bias": "b4.out.bias",
@@ -74,12 +75,12 @@ def _generator(theirs: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[Tenso
             target = f"{_place(number - 1) if number else 'synthesis.b4.conv1'}.noise_const"
             value = value[0, 0]
         elif match := re.fullmatch(r"(?:conv1|convs\.(\d{1,2}))\.(.+)", name):
-            if match[2] in _STYLED:
+            if match[2] in STYLED:
                 place = _place(int(match[1])) if match[1] else "synthesis.b4.conv1"
-                target, shape = f"{place}.{_STYLED[match[2]][0]}", _STYLED[match[2]][1]
-        elif (match := re.fullmatch(r"(?:to_rgb1|to_rgbs\.(\d{1,2}))\.(.+)", name)) and match[2] in _PICTURE:
+                target, shape = f"{place}.{STYLED[match[2]][0]}", STYLED[match[2]][1]
+        elif (match := re.fullmatch(r"(?:to_rgb1|to_rgbs\.(\d{1,2}))\.(.+)", name)) and match[2] in PICTURE:
             side = 8 << int(match[1]) if match[1] else 4
-            target, shape = f"synthesis.b{side}.torgb.{_PICTURE[match[2]][0]}", _PICTURE[match[2]][1]
+            target, shape = f"synthesis.b{side}.torgb.{PICTURE[match[2]][0]}", PICTURE[match[2]][1]
         if not target:
             raise CheckpointError(f"its tensor {short(name)} belongs to no known layer", UNKNOWN_HINT)
         result[target] = _shaped(value, shape, name).contiguous()
@@ -93,14 +94,14 @@ def _discriminator(theirs: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[T
     blocks = {int(m[1]) for name in theirs if (m := re.fullmatch(r"convs\.(\d{1,2})\.conv1\.0\.weight", name))}
     top = 4 << len(blocks)
     for name, value in theirs.items():
-        target = _ENDING.get(name, "")
+        target = ENDING.get(name, "")
         if name.endswith(".kernel"):
             filters.append(value)
             continue
         if name in ("convs.0.0.weight", "convs.0.1.bias"):
             target = f"b{top}.fromrgb.{name.rsplit('.', 1)[1]}"
-        elif (match := re.fullmatch(r"convs\.(\d{1,2})\.(.+)", name)) and match[2] in _RESIDUAL:
-            target = f"b{top >> (int(match[1]) - 1)}.{_RESIDUAL[match[2]]}" if int(match[1]) else ""
+        elif (match := re.fullmatch(r"convs\.(\d{1,2})\.(.+)", name)) and match[2] in RESIDUAL:
+            target = f"b{top >> (int(match[1]) - 1)}.{RESIDUAL[match[2]]}" if int(match[1]) else ""
         if not target:
             raise CheckpointError(f"its tensor {short(name)} belongs to no known layer", UNKNOWN_HINT)
         result[target] = value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -191,6 +192,18 @@ class Discriminator(nn.Module):
         return [m for m in self.modules() if any(True for _ in m.parameters(recurse=False))]
 
 
+_SIDE = re.compile(r"synthesis\.(?:b(\d+)|L\d+_(\d+)_\d+)\.")
+_MARGIN = 20  # the inner layers of StyleGAN3 are wider than a power of two by 10 pixels at either edge
+
+
+def block_side(name: str) -> int | None:
+    """Return the side in pixels at which a generator's tensor of NVIDIA's names works; None where it has no side."""
+    if (found := _SIDE.match(name)) is None:
+        return None
+    side = int(found[1] or found[2])
+    return side if side & (side - 1) == 0 else side - _MARGIN
+
+
 @dataclass(frozen=True)
 class Architecture:
     """One row of the registry: everything the house needs to know about a family of networks."""
@@ -215,6 +228,10 @@ class Architecture:
     """A spec that builds and runs in milliseconds, for tests."""
     style_inputs: Callable[[Generator], dict[str, int]] = lambda G: {}
     """Generator → the style input that each layer of `style_weights` takes; empty where there is no style."""
+    tensor_side: Callable[[str], int | None] = block_side
+    """Name of a generator's tensor → side in pixels at which it works; None for what serves all sides."""
+    nvidia_arguments: Callable[[GeneratorSpec], dict[str, dict[str, Any]]] | None = None
+    """Spec → arguments of NVIDIA's classes for `G_ema` and `D`; None where their tools do not know the family."""
 
 
 def one_hot(labels: Sequence[int | None], label_dim: int) -> Tensor:

@@ -5,7 +5,7 @@ with kernels as large as the picture and loops over groups: on a CPU a depthwise
 than a hundred calls. Here the three linear maps of the form <y, conv(x, w)> are each other's derivatives, so that any
 derivative of any order is one forward, one transposed or one weight-gradient convolution of the usual kind.
 
-Without gradients to record every function here is the plain PyTorch call.
+Without gradients to record every function here is the plain PyTorch call, and so it is in a program that is exported.
 """
 
 from __future__ import annotations
@@ -18,16 +18,20 @@ from torch import Tensor
 from torch.autograd import Function
 
 
+def _records() -> bool:
+    return torch.is_grad_enabled() and not torch.compiler.is_exporting()
+
+
 def conv2d(x: Tensor, w: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0) -> Tensor:
     """Same as `torch.nn.functional.conv2d` for x `[N, I, H, W]`, w `[O, I, k, k]`, bias `[O]`."""
-    if not torch.is_grad_enabled():
+    if not _records():
         return F.conv2d(x, w, bias, stride=stride, padding=padding)
     return _Forward.apply(x, w, bias, stride, padding)
 
 
 def conv_transpose2d(x: Tensor, w: Tensor, *, stride: int = 1) -> Tensor:
     """Same as `torch.nn.functional.conv_transpose2d` for x `[N, I, H, W]`, w `[I, O, k, k]`, without padding."""
-    if not torch.is_grad_enabled():
+    if not _records():
         return F.conv_transpose2d(x, w, stride=stride)
     n, _, height, width = x.shape
     k = w.shape[-1]
@@ -38,7 +42,7 @@ def filter2d(x: Tensor, f: Tensor, bias: Tensor | None = None, *, stride: int = 
     """Correlate each channel of x `[N, C, H, W]` with the same filter f `[h, w]`, which is not learned; add bias `[C]`.
 
     `f` gets no gradient."""
-    if not torch.is_grad_enabled():
+    if not _records():
         return F.conv2d(x, _depthwise_kernel(f, x), bias, stride=stride, padding=padding, groups=x.shape[1])
     y = _Filter.apply(x, f, stride, padding)
     return y if bias is None else y + bias[:, None, None]
@@ -47,7 +51,7 @@ def filter2d(x: Tensor, f: Tensor, bias: Tensor | None = None, *, stride: int = 
 def filter_transpose2d(x: Tensor, f: Tensor, *, stride: int, padding: int) -> Tensor:
     """The transpose of `filter2d`: spread each pixel of x `[N, C, H, W]` over f, `stride` apart, less `padding`."""
     kernel = _depthwise_kernel(f, x)
-    if not torch.is_grad_enabled():
+    if not _records():
         return F.conv_transpose2d(x, kernel, stride=stride, padding=padding, groups=x.shape[1])
     n, channels, height, width = x.shape
     size = ((height - 1) * stride + f.shape[0] - 2 * padding, (width - 1) * stride + f.shape[1] - 2 * padding)

@@ -288,6 +288,11 @@ def infer_spec(tensors: Mapping[str, Tensor]) -> GeneratorSpec:
     )  # fmt: skip
 
 
+def tensor_side(name: str) -> int | None:
+    """Return the side in pixels at which a generator's tensor works; None for the class's embedding."""
+    return 4 if name.startswith(("synthesis.project.", "synthesis.norm.")) else base.block_side(name)
+
+
 DCGAN = Architecture(
     name="dcgan",
     title="DCGAN",
@@ -300,4 +305,5 @@ DCGAN = Architecture(
         "loss": "bce", "glr": 2e-4, "dlr": 2e-4, "betas": (0.5, 0.999), "batch": 64, "gamma": 0.0, "aug": "noaug",
     },
     tiny=lambda: make_spec(resolution=16, z_dim=16, ngf=8, ndf=8),
+    tensor_side=tensor_side,
 )  # fmt: skip

@@ -99,11 +99,11 @@ class SynthesisLayer(nn.Module):
         if noise_mode == "const":
             noise = self.noise_const[None, :, :, None] * (self.noise_strength * act_gain)
         elif noise_mode == "random":
-            noise = ops.draw_noise((len(x), 1, self.resolution, self.resolution), rng, x.device).permute(0, 2, 3, 1)
+            noise = ops.draw_noise((x.shape[0], 1, self.resolution, self.resolution), rng, x.device).permute(0, 2, 3, 1)
             noise = noise * (self.noise_strength * act_gain)
 
         multiplies_less = self._multiplies_less(x, x.dtype)
-        alone = len(x) == 1 and not torch.is_grad_enabled() and not multiplies_less
+        alone = not torch.is_grad_enabled() and not multiplies_less and x.shape[0] == 1
         if alone and weight[0].numel() < self.resolution**2:
             # One picture with more pixels than a filter has weights: scaling the weights is the smaller pass.
             own = weight * (styles[0, :, None, None] * d[0, :, None, None, None]).to(x.dtype)

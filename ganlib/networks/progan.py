@@ -65,6 +65,7 @@ class Growing(nn.Module):
         self.register_buffer("alpha", torch.tensor(1.0))
         self.stage: Tensor
         self.alpha: Tensor
+        self._read: tuple[int, float] | None = None  # the growth last read
 
     def grow(self, stage: int, alpha: float = 1.0) -> None:
         """Use the blocks up to `stage`, of which the last is faded in by `alpha`; raises `InputError` when there is no
@@ -81,10 +82,15 @@ class Growing(nn.Module):
         return len(self.resolutions)
 
     def growth(self) -> tuple[int, float]:
-        """Return (stage, alpha); raises `CheckpointError` when a file brought impossible ones."""
+        """Return (stage, alpha); raises `CheckpointError` when a file brought impossible ones.
+
+        A program that is exported has the growth of the last picture before, as a constant."""
+        if torch.compiler.is_exporting() and self._read is not None:
+            return self._read
         stage, alpha = int(self.stage.item()), float(self.alpha.item())
         if not 0 <= stage < self.num_stages or not 0.0 <= alpha <= 1.0:
             raise CheckpointError(f"the model says stage {stage}, alpha {alpha}", "the file was damaged; copy it again")
+        self._read = stage, alpha
         return stage, alpha
 
 

@@ -80,7 +80,7 @@ class SynthesisBlock(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """x features, img picture so far, ws `[N, num_conv + 1, w_dim]` → features and picture at this resolution."""
         styles = ws.unbind(dim=1)
-        features = self.const.expand(len(ws), *self.const.shape) if x is None else x
+        features = self.const.expand(ws.shape[0], *self.const.shape) if x is None else x
         small = self.conv1.resolution <= CHANNELS_LAST_LIMIT
         features = features.to(
             dtype=torch.float16 if self.use_fp16 and ws.is_cuda else torch.float32,
@@ -389,6 +389,34 @@ def style_inputs(G: base.Generator) -> dict[str, int]:
     return inputs
 
 
+def nvidia_arguments(spec: GeneratorSpec) -> dict[str, dict[str, Any]]:
+    """Return the arguments by which StyleGAN2-ADA's classes for PyTorch make `G_ema` and `D`.
+
+    Widths that no `channel_base` gives cannot be said there."""
+    shared = {"c_dim": spec.label_dim, "img_resolution": spec.resolution, "img_channels": spec.img_channels}
+    widths = ("channel_base", "channel_max", "num_fp16_res", "conv_clamp")
+    p: dict[str, Any] = dict(spec.params)
+    d: dict[str, Any] = p | dict(p.get("D", {}))
+    taps = {"resample_filter": list(p.get("resample_filter", (1, 3, 3, 1)))}
+    return {
+        "G_ema": {
+            "class_name": "training.networks.Generator", "z_dim": spec.z_dim, "w_dim": spec.w_dim, **shared,
+            "mapping_kwargs": {"num_layers": p.get("mapping_layers", 8)},
+            "synthesis_kwargs": {name: p.get(name) for name in widths} | taps
+            | {"architecture": p.get("architecture", "skip")},
+        },
+        "D": {
+            "class_name": "training.networks.Discriminator", **shared, **{name: d.get(name) for name in widths},
+            "architecture": d.get("D_architecture", "resnet"),
+            "block_kwargs": {"resample_filter": list(d.get("resample_filter", (1, 3, 3, 1)))},
+            "mapping_kwargs": {"num_layers": d.get("D_mapping_layers", 8)},
+            "epilogue_kwargs": {
+                "mbstd_group_size": d.get("mbstd_group_size", 4), "mbstd_num_channels": d.get("mbstd_num_channels", 1),
+            },
+        },
+    }  # fmt: skip
+
+
 STYLEGAN2 = Architecture(
     name="stylegan2",
     title="StyleGAN2",
@@ -406,4 +434,5 @@ STYLEGAN2 = Architecture(
         resolution=16, z_dim=32, w_dim=32, channel_base=256, channel_max=16, mapping_layers=2,
         D={"mbstd_group_size": 4},
     ),
+    nvidia_arguments=nvidia_arguments,
 )  # fmt: skip
