@@ -31,6 +31,8 @@ VERBS = {
     "timelapse": "make a film of a training run's samples",
     "models": "list the models in a folder",
     "import": "read a model file of another tool, without running anything in it",
+    "export": "write a model for other tools: NVIDIA's or rosinality's tensors, ONNX, PyTorch's program",
+    "blend": "make one model of two: their average, or the coarse layers of one with the fine layers of the other",
     "run": "do the job described by a run directory, or continue it",
     "bench": "measure how fast a model makes pictures here",
 }
