@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from ganlib.errors import CheckpointError, InputError
 from ganlib.networks.base import Architecture, Discriminator, Generator, GeneratorSpec
 from ganlib.networks.dcgan import DCGAN
 from ganlib.networks.progan import PROGAN
 from ganlib.networks.stylegan2 import STYLEGAN2
+from ganlib.networks.stylegan3 import STYLEGAN3
 
-ARCHITECTURES: dict[str, Architecture] = {row.name: row for row in (DCGAN, PROGAN, STYLEGAN2)}
+ARCHITECTURES: dict[str, Architecture] = {row.name: row for row in (DCGAN, PROGAN, STYLEGAN2, STYLEGAN3)}
 
-__all__ = ["ARCHITECTURES", "architecture", "build_discriminator", "build_generator", "check_spec", "tiny_generator"]
+__all__ = [
+    "ARCHITECTURES", "architecture", "build_discriminator", "build_generator", "check_spec", "family_of",
+    "tiny_generator",
+]  # fmt: skip
 
 
 def architecture(name: str) -> Architecture:
@@ -24,6 +29,16 @@ def architecture(name: str) -> Architecture:
     if name not in ARCHITECTURES:
         raise InputError(f"unknown architecture {name!r}", f"known: {', '.join(sorted(ARCHITECTURES))}")
     return ARCHITECTURES[name]
+
+
+def family_of(tensors: Mapping[str, Tensor]) -> Architecture:
+    """Return the family that a generator's tensors (NVIDIA's names) belong to; raises `CheckpointError` for none."""
+    readable = [row for row in ARCHITECTURES.values() if row.hallmark]
+    for row in readable:
+        if row.hallmark in tensors:
+            return row
+    titles = " or ".join(row.title for row in readable)
+    raise CheckpointError(f"its tensors are no generator of {titles}", "check which tool wrote the file")
 
 
 def build_generator(spec: GeneratorSpec) -> Generator:
@@ -41,12 +56,18 @@ def build_discriminator(spec: GeneratorSpec) -> Discriminator:
 
 def check_spec(spec: GeneratorSpec) -> None:
     """Raise `CheckpointError` when the spec's family is unknown, or has another number of style inputs or other noise
-    modes at this resolution. Builds nothing."""
+    modes at this resolution and number of layers, or cannot move its pictures. Builds nothing."""
     with _spec_errors(spec):
+        row = ARCHITECTURES[spec.arch]
+        known = inspect.signature(row.make_spec).parameters
+        deciding = {"num_layers", "num_critical"} & set(known) & set(spec.params)
+        depth = {name: spec.params[name] for name in deciding}
         try:
-            usual = ARCHITECTURES[spec.arch].make_spec(resolution=spec.resolution)
+            usual = row.make_spec(resolution=spec.resolution, **depth)
         except InputError as error:
             raise ValueError(error.message) from error
+        if spec.movable and not usual.movable:
+            raise ValueError("it says that its pictures can be moved")
         if spec.num_ws != usual.num_ws:
             raise ValueError(f"{spec.num_ws} style inputs, where {spec.resolution} px have {usual.num_ws}")
         if not set(spec.noise_modes) <= set(usual.noise_modes):

@@ -21,7 +21,12 @@ _HINT = "the file is not a model of this studio, or it was damaged; save or impo
 _LIMITS = {
     "mapping_layers": (1, 32), "D_mapping_layers": (1, 32), "channel_base": (1, 2**24), "channel_max": (1, 2**14),
     "num_fp16_res": (0, 16), "ngf": (1, 2**12), "ndf": (1, 2**12), "mbstd_group_size": (1, 2**16),
-    "mbstd_num_channels": (0, 64),
+    "mbstd_num_channels": (0, 64), "num_layers": (1, 48), "num_critical": (0, 47), "conv_kernel": (1, 7),
+    "margin_size": (0, 64), "filter_size": (1, 16),
+}  # fmt: skip
+_FREQUENCIES = {  # least, most
+    "first_cutoff": (0.1, 4096.0), "first_stopband": (0.1, 8192.0), "last_stopband_rel": (0.5, 8.0),
+    "output_scale": (1e-6, 1e6),
 }  # fmt: skip
 _MAY_BE_NONE = ("mbstd_group_size",)
 _MOST_TAPS = 8
@@ -49,12 +54,16 @@ class GeneratorSpec:
     """Legal values of `noise_mode`, a subset of const, random, none."""
     truncatable: bool = False
     """Whether w has a centre to truncate towards."""
+    movable: bool = False
+    """Whether `synthesis` takes a `transform` that moves and turns the picture."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """The architecture's own hyper-parameters, JSON-able."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict; `from_dict` restores it."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
+        if not self.movable:  # digests of models are made of this dict, and older ones have no such field
+            del values["movable"]
         values["noise_modes"] = list(self.noise_modes)
         values["params"] = json.loads(json.dumps(dict(self.params)))
         return values
@@ -82,8 +91,9 @@ class GeneratorSpec:
         modes = clean.get("noise_modes", ["none"])
         if not isinstance(modes, list | tuple) or not 1 <= len(modes) <= 3 or any(m not in NOISE_MODES for m in modes):
             raise CheckpointError(f"the model's spec names unknown noise modes: {_short(modes)}", _HINT)
-        if not isinstance(clean["arch"], str) or not isinstance(clean.get("truncatable", False), bool):
-            raise CheckpointError("the model's spec has no architecture or cannot say if it truncates", _HINT)
+        flags = (clean.get("truncatable", False), clean.get("movable", False))
+        if not isinstance(clean["arch"], str) or not all(isinstance(flag, bool) for flag in flags):
+            raise CheckpointError("the model's spec has no architecture or cannot say if it truncates or moves", _HINT)
         params = clean.get("params", {})
         if not isinstance(params, Mapping):
             raise CheckpointError("the model's spec has no table of hyper-parameters", _HINT)
@@ -102,6 +112,11 @@ def _check_params(params: Mapping[str, Any], resolution: int) -> None:
         for name, value in table.items():
             if name in _LIMITS:
                 good = _is_whole(value, *_LIMITS[name]) or (value is None and name in _MAY_BE_NONE)
+            elif name in _FREQUENCIES:
+                good = _is_number(value) and _FREQUENCIES[name][0] <= value <= _FREQUENCIES[name][1]
+            elif name == "layer_channels":
+                good = value is None or isinstance(value, list | tuple)
+                good = good and all(_is_whole(count, 1, _LIMITS["channel_max"][1]) for count in value or ())
             elif name == "conv_clamp":
                 good = value is None or (_is_number(value) and value > 0)
             elif name == "resample_filter":
@@ -152,7 +167,10 @@ class Generator(nn.Module):
     mapping: Callable[..., Tensor]
     """`mapping(z [N, z_dim], label [N, label_dim] one-hot or None)` → w `[N, w_dim]`; never truncates."""
     synthesis: Callable[..., Tensor]
-    """`synthesis(w_plus [N, num_ws, w_dim], noise_mode="const", rng=None)` → image `[N, C, R, R]` in about [-1, 1]."""
+    """`synthesis(w_plus [N, num_ws, w_dim], noise_mode="const", rng=None)` → image `[N, C, R, R]` in about [-1, 1].
+
+    Where the spec says `movable` there is also `transform [N, 3, 3]`, from a point of the picture (which reaches from
+    -1/2 to 1/2, right and down) to the point that is shown there; None changes nothing."""
 
     @property
     def w_avg(self) -> Tensor:
@@ -232,6 +250,11 @@ class Architecture:
     """Name of a generator's tensor → side in pixels at which it works; None for what serves all sides."""
     nvidia_arguments: Callable[[GeneratorSpec], dict[str, dict[str, Any]]] | None = None
     """Spec → arguments of NVIDIA's classes for `G_ema` and `D`; None where their tools do not know the family."""
+    hallmark: str = ""
+    """Name of a tensor that only this family's generators have, under NVIDIA's names; empty where files of other
+    tools are not read."""
+    trainable: bool = True
+    """Whether this studio trains it; otherwise its models are imported."""
 
 
 def one_hot(labels: Sequence[int | None], label_dim: int) -> Tensor:

@@ -435,4 +435,5 @@ STYLEGAN2 = Architecture(
         D={"mbstd_group_size": 4},
     ),
     nvidia_arguments=nvidia_arguments,
+    hallmark="synthesis.b4.const",
 )  # fmt: skip
