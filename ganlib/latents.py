@@ -24,16 +24,27 @@ import torch
 from torch import Tensor
 
 from ganlib.errors import DataError, InputError
+from ganlib.links import (
+    LINK_HINT,
+    mix_ranges,
+    number_text,
+    range_text,
+    read_items,
+    read_number,
+    read_range,
+    read_whole,
+)
 from ganlib.runs import write_json
 
 MAX_SEED = 2**32 - 1
 MAX_SEEDS_LISTED = 100_000
 MAX_SEEDS_BLENDED = 8
+MAX_MOVE = 100.0  # picture widths
+MAX_TURN = 36_000.0  # degrees
 MAX_TEXT = 4000  # characters of one recipe in a URL or a picture
 NOISE_MODES = ("const", "random", "none")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a direction or a saved w_plus: also a file name
 _SEED_HINT = "Write seeds as 85 or 6600-6625 or 1,5,9-12."
-_LINK_HINT = "Open the page without the link's settings and choose them anew."
 _favourites_lock = threading.Lock()
 
 
@@ -119,6 +130,10 @@ class Recipe:
     """Seed of random noise."""
     base: str | None = None
     """Id of a saved w_plus (a projection) in place of seeds."""
+    translate: tuple[float, float] = (0.0, 0.0)
+    """How far the picture is moved to the right and down, in picture widths. Models that cannot move ignore it."""
+    rotate: float = 0.0
+    """How far the picture is turned about its centre, before it is moved: degrees, counter-clockwise."""
 
     def __post_init__(self) -> None:
         seeds = tuple((_whole(seed), _real(weight)) for seed, weight in self.seeds)
@@ -126,6 +141,9 @@ class Recipe:
         object.__setattr__(self, "mix", tuple(sorted((_whole(layer), _whole(seed)) for layer, seed in self.mix)))
         object.__setattr__(self, "edits", tuple(self.edits))
         object.__setattr__(self, "psi", _real(self.psi))
+        across, down = self.translate
+        object.__setattr__(self, "translate", (_real(across), _real(down)))
+        object.__setattr__(self, "rotate", _real(self.rotate))
         object.__setattr__(self, "noise_seed", _whole(self.noise_seed))
         for name in ("label", "cutoff"):
             value = getattr(self, name)
@@ -155,6 +173,9 @@ class Recipe:
         if self.seeds and math.fsum(weight for _, weight in self.seeds) < 1e-3:
             raise InputError("the weights of the seeds add up to nothing", "Give at least one a larger weight.")
         _within("psi", self.psi, -2, 2)
+        for move in self.translate:
+            _within("translation", move, -MAX_MOVE, MAX_MOVE)
+        _within("rotation", self.rotate, -MAX_TURN, MAX_TURN)
         for name, value in (("label", self.label), ("cutoff", self.cutoff)):
             if value is not None:
                 _within(name, value, 0, 10**6)
@@ -187,8 +208,12 @@ class Recipe:
         return "seeds " + " + ".join(f"{seed} × {weight:.2g}" for (seed, _), weight in parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field, JSON-able."""
-        return asdict(self)
+        """Every field, JSON-able; the place of the picture only where it is moved, as ids are made of this."""
+        values = asdict(self)
+        for name, usual in (("translate", (0, 0)), ("rotate", 0)):
+            if values[name] == usual:
+                del values[name]
+        return values
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
@@ -201,7 +226,7 @@ class Recipe:
             raise InputError(f"a recipe has an unknown field '{sorted(unknown)[0][:40]}'", hint)
         values = dict(data)
         try:
-            for name in ("seeds", "mix", "edits"):
+            for name in ("seeds", "mix", "edits", "translate"):
                 if not isinstance(values.get(name, ()), list | tuple):
                     raise InputError(f"'{name}' of a recipe is not a list", "Choose another picture or link.")
             values["edits"] = tuple(Edit(**edit) for edit in values.get("edits", ()))
@@ -222,21 +247,23 @@ class Recipe:
 
     def to_query(self) -> dict[str, str]:
         """The recipe as URL parameters; what has its default is left out, so `seeds=85` is a whole recipe."""
-        seeds = [f"{seed}" if weight == 1 else f"{seed}:{_number(weight)}" for seed, weight in self.seeds]
+        seeds = [f"{seed}" if weight == 1 else f"{seed}:{number_text(weight)}" for seed, weight in self.seeds]
         edits = [
-            ":".join(filter(None, (edit.direction, _number(edit.strength), _range_text(edit.first, edit.last))))
+            ":".join(filter(None, (edit.direction, number_text(edit.strength), range_text(edit.first, edit.last))))
             for edit in self.edits
         ]
         query = {
             "seeds": ",".join(seeds),
             "label": "" if self.label is None else str(self.label),
-            "psi": "" if self.psi == 1 else _number(self.psi),
+            "psi": "" if self.psi == 1 else number_text(self.psi),
             "cutoff": "" if self.cutoff is None else str(self.cutoff),
-            "mix": ",".join(f"{_range_text(first, last)}:{seed}" for first, last, seed in _mix_ranges(self.mix)),
+            "mix": ",".join(f"{range_text(first, last)}:{seed}" for first, last, seed in mix_ranges(self.mix)),
             "edits": ",".join(edits),
             "noise": "" if self.noise_mode == "const" else self.noise_mode,
             "noise_seed": "" if self.noise_seed == 0 else str(self.noise_seed),
             "base": self.base or "",
+            "translate": "" if self.translate == (0, 0) else ",".join(map(number_text, self.translate)),
+            "rotate": "" if self.rotate == 0 else number_text(self.rotate),
         }
         return {key: value for key, value in query.items() if value}
 
@@ -250,38 +277,43 @@ class Recipe:
         def text(key: str) -> str:
             value = str(query.get(key, "")).strip()
             if len(value) > MAX_TEXT:
-                raise InputError(f"'{key}' in the link is too long", _LINK_HINT)
+                raise InputError(f"'{key}' in the link is too long", LINK_HINT)
             return value
 
         def whole(key: str) -> int | None:
-            return _read_whole(key, text(key)) if text(key) else None
+            return read_whole(key, text(key)) if text(key) else None
 
         seeds = [
-            (_read_whole("seeds", seed), _read_number("seeds", rest[0]) if rest else 1.0)
-            for seed, *rest in _items("seeds", text("seeds"), 1, 2)
+            (read_whole("seeds", seed), read_number("seeds", rest[0]) if rest else 1.0)
+            for seed, *rest in read_items("seeds", text("seeds"), 1, 2)
         ]
         mix = []
-        for layers, seed in _items("mix", text("mix"), 2, 2):
-            first, last = _read_range("mix", layers)
+        for layers, seed in read_items("mix", text("mix"), 2, 2):
+            first, last = read_range("mix", layers)
             if last is None:
                 hint = f"Write both, such as {first}-{first + 3}."
                 raise InputError(f"'mix={layers[:20]}' in the link has no last style input", hint)
             _within("style input", last, 0, 1000)
-            mix += [(layer, _read_whole("mix", seed)) for layer in range(first, last + 1)]
+            mix += [(layer, read_whole("mix", seed)) for layer in range(first, last + 1)]
+        move = [read_number("translate", part[0]) for part in read_items("translate", text("translate"), 1, 1)]
+        if len(move) not in (0, 2):
+            raise InputError(f"'translate={text('translate')[:40]}' in the link is malformed", LINK_HINT)
         edits = []
-        for direction, strength, *rest in _items("edits", text("edits"), 2, 3):
-            first, last = _read_range("edits", rest[0]) if rest else (0, None)
-            edits.append(Edit(direction, _read_number("edits", strength), first, last))
+        for direction, strength, *rest in read_items("edits", text("edits"), 2, 3):
+            first, last = read_range("edits", rest[0]) if rest else (0, None)
+            edits.append(Edit(direction, read_number("edits", strength), first, last))
         recipe = cls(
             seeds=tuple(seeds) if seeds or text("base") else ((0, 1.0),),
             label=whole("label"),
-            psi=_read_number("psi", text("psi")) if text("psi") else 1.0,
+            psi=read_number("psi", text("psi")) if text("psi") else 1.0,
             cutoff=whole("cutoff"),
             mix=tuple(mix),
             edits=tuple(edits),
             noise_mode=text("noise") or "const",
             noise_seed=whole("noise_seed") or 0,
             base=text("base") or None,
+            translate=(move[0], move[1]) if move else (0.0, 0.0),
+            rotate=read_number("rotate", text("rotate")) if text("rotate") else 0.0,
         )
         recipe.validate()
         return recipe
@@ -319,60 +351,6 @@ def _real(value: Any) -> float:
 def _check_name(what: str, name: object) -> None:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise InputError(f"'{str(name)[:40]}' is no name of a {what}", "Names have letters, digits, '-', '_' and '.'.")
-
-
-# --- the recipe in a URL ----------------------------------------------------------------------------------------------
-
-
-def _number(value: float) -> str:
-    """The shortest text that is read back as the same number."""
-    return repr(float(value)).removesuffix(".0").replace("e+", "e")
-
-
-def _range_text(first: int, last: int | None) -> str:
-    if last is None:
-        return f"{first}-" if first else ""
-    return f"{first}" if first == last else f"{first}-{last}"
-
-
-def _mix_ranges(mix: tuple[tuple[int, int], ...]) -> list[tuple[int, int, int]]:
-    """Neighbouring style inputs of one seed as (first, last, seed)."""
-    ranges: list[tuple[int, int, int]] = []
-    for layer, seed in mix:
-        if ranges and ranges[-1][1:] == (layer - 1, seed):
-            ranges[-1] = (ranges[-1][0], layer, seed)
-        else:
-            ranges.append((layer, layer, seed))
-    return ranges
-
-
-def _items(key: str, text: str, low: int, high: int) -> list[list[str]]:
-    items = [item.strip().split(":") for item in text.split(",")] if text else []
-    if any(not low <= len(item) <= high for item in items):
-        raise InputError(f"'{key}={text[:40]}' in the link is malformed", _LINK_HINT)
-    return items
-
-
-def _read_whole(key: str, text: str) -> int:
-    if not re.fullmatch("[0-9]{1,10}", text):
-        raise InputError(f"'{text[:40]}' in '{key}' of the link is no whole number of at most 10 digits", _LINK_HINT)
-    return int(text)
-
-
-def _read_number(key: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise InputError(f"'{text[:40]}' in '{key}' of the link is no number", _LINK_HINT) from error
-
-
-def _read_range(key: str, text: str) -> tuple[int, int | None]:
-    """`4-7` → (4, 7); `4` → (4, 4); `4-` → (4, None)."""
-    first, dash, last = text.partition("-")
-    start = _read_whole(key, first)
-    if not dash:
-        return start, start
-    return start, _read_whole(key, last) if last else None
 
 
 # --- the recipe in a picture ------------------------------------------------------------------------------------------
@@ -426,6 +404,21 @@ def style_groups(num_ws: int) -> tuple[range, range, range]:
     """
     first, second = (4, 8) if num_ws >= 10 else (-(-num_ws // 3), -(-2 * num_ws // 3))
     return range(first), range(first, second), range(second, num_ws)
+
+
+# --- where the picture is ---------------------------------------------------------------------------------------------
+
+
+def placement(translate: tuple[float, float], rotate: float) -> Tensor:
+    """Return `[3, 3]` float32, for each point of a picture that was turned by `rotate` degrees and then moved by
+    `translate`, the point of the unmoved picture that is seen there: what `synthesis` takes as `transform`.
+
+    Points are (right, down, 1), in picture widths from the centre."""
+    angle = math.radians(rotate)
+    back = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    matrix = np.eye(3, dtype=np.float32)
+    matrix[:2, :2], matrix[:2, 2] = back, -back @ np.array(translate)
+    return torch.from_numpy(matrix)
 
 
 # --- favourites -------------------------------------------------------------------------------------------------------

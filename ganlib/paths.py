@@ -241,6 +241,12 @@ class PathWalker:
                 )
         return frames
 
+    def places(self, times: np.ndarray) -> list[tuple[tuple[float, float], float]]:
+        """Return translation and rotation of the picture at `times` in seconds, on the curve of the keyframes'."""
+        recipes = self._recipes
+        rows = self._path.weights(times) @ np.array([(*recipe.translate, recipe.rotate) for recipe in recipes])
+        return [((float(across), float(down)), float(turn)) for across, down, turn in rows]
+
     def _combine(self, weights: np.ndarray, points: Tensor) -> Tensor:
         matrix = torch.from_numpy(weights).to(points.device, points.dtype)
         return torch.einsum("tn,nlw->tlw", matrix, points)

@@ -17,6 +17,8 @@ from ganlib.errors import DataError, InputError
 from ganlib.latents import Recipe
 from ganlib.networks.base import Generator, GeneratorSpec, one_hot
 
+Place = tuple[tuple[float, float], float]
+"""Translation to the right and down in picture widths, and rotation in degrees."""
 _W_CACHE_SIZE = 4096
 _PIXELS_PER_BATCH = {"cpu": 8 * 128 * 128, "cuda": 32 * 512 * 512, "mps": 8 * 512 * 512}
 
@@ -141,11 +143,14 @@ class Renderer:
         *,
         noise_mode: str = "const",
         noise_seeds: Sequence[int] | None = None,
+        places: Sequence[Place] | None = None,
         batch: int | None = None,
     ) -> Iterator[np.ndarray]:
         """Yield uint8 `[n, R, R, 3]` for w_plus `[N, num_ws, w_dim]`, in order, `batch` pictures at a time.
 
-        `noise_seeds`: one per picture for noise mode `random`; the same seed is the same noise on every device."""
+        `noise_seeds`: one per picture for noise mode `random`; the same seed is the same noise on every device.
+        `places`: how each picture is moved and turned, as `(recipe.translate, recipe.rotate)`; a model that cannot move
+        ignores it."""
         if noise_mode not in self.spec.noise_modes:
             modes = ", ".join(self.spec.noise_modes)
             raise InputError(f"this model has no noise mode {noise_mode!r}", f"choose one of: {modes}")
@@ -155,7 +160,10 @@ class Renderer:
         seeds = list(noise_seeds) if noise_seeds is not None else [0] * len(w_plus)
         for start in range(0, len(w_plus), size):
             part = w_plus[start : start + size].to(self.device, torch.float32)
-            rng = None
+            rng, moved = None, {}
+            if places is not None and self.spec.movable:
+                matrices = [latents.placement(*place) for place in places[start : start + size]]
+                moved = {"transform": torch.stack(matrices).to(self.device)}
             if noise_mode == "random":
                 rng = [torch.Generator().manual_seed(s) for s in seeds[start : start + size]]
             with (
@@ -163,7 +171,7 @@ class Renderer:
                 torch.no_grad(),
                 device.out_of_memory_hint(f"use a smaller batch than {size}, or `--device cpu`"),
             ):
-                image = self.generator.synthesis(part, noise_mode=noise_mode, rng=rng)
+                image = self.generator.synthesis(part, noise_mode=noise_mode, rng=rng, **moved)
             yield images.to_pixels(image)
 
     def synthesize(
@@ -172,10 +180,15 @@ class Renderer:
         *,
         noise_mode: str = "const",
         noise_seeds: Sequence[int] | None = None,
+        places: Sequence[Place] | None = None,
         batch: int | None = None,
     ) -> np.ndarray:
         """Return uint8 `[N, R, R, 3]`; arguments as `synthesize_batches`."""
-        parts = list(self.synthesize_batches(w_plus, noise_mode=noise_mode, noise_seeds=noise_seeds, batch=batch))
+        parts = list(
+            self.synthesize_batches(
+                w_plus, noise_mode=noise_mode, noise_seeds=noise_seeds, places=places, batch=batch
+            )
+        )
         side = self.spec.resolution
         return np.concatenate(parts) if parts else np.zeros((0, side, side, 3), np.uint8)
 
@@ -188,7 +201,8 @@ class Renderer:
             # A model without noise maps has only one mode, whatever a recipe made for another model asks for.
             used = mode if len(self.spec.noise_modes) > 1 else self.spec.noise_modes[0]
             seeds = [recipes[i].noise_seed for i in idx]
-            out[idx] = self.synthesize(w_plus[idx], noise_mode=used, noise_seeds=seeds, batch=batch)
+            places = [(recipes[i].translate, recipes[i].rotate) for i in idx]
+            out[idx] = self.synthesize(w_plus[idx], noise_mode=used, noise_seeds=seeds, places=places, batch=batch)
         return out
 
 

@@ -150,9 +150,10 @@ def _pictures(
     noise_mode = first.noise_mode if len(modes) > 1 else modes[0]  # as Renderer.render does
     batch = batch or renderer.default_batch()
     for start in range(0, len(times), batch):
-        w_plus = walker.w_plus(times[start : start + batch])
+        part = times[start : start + batch]
+        w_plus = walker.w_plus(part)
         seeds = [first.noise_seed] * len(w_plus)
-        pixels = renderer.synthesize(w_plus, noise_mode=noise_mode, noise_seeds=seeds)
+        pixels = renderer.synthesize(w_plus, noise_mode=noise_mode, noise_seeds=seeds, places=walker.places(part))
         yield images.resize(pixels, side, side)
 
 

@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # Leftmost is the ground: a module imports only modules to its left. Packages count as one name. This list *is* the
 # architecture; a name may stand here before its file exists.
 ORDER = [
-    *("errors", "options", "rights", "runs", "device", "images"),
+    *("errors", "options", "rights", "links", "runs", "device", "images"),
     *("networks",),
     *("checkpoints", "foreign", "export", "hub", "latents", "editing", "paths"),
     *("features", "dataset", "superres", "renderer", "benchmark", "blending", "modelcard"),
@@ -23,7 +23,7 @@ ORDER = [
     *("commands", "__main__"),
 ]
 
-STANDARD_LIBRARY_ONLY = ("errors", "options", "rights", "runs")
+STANDARD_LIBRARY_ONLY = ("errors", "options", "rights", "links", "runs")
 FORBIDDEN_IN_PAGES = {"torch", "numpy", "PIL", "torchvision", "imageio"}
 
 

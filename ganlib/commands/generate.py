@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ganlib.commands.flags import add_network_flags, check_label, open_renderer
 from ganlib.errors import InputError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "python -m ganlib generate --network checkpoints/NAME --seeds 6600-6625 --trunc 0.7 --outdir out",
     "python -m ganlib generate --network NAME --seeds 1,5,9-12 --class 2 --noise-mode none --outdir out",
+    "python -m ganlib generate --network NAME --seeds 85 --translate 0.1,0.2 --rotate 30 --outdir out",
     "python -m ganlib generate --network NAME --projected-w projected_w.npz --outdir out",
 )
 
@@ -32,7 +33,20 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--noise-mode", default="const", choices=("const", "random", "none"), help="(default: %(default)s)"
     )
+    parser.add_argument(
+        "--translate", type=_two_numbers, metavar="X,Y",
+        help="StyleGAN3: move right and down, in picture widths (to the left: --translate=-0.1,0)",
+    )  # fmt: skip
+    parser.add_argument("--rotate", type=float, metavar="DEG", help="StyleGAN3: turn counter-clockwise, in degrees")
     parser.add_argument("--batch", type=int, metavar="N", help="pictures at once (default: by memory)")
+
+
+def _two_numbers(text: str) -> tuple[float, float]:
+    across, down = map(float, text.split(","))
+    return across, down
+
+
+_two_numbers.__name__ = "pair of numbers"  # argparse names it when the text does not parse
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -59,7 +73,8 @@ def _from_seeds(args: argparse.Namespace, reporter: Reporter) -> int:
     renderer = open_renderer(args)
     check_label(args.label, renderer.spec.label_dim)
     psi = 1.0 if args.trunc is None else args.trunc
-    choices = {"psi": psi, "label": args.label, "noise_mode": args.noise_mode}
+    place = _place(args, renderer.spec.movable)
+    choices = {"psi": psi, "label": args.label, "noise_mode": args.noise_mode, **place}
     recipes = {seed: Recipe.of_seed(seed, **choices) for seed in seeds}
     recipes[seeds[0]].validate()
     args.outdir.mkdir(parents=True, exist_ok=True)
@@ -76,6 +91,16 @@ def _from_seeds(args: argparse.Namespace, reporter: Reporter) -> int:
     return len(seeds)
 
 
+def _place(args: argparse.Namespace, is_movable: bool) -> dict[str, Any]:
+    """`--translate` and `--rotate` as fields of a recipe. Raises InputError where the model's pictures cannot move."""
+    given = {"translate": args.translate, "rotate": args.rotate}
+    place = {name: value for name, value in given.items() if value is not None}
+    if place and not is_movable:
+        flags = " and ".join(f"--{name}" for name in place)
+        raise InputError(f"{flags}: pictures of this model cannot be moved", "leave it out, or use a StyleGAN3 model")
+    return place
+
+
 def _from_projection(args: argparse.Namespace, reporter: Reporter) -> int:
     from ganlib.images import encode
     from ganlib.renderer import load_w_plus
@@ -85,10 +110,14 @@ def _from_projection(args: argparse.Namespace, reporter: Reporter) -> int:
         hint = "leave out --trunc and --class, or give --seeds"
         raise InputError("a projected latent is drawn as it is: it has no psi and no class", hint)
     renderer = open_renderer(args)
+    place = _place(args, renderer.spec.movable)
     w_plus = load_w_plus(args.projected_w, renderer.spec)
     args.outdir.mkdir(parents=True, exist_ok=True)
     seeds = range(len(w_plus))
-    pictures = renderer.synthesize_batches(w_plus, noise_mode=args.noise_mode, noise_seeds=seeds, batch=args.batch)
+    places = [(place.get("translate", (0.0, 0.0)), place.get("rotate", 0.0))] * len(w_plus)
+    pictures = renderer.synthesize_batches(
+        w_plus, noise_mode=args.noise_mode, noise_seeds=seeds, places=places, batch=args.batch
+    )
     done = 0
     for part in pictures:
         for pixels in part:

@@ -230,6 +230,11 @@ class Architecture:
     """The registry's key."""
     title: str
     """The name people use."""
+    hallmark: str
+    """Name of a tensor that only this family's generators have, under NVIDIA's names; empty where files of other
+    tools are not read."""
+    trainable: bool
+    """Whether this studio trains it; otherwise its models are imported."""
     build_G: Callable[[GeneratorSpec], Generator]
     """Spec → generator with fresh weights."""
     build_D: Callable[[GeneratorSpec], Discriminator]
@@ -250,11 +255,6 @@ class Architecture:
     """Name of a generator's tensor → side in pixels at which it works; None for what serves all sides."""
     nvidia_arguments: Callable[[GeneratorSpec], dict[str, dict[str, Any]]] | None = None
     """Spec → arguments of NVIDIA's classes for `G_ema` and `D`; None where their tools do not know the family."""
-    hallmark: str = ""
-    """Name of a tensor that only this family's generators have, under NVIDIA's names; empty where files of other
-    tools are not read."""
-    trainable: bool = True
-    """Whether this studio trains it; otherwise its models are imported."""
 
 
 def one_hot(labels: Sequence[int | None], label_dim: int) -> Tensor:

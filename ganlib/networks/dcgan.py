@@ -296,6 +296,8 @@ def tensor_side(name: str) -> int | None:
 DCGAN = Architecture(
     name="dcgan",
     title="DCGAN",
+    hallmark="",
+    trainable=True,
     build_G=Generator,
     build_D=Discriminator,
     make_spec=make_spec,

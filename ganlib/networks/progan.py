@@ -347,6 +347,8 @@ def infer_spec(tensors: Mapping[str, Tensor]) -> GeneratorSpec:
 PROGAN = Architecture(
     name="progan",
     title="ProGAN",
+    hallmark="",
+    trainable=True,
     build_G=Generator,
     build_D=Discriminator,
     make_spec=make_spec,

@@ -420,6 +420,8 @@ def nvidia_arguments(spec: GeneratorSpec) -> dict[str, dict[str, Any]]:
 STYLEGAN2 = Architecture(
     name="stylegan2",
     title="StyleGAN2",
+    hallmark="synthesis.b4.const",
+    trainable=True,
     build_G=Generator,
     build_D=Discriminator,
     make_spec=make_spec,
@@ -435,5 +437,4 @@ STYLEGAN2 = Architecture(
         D={"mbstd_group_size": 4},
     ),
     nvidia_arguments=nvidia_arguments,
-    hallmark="synthesis.b4.const",
 )  # fmt: skip

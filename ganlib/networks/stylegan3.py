@@ -380,6 +380,8 @@ def style_weights(G: base.Generator) -> dict[str, Tensor]:
 STYLEGAN3 = Architecture(
     name="stylegan3",
     title="StyleGAN3",
+    hallmark="synthesis.input.freqs",
+    trainable=False,
     build_G=Generator,
     build_D=stylegan2.Discriminator,
     make_spec=make_spec,
@@ -390,6 +392,4 @@ STYLEGAN3 = Architecture(
         resolution=16, z_dim=32, w_dim=32, channel_base=256, channel_max=16, num_layers=4,
         D={"mbstd_group_size": 4},
     ),
-    hallmark="synthesis.input.freqs",
-    trainable=False,
 )  # fmt: skip

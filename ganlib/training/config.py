@@ -14,6 +14,7 @@ from ganlib.training.ada import PIPES
 
 GROUPS = ("Data", "Length", "Network", "Loss", "Augmentation", "Growth", "Start", "Machine", "Model card")
 LOSSES = ("logistic", "bce", "wgan-gp", "r3gan")
+TRAINABLE = tuple(name for name, row in networks.ARCHITECTURES.items() if row.trainable)
 LARGEST = 1e6  # of kimg, and of every weight of a penalty: far beyond use
 
 
@@ -41,7 +42,7 @@ class TrainConfig:
     tick: float = _option("Length", 1.0, "kimg between lines of statistics")
     metrics: str = _option("Length", "none", "metrics of every snapshot, separated by commas, or none")
 
-    arch: str = _option("Network", "stylegan2", "family of networks", choices=tuple(networks.ARCHITECTURES))
+    arch: str = _option("Network", "stylegan2", "family of networks", choices=TRAINABLE)
     cbase: int | None = _option("Network", None, "channel_base: feature maps at resolution r = cbase / r (16384)")
     cmax: int | None = _option("Network", None, "channel_max: most feature maps at any resolution (512)")
     z_dim: int | None = _option("Network", None, "length of z (512; DCGAN 100)")
@@ -111,6 +112,10 @@ class TrainConfig:
         check_types(type(self), {f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
         if not self.data:
             raise InputError("no data set given", "name one with --data F.zip; make it with `python -m ganlib prepare`")
+        row = networks.ARCHITECTURES.get(self.arch)
+        if row is not None and not row.trainable:
+            hint = f"choose one of {', '.join(TRAINABLE)}, or import a model that was trained elsewhere"
+            raise InputError(f"{row.title} models are shown here, not trained", hint)
         for f in dataclasses.fields(self):
             value, choices = getattr(self, f.name), f.metadata.get("choices")
             if choices and value is not None and value not in choices:

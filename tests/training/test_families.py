@@ -25,7 +25,7 @@ from ganlib.training.state import STATE_NAME
 from ganlib.training.statistics import variety
 from tests.training.conftest import TINY, TINY_OF, Stopper, pictures, write_set
 
-FAMILIES = sorted(networks.ARCHITECTURES)
+FAMILIES = sorted(name for name, row in networks.ARCHITECTURES.items() if row.trainable)
 
 
 def config(data, arch="stylegan2", **changes):
@@ -71,6 +71,12 @@ def test_lazy_penalties_act_on_both_kinds_of_picture_where_the_loss_is_relative(
     reporter = Stopper()
     train(config(data, loss="r3gan", r1_interval=2, kimg=0.016), tmp_path / "run", reporter)
     assert reporter.records[0]["Loss/r1_penalty"]["num"] == reporter.records[0]["Loss/r2_penalty"]["num"] == 8
+
+
+def test_a_family_that_is_not_trained_here_is_refused_in_words(data):
+    with pytest.raises(InputError, match="StyleGAN3 models are shown here, not trained") as caught:
+        TrainConfig(data=str(data), arch="stylegan3").validate()
+    assert "stylegan2" in caught.value.hint
 
 
 def test_an_option_of_another_family_is_refused(data):
