@@ -21,7 +21,11 @@ FULL = Recipe(
     noise_mode="random",
     noise_seed=5,
 )
-SOME = [FULL, Recipe.of_seed(85), Recipe.of_seed(0, psi=0.0), Recipe(base="3fa2"), Recipe.of_seed(1, noise_mode="none")]
+MOVED = Recipe.of_seed(85, translate=(-0.125, 0.5), rotate=-30.5)
+SOME = [
+    FULL, MOVED, Recipe.of_seed(85, rotate=90), Recipe.of_seed(85), Recipe.of_seed(0, psi=0.0), Recipe(base="3fa2"),
+    Recipe.of_seed(1, noise_mode="none"),
+]  # fmt: skip
 
 
 # --- seeds ------------------------------------------------------------------------------------------------------------
@@ -110,6 +114,40 @@ def test_a_query_is_short_and_leaves_other_parameters_alone():
     with pytest.raises(InputError, match="no last style input"):  # a recipe does not know how many there are
         Recipe.from_query({"mix": "0-:3"})
     assert Recipe.from_query({"seeds": " 85 "}) == Recipe.of_seed(85)
+
+
+def test_the_place_of_a_picture_is_written_only_where_it_is_moved():
+    assert MOVED.to_query() == {"seeds": "85", "translate": "-0.125,0.5", "rotate": "-30.5"}
+    assert {"translate", "rotate"}.isdisjoint(Recipe.of_seed(85).to_dict())
+    assert Recipe.from_query({"translate": "0,0.5"}).translate == (0.0, 0.5)
+
+
+def test_favourites_of_older_versions_keep_their_ids(tmp_path):
+    assert latents.add_favourite(tmp_path, Recipe.of_seed(85)).id == "b606352a5565"
+    assert latents.add_favourite(tmp_path, MOVED).id != "b606352a5565"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"translate": "1"}, {"translate": "1,2,3"}, {"translate": "1:2,3"}, {"translate": "x,1"}, {"translate": "nan,0"},
+     {"translate": "1e9,0"}, {"rotate": "inf"}, {"rotate": "x"}],
+)  # fmt: skip
+def test_odd_places_in_a_link_are_refused(query):
+    with pytest.raises(InputError):
+        Recipe.from_query(query)
+
+
+@pytest.mark.parametrize("change", [{"translate": 3}, {"translate": [1]}, {"translate": ["1", 2]}, {"rotate": None}])
+def test_odd_places_in_a_saved_recipe_are_refused(change):
+    with pytest.raises(InputError):
+        Recipe.from_dict({**MOVED.to_dict(), **change})
+
+
+def test_a_placement_turns_and_then_moves():
+    corner = torch.tensor([0.5, 0.25, 1.0])  # right, down
+    moved = latents.placement((0.25, -0.125), 90)  # counter-clockwise: what was right goes up
+    assert torch.allclose(moved @ torch.tensor([0.25 + 0.25, -0.125 - 0.5, 1.0]), corner, atol=1e-6)
+    assert torch.equal(latents.placement((0.0, 0.0), 0), torch.eye(3))
 
 
 def test_numbers_of_numpy_become_plain_ones():

@@ -43,6 +43,20 @@ def test_batch_size_does_not_change_a_picture(renderer, mode):
     assert difference(alone[0], together[4]) <= 1
 
 
+def test_each_picture_is_moved_as_its_recipe_says():
+    mover = Renderer(networks.tiny_generator("stylegan3", seed=1))
+    places = [{}, {"rotate": 40.0}, {"translate": (0.25, 0.0)}, {"translate": (0.0, 0.25), "rotate": -10.0}]
+    recipes = [recipe for place in places for recipe in seeds(3, **place)]
+    together = mover.render(recipes, batch=4)
+    assert min(difference(together[0], other) for other in together[1:]) > 20
+    assert difference(mover.render(recipes, batch=1), together) <= 1
+    assert difference(together[2][3:-3, 7:-3], together[0][3:-3, 3:-7]) <= 40  # four of 16 pixels to the right
+
+
+def test_a_model_that_cannot_move_ignores_the_place(renderer):
+    assert np.array_equal(renderer.render(seeds(3, rotate=40.0)), renderer.render(seeds(3)))
+
+
 def test_the_same_recipe_twice_is_identical(renderer):
     assert np.array_equal(renderer.render(seeds(85)), renderer.render(seeds(85)))
     assert difference(renderer.render(seeds(85)), renderer.render(seeds(86))) > 5

@@ -1,7 +1,8 @@
 """Model files of other tools, read into this studio's networks without executing anything inside them.
 
-`open_foreign` reads NVIDIA's `network-snapshot` pickles (StyleGAN2-ADA), pickles of TensorFlow's era (StyleGAN2 and
-StyleGAN2-ADA), rosinality's `.pt` and state dicts of NVIDIA's tensor names; `import_model` makes a checkpoint of one.
+`open_foreign` reads NVIDIA's `network-snapshot` pickles (StyleGAN2-ADA, StyleGAN3), pickles of TensorFlow's era
+(StyleGAN2 and StyleGAN2-ADA), rosinality's `.pt` and state dicts of NVIDIA's tensor names; `import_model` makes a
+checkpoint of one.
 """
 
 from ganlib.foreign.importing import ImportConfig, import_with_report, inspect, run_job

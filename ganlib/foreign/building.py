@@ -16,7 +16,6 @@ from ganlib.networks.stylegan2 import channels_at
 
 CENTRE_SAMPLES = 10_000
 CENTRE_SEED = 0
-_FAMILY = "stylegan2"
 
 
 def build_networks(parts: Parts) -> tuple[Generator, Discriminator | None]:
@@ -34,14 +33,14 @@ def build_networks(parts: Parts) -> tuple[Generator, Discriminator | None]:
             whole = _with_params(spec, {"D": _infer_discriminator(parts.D, parts.D_facts, spec)})
             with torch.device("meta"):
                 D = networks.build_discriminator(whole)
-            _assign(D, parts.D)
+            _assign(D, parts.D, "this discriminator's")
             spec = whole
         except CheckpointError as error:
             D = None
             parts.notes.append(f"the discriminator is left out: {error.message}")
     with torch.device("meta"):
         G = networks.build_generator(spec)
-    _assign(G, parts.G)
+    _assign(G, parts.G, f"{networks.architecture(spec.arch).title}'s")
     if not has_centre:
         _find_centre(G)
         parts.notes.append(f"it stores no mean of w: that of {CENTRE_SAMPLES} samples was taken")
@@ -50,11 +49,11 @@ def build_networks(parts: Parts) -> tuple[Generator, Discriminator | None]:
 
 def _infer_generator(tensors: dict[str, Tensor]) -> GeneratorSpec:
     try:
-        return networks.architecture(_FAMILY).infer_spec(tensors)
+        return networks.family_of(tensors).infer_spec(tensors)
     except CheckpointError:
         raise
     except (GanlibError, ValueError, IndexError, KeyError, TypeError, ArithmeticError) as error:
-        raise CheckpointError(f"its tensors are no StyleGAN2 generator: {short(str(error))}", UNKNOWN_HINT) from error
+        raise CheckpointError(f"its tensors are no generator: {short(str(error))}", UNKNOWN_HINT) from error
 
 
 def _with_params(spec: GeneratorSpec, params: dict[str, Any]) -> GeneratorSpec:
@@ -94,13 +93,13 @@ def _infer_discriminator(tensors: dict[str, Tensor], facts: dict[str, Any], spec
     return params | {name: value for name, value in facts.items() if spec.params.get(name, ...) != value}
 
 
-def _assign(module: nn.Module, tensors: dict[str, Tensor]) -> None:
+def _assign(module: nn.Module, tensors: dict[str, Tensor], whose: str) -> None:
     """Give a network of `meta` its tensors; raises `CheckpointError` naming the ones that are missing or left over."""
     own = module.state_dict()
     missing, extra = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
     if missing or extra:
         words = [f"{word} {short(', '.join(names))}" for word, names in (("lacks", missing), ("adds", extra)) if names]
-        raise CheckpointError(f"its tensors are not quite StyleGAN2's: it {' and '.join(words)}", UNKNOWN_HINT)
+        raise CheckpointError(f"its tensors are not quite {whose}: it {' and '.join(words)}", UNKNOWN_HINT)
     for name, tensor in tensors.items():
         if tensor.shape != own[name].shape:
             shapes = f"{list(tensor.shape)}, not {list(own[name].shape)}"

@@ -11,10 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganlib import networks
 from ganlib.errors import CheckpointError
 from ganlib.foreign.parts import LR_MULTIPLIER, Parts, Tensors, finite, one_of, only_tensors, read_tensors, taps_of
 from ganlib.foreign.pickles import UNKNOWN_HINT, Budget, damaged, refused, short
 from ganlib.foreign.values import Array, Network, View, is_tensor
+from ganlib.networks import stylegan3
+from ganlib.networks.base import GeneratorSpec
 
 GENERATOR_CLASSES = {
     "Generator", "MappingNetwork", "SynthesisNetwork", "SynthesisBlock", "SynthesisLayer", "ToRGBLayer",
@@ -23,6 +26,9 @@ GENERATOR_CLASSES = {
 DISCRIMINATOR_CLASSES = {
     "Discriminator", "DiscriminatorBlock", "DiscriminatorEpilogue", "MinibatchStdLayer", "MappingNetwork",
     "FullyConnectedLayer", "Conv2dLayer",
+}  # fmt: skip
+ALIAS_FREE_CLASSES = {
+    "Generator", "MappingNetwork", "SynthesisNetwork", "SynthesisInput", "SynthesisLayer", "FullyConnectedLayer",
 }  # fmt: skip
 _ALIAS_FREE = "SynthesisInput"  # the class that only StyleGAN3's generators have
 _MOST_MODULES, _DEEPEST = 2000, 8
@@ -128,9 +134,7 @@ def generator_parts(network: Network, budget: Budget) -> Parts:
     """Return the generator of a snapshot; raises `CheckpointError` for classes and options that are not known."""
     module = read_module(network)
     if any(part.kind == _ALIAS_FREE for part in module.modules.values()):
-        raise CheckpointError(
-            "StyleGAN3 generators are not supported yet", "models of StyleGAN2 and StyleGAN2-ADA can be imported"
-        )
+        return _alias_free_parts(module, budget)
     module.check_classes(GENERATOR_CLASSES)
     _check_layers(module)
     tensors, taps = _numbers(module.tensors, budget)
@@ -144,6 +148,50 @@ def generator_parts(network: Network, budget: Budget) -> Parts:
             tensors[f"{path}.noise_strength"] = torch.zeros([])
     facts = _shared_facts(module, "SynthesisBlock", ("SynthesisLayer", "ToRGBLayer")) | taps
     return Parts("StyleGAN2-ADA snapshot", tensors, facts)
+
+
+def _alias_free_parts(module: Module, budget: Budget) -> Parts:
+    """Return the generator of a StyleGAN3 snapshot. Its filters are tensors; the bands they serve are attributes."""
+    module.check_classes(ALIAS_FREE_CLASSES)
+    _check_layers(module)
+    tensors = read_tensors(module.tensors, budget)
+    clamps = module.attributes("SynthesisLayer", "conv_clamp")
+    facts: dict[str, Any] = {"conv_clamp": one_of("the clamp of activations", clamps)}
+    said: dict[str, Any] = {}
+    for part in module.modules.values():
+        if part.kind == "SynthesisNetwork":
+            kwargs = part.state.get("_init_kwargs")
+            said |= kwargs if isinstance(kwargs, dict) else {}
+            said |= part.state
+    for name in ("num_critical", "margin_size", "filter_size"):
+        if type(said.get(name)) is int:
+            facts[name] = said[name]
+    for name in ("first_cutoff", "first_stopband", "last_stopband_rel", "output_scale"):
+        if (number := finite(said.get(name))) is not None:
+            facts[name] = number
+    _check_bands(module, tensors, facts)
+    return Parts("StyleGAN3 snapshot", tensors, facts)
+
+
+def _check_bands(module: Module, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Raise `CheckpointError` where a layer was made for another band than these facts give it."""
+    spec = stylegan3.infer_spec(tensors)
+    spec = GeneratorSpec.from_dict({**spec.to_dict(), "params": {**spec.params, **facts}})
+    try:
+        rows = stylegan3.bands(spec)
+    except (ValueError, ArithmeticError) as error:
+        raise damaged(f"its layers have no bands: {short(str(error))}") from error
+    cutoffs: dict[str, dict[str, float]] = {}
+    cutoffs["synthesis.input"] = {"bandwidth": rows[0].cutoff, "sampling_rate": rows[0].rate}
+    for number, row in enumerate(rows):
+        name = f"synthesis.L{number}_{row.size}_{row.channels}"
+        cutoffs[name] = {"out_cutoff": row.cutoff, "out_half_width": row.half_width, "out_sampling_rate": row.rate}
+    for path, expected in cutoffs.items():
+        state = module.modules[path].state if path in module.modules else {}
+        for name, value in expected.items():
+            found = finite(state.get(name, value))
+            if found is None or not math.isclose(found, value, rel_tol=1e-4):
+                raise CheckpointError(f"its layer {path} has {name} {found}, where {value:g} is known", UNKNOWN_HINT)
 
 
 def add_discriminator(parts: Parts, network: Network, budget: Budget) -> None:
@@ -194,11 +242,14 @@ def plain_parts(table: Mapping[Any, Any], budget: Budget) -> Parts | None:
         if beneath := {name.removeprefix(prefix): value for name, value in flat.items() if name.startswith(prefix)}:
             inner.setdefault(prefix[:-1], beneath)
     found = next((inner[name] for name in ("G_ema", "g_ema", "G") if inner.get(name)), flat)
-    if not any(name.startswith("synthesis.b4.") for name in found):
+    if not any(name.startswith("synthesis.b4.") or name == stylegan3.STYLEGAN3.hallmark for name in found):
         return None
     tensors, taps = _numbers(found, budget)
-    parts = Parts("state dict of StyleGAN2", tensors, taps)
-    parts.notes.append("a state dict does not say whether activations are clamped: taken as not clamped")
+    row = networks.family_of(tensors)
+    parts = Parts(f"state dict of {row.title}", tensors, taps)
+    clamp = row.infer_spec(tensors).params["conv_clamp"]
+    taken = "not clamped" if clamp is None else f"clamped to ±{clamp:g}"
+    parts.notes.append(f"a state dict does not say whether activations are clamped: taken as {taken}")
     if inner.get("D"):
         parts.D, parts.D_facts = _numbers(inner["D"], budget)
     return parts

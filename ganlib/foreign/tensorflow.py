@@ -180,7 +180,7 @@ def legacy_parts(networks: tuple[Any, ...], budget: Budget) -> Parts:
     found, options = _collect(networks[-1])
     if any("StyleMod" in name for name in found):
         raise CheckpointError(
-            "StyleGAN1 generators are not supported", "models of StyleGAN2 and StyleGAN2-ADA can be imported"
+            "StyleGAN1 generators are not supported", "models of StyleGAN2, -ADA and StyleGAN3 can be imported"
         )
     if any(name.startswith("LabelConcat") for name in found):
         raise CheckpointError(

@@ -45,6 +45,13 @@ def groups_of(spec: GeneratorSpec) -> list[Group]:
         )
     if variation:
         groups.append(Group("Variation", tuple(variation)))
+    if spec.movable:
+        moves = (
+            Slider("right", "Move across", -1, 1, 0, marks=(0,), help="translation to the right, in picture widths"),
+            Slider("down", "Move down", -1, 1, 0, marks=(0,), help="translation downwards, in picture widths"),
+            Slider("turn", "Turn", -180, 180, 0, step=1, digits=0, marks=(0,), help="rotation, in degrees"),
+        )
+        groups.append(Group("Place", moves, note="the picture goes on beyond its edge"))
     if spec.num_ws > 1:
         words = {"coarse": "pose and shape", "middle": "features", "fine": "colour and texture"}
         layers = dict(zip(STYLES, style_groups(spec.num_ws), strict=True))
@@ -74,6 +81,9 @@ def values_of(recipe: Recipe, spec: GeneratorSpec) -> dict[str, Any]:
         "cutoff": spec.num_ws if recipe.cutoff is None else recipe.cutoff,
         "noise_mode": recipe.noise_mode,
         "noise_seed": recipe.noise_seed,
+        "right": recipe.translate[0],
+        "down": recipe.translate[1],
+        "turn": recipe.rotate,
     }
     for name, layers in zip(STYLES, style_groups(spec.num_ws), strict=True):
         seeds_there = {mixed.get(layer) for layer in layers}
@@ -92,6 +102,10 @@ def with_values(recipe: Recipe, values: Mapping[str, Any], spec: GeneratorSpec) 
         changes |= {"seeds": pair, "base": None}
     if "cutoff" in moved:
         changes["cutoff"] = None if moved["cutoff"] >= spec.num_ws else int(moved["cutoff"])
+    if moved.keys() & {"right", "down"}:
+        changes["translate"] = (round(float(values["right"]), 4), round(float(values["down"]), 4))
+    if "turn" in moved:
+        changes["rotate"] = float(moved["turn"])
     mixed = dict(recipe.mix)
     for name, layers in zip(STYLES, style_groups(spec.num_ws), strict=True):
         for layer in layers if name in moved else ():
@@ -121,7 +135,12 @@ def fitted(recipe: Recipe, spec: GeneratorSpec) -> tuple[Recipe, list[str]]:
         left_out.append(f"styles beyond the {spec.num_ws} of this model")
     if recipe.cutoff is not None and recipe.cutoff > spec.num_ws:
         changes["cutoff"] = None
-    if recipe.noise_mode not in spec.noise_modes:
+    if not spec.movable and (recipe.translate != (0, 0) or recipe.rotate):
+        changes |= {"translate": (0.0, 0.0), "rotate": 0.0}
+        left_out.append("the picture's place")
+    if len(spec.noise_modes) == 1 and recipe.noise_mode == "const":
+        pass  # there is no noise, and the usual choice takes nothing away
+    elif recipe.noise_mode not in spec.noise_modes:
         changes["noise_mode"] = spec.noise_modes[0]
         left_out.append(f"noise mode {recipe.noise_mode}")
     return replace(recipe, **changes), left_out
@@ -134,6 +153,10 @@ def recipe_words(recipe: Recipe) -> str:
         words.append(f"up to style input {recipe.cutoff}")
     if recipe.mix:
         words.append("style of " + ", ".join(map(str, dict.fromkeys(seed for _, seed in recipe.mix))))
+    if recipe.translate != (0, 0):
+        words.append("moved by {:g}, {:g}".format(*recipe.translate))
+    if recipe.rotate:
+        words.append(f"turned by {recipe.rotate:g}°")
     if recipe.noise_mode != "const":
         words.append(f"{NOISE_WORDS[recipe.noise_mode]} grain")
     return " · ".join(words)

@@ -33,6 +33,20 @@ def tiny(*, resolution=16, label_dim=0, architecture="skip", D_architecture="res
     return G, D
 
 
+def tiny_alias_free(*, label_dim=0, seed=0, **options):
+    """A StyleGAN3 generator with every weight, magnitude and mean drawn at random."""
+    spec = networks.architecture("stylegan3").make_spec(
+        resolution=16, label_dim=label_dim, z_dim=8, w_dim=8, channel_base=64, channel_max=6, num_layers=4, **options
+    )
+    torch.manual_seed(seed)
+    G = networks.build_generator(spec)
+    with torch.no_grad():
+        for name, tensor in G.state_dict().items():
+            if tensor.ndim < 2 and "filter" not in name:
+                tensor.add_(torch.rand_like(tensor) * 0.3)
+    return G
+
+
 def make_pictures(G, count=2):
     z = torch.randn(count, G.spec.z_dim, generator=torch.Generator().manual_seed(1))
     label = torch.eye(G.spec.label_dim)[:count] if G.spec.label_dim else None
@@ -101,7 +115,9 @@ def persistent(module, **attributes):
         "_init_kwargs": EasyDict(w_dim=8),
         **attributes,
     }
-    for name in ("conv_clamp", "use_fp16"):
+    if kind == "ToRGB" and hasattr(module, "magnitude_ema"):
+        kind = "SynthesisLayer"  # StyleGAN3 has one class for both
+    for name in ("conv_clamp", "use_fp16", "output_scale", "bandwidth"):
         if hasattr(module, name):
             state[name] = getattr(module, name)
     if kind == "EqualizedLinear":

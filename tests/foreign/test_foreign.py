@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoints, networks
+from ganlib import checkpoints, images, networks
 from ganlib.__main__ import main
 from ganlib.errors import CheckpointError
 from ganlib.foreign import import_model, open_foreign
@@ -46,7 +46,9 @@ def assert_same(model, G, D=None):
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("name", ["nvidia_snapshot.pkl", "tf_legacy.pkl", "rosinality.pt"])
+@pytest.mark.parametrize(
+    "name", ["nvidia_snapshot.pkl", "nvidia_snapshot_stylegan3.pkl", "tf_legacy.pkl", "rosinality.pt"]
+)
 def test_reference_files_agree_with_their_images_and_logits(reference, name):
     model = open_foreign(reference / name)
     expected = np.load(reference / f"{name.split('.')[0]}_expected.npz", allow_pickle=False)
@@ -66,9 +68,16 @@ def test_reference_files_agree_with_their_images_and_logits(reference, name):
 
 
 @pytest.mark.parity
-def test_stylegan3_is_recognised_and_refused_in_words(reference):
-    with pytest.raises(CheckpointError, match="StyleGAN3 generators are not supported yet"):
-        open_foreign(reference / "nvidia_snapshot_stylegan3.pkl")
+def test_stylegan3_is_imported_and_generates_the_expected_picture(reference, tmp_path, monkeypatch):
+    expected = np.load(reference / "nvidia_snapshot_stylegan3_expected.npz", allow_pickle=False)
+    monkeypatch.chdir(tmp_path)
+    file = reference / "nvidia_snapshot_stylegan3.pkl"
+    assert main(["import", str(file), "--dest", "checkpoints/a.safetensors"]) == 0
+    seed = int(expected["seeds"][1])
+    assert main(["generate", "--network", "a", "--seeds", str(seed), "--trunc", "0.7", "--outdir", "out"]) == 0
+    pixels = images.decode((tmp_path / "out" / f"seed{seed:04d}.png").read_bytes())
+    wanted = images.to_pixels(torch.from_numpy(expected["image"][1:2]))[0]
+    assert np.abs(pixels.astype(int) - wanted).max() <= 1
 
 
 # ---- NVIDIA's snapshots --------------------------------------------------------------------------------------------
@@ -87,6 +96,38 @@ def test_a_snapshot_of_any_architecture_opens(tmp_path, architectures, label_dim
     assert "network-snapshot-001200.pkl" in model.source
     assert model.notes == ()
     assert (model.spec.params["conv_clamp"], model.spec.params["num_fp16_res"]) == (256.0, 1)
+
+
+@pytest.mark.parametrize("options", [{}, {"label_dim": 2, "conv_kernel": 1, "use_radial_filters": True}])
+def test_a_snapshot_of_stylegan3_opens(tmp_path, options):
+    G, (_, D) = files.tiny_alias_free(conv_clamp=4.0, output_scale=0.5, **options), files.tiny(
+        label_dim=options.get("label_dim", 0), conv_clamp=256.0
+    )  # fmt: skip
+    model = open_foreign(write(tmp_path, files.snapshot(G, D, p=0.25)))
+    assert_same(model, G, D)
+    assert model.notes == () and model.spec.movable
+    assert (model.spec.params["conv_clamp"], model.spec.params["output_scale"]) == (4.0, 0.5)
+    card = import_model(tmp_path / "model.pkl", tmp_path / "m.safetensors")
+    assert_close(files.make_pictures(checkpoints.load_generator(card.path)), files.make_pictures(G))
+    torch.save(G.state_dict(), tmp_path / "state.pt")
+    plain = open_foreign(tmp_path / "state.pt")
+    assert "StyleGAN3" in plain.source and "±256" in plain.notes[0]
+
+
+def test_stylegan3_of_another_kind_is_refused_in_words(tmp_path):
+    value = files.persistent(files.tiny_alias_free())
+    parts = value.meta["state"]["_modules"]["synthesis"].meta["state"]["_modules"]
+    parts["input"].meta["state"]["bandwidth"] = 3.0
+    with pytest.raises(CheckpointError, match=r"bandwidth 3\.0, where 2 is known"):
+        open_foreign(write(tmp_path, files.pickled({"G_ema": value})))
+    value = files.persistent(files.tiny_alias_free())
+    value.meta["state"]["_modules"]["synthesis"].meta["state"]["_modules"]["L0_36_6"].meta["class_name"] = "Superres"
+    with pytest.raises(CheckpointError, match="Superres"):
+        open_foreign(write(tmp_path, files.pickled({"G_ema": value})))
+    G = files.tiny_alias_free()
+    G.synthesis.L0_36_6.up_filter = G.synthesis.L0_36_6.up_filter[:-2]
+    with pytest.raises(CheckpointError, match="the shape"):
+        open_foreign(write(tmp_path, files.snapshot(G)))
 
 
 def test_a_file_with_only_g_ema_opens(tmp_path):

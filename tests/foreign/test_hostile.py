@@ -445,7 +445,8 @@ def good_files():
         torch.save(files.rosinality(G, D), stream, _use_new_zipfile_serialization=is_zip)
     tensorflow = files.tf_networks(G, D)
     return {
-        "snapshot.pkl": files.snapshot(G, D, p=0.5), "tensorflow.pkl": files.pickled(tensorflow, 2),
+        "snapshot.pkl": files.snapshot(G, D, p=0.5), "stylegan3.pkl": files.snapshot(files.tiny_alias_free()),
+        "tensorflow.pkl": files.pickled(tensorflow, 2),
         "python2.pkl": files.python2(tensorflow), "zip.pt": streams[0].getvalue(), "legacy.pt": streams[1].getvalue(),
     }  # fmt: skip
 

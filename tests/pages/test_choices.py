@@ -14,7 +14,7 @@ from ganlib.latents import MAX_SEED, Recipe
 from ganlib.networks import tiny_generator
 from ganlib.paths import Keyframe, LatentPath
 from ganlib.video import RenderJob
-from pages._ui.bench import Bench, fitted, groups_of, values_of, what_is_wrong, with_values
+from pages._ui.bench import Bench, fitted, groups_of, recipe_words, values_of, what_is_wrong, with_values
 from pages._ui.film_choices import CURVES, FORMATS, FPS, GROUNDS, SHAPES, SIZES, Film
 from pages._ui.films import command_of, size_words
 from pages._ui.keyframes import MAX_KEYFRAMES, Track, from_text, full_name, to_text
@@ -58,6 +58,21 @@ def test_the_bank_has_what_the_model_can_do():
     assert ids == ["a", "b", "mix", "psi", "cutoff", "noise_mode", "noise_seed", "coarse", "middle", "fine"]
     labelled = [control.id for group in groups_of(tiny_generator(label_dim=3).spec) for control in group.controls]
     assert "label" in labelled
+
+
+def test_pictures_that_can_move_have_sliders_for_it():
+    spec = tiny_generator("stylegan3").spec
+    ids = [control.id for group in groups_of(spec) for control in group.controls]
+    assert [name for name in ids if name in ("right", "down", "turn")] == ["right", "down", "turn"]
+    assert "noise_mode" not in ids
+    recipe = Recipe.of_seed(1, translate=(0.123456, 2.0))  # beyond the track: stays while nobody moves it
+    values = values_of(recipe, spec)
+    assert with_values(recipe, values, spec) == recipe
+    assert with_values(recipe, values | {"turn": 45}, spec) == Recipe.of_seed(1, translate=(0.123456, 2.0), rotate=45)
+    assert with_values(recipe, values | {"down": -0.5}, spec).translate == (0.1235, -0.5)
+    assert fitted(Recipe.of_seed(1), spec)[1] == []
+    assert fitted(recipe, SPEC) == (Recipe.of_seed(1), ["the picture's place"])
+    assert "turned by 45°" in recipe_words(Recipe.of_seed(1, rotate=45))
 
 
 def test_a_recipe_is_fitted_to_another_model():

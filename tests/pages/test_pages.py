@@ -12,7 +12,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
+from ganlib.checkpoints import save_snapshot
 from ganlib.latents import Recipe, add_favourite
+from ganlib.networks import tiny_generator
 from pages._ui.frame import sentences
 
 PAGES = ("gallery", "explore", "morph")
@@ -139,6 +141,15 @@ def test_explore_reads_the_recipe_in_its_address(repository, checkpoints):
     assert app.session_state["bench"].recipe == Recipe(((85, 0.25), (12, 0.75)), psi=0.5, noise_mode="none")
     next(button for button in app.button if button.label == "Reset").click().run()
     assert app.session_state["bench"].recipe == Recipe.of_seed(85, psi=0.7)
+
+
+def test_a_link_moves_and_turns_the_picture_of_a_model_that_can(repository, checkpoints):
+    save_snapshot(checkpoints / "mover.safetensors", G_ema=tiny_generator("stylegan3"), title="Mover")
+    app = open_app(repository, "explore", model="mover", seeds="85", translate="0.25,-0.5", rotate="30")
+    assert told(app) == ""
+    assert app.session_state["bench"].recipe == Recipe.of_seed(85, translate=(0.25, -0.5), rotate=30)
+    still = open_app(repository, "explore", model="tiny", seeds="85", rotate="30")
+    assert "Left out: the picture's place" in told(still)
 
 
 def test_the_heart_keeps_a_recipe_beside_its_model(repository, checkpoints):
