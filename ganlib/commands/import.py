@@ -15,7 +15,7 @@ EXAMPLES = (
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", type=Path, metavar="FILE", help="NVIDIA's .pkl (StyleGAN2, StyleGAN2-ADA, StyleGAN3) or rosinality's .pt"
+        "file", type=Path, metavar="FILE", help="NVIDIA's .pkl (StyleGAN2, -ADA, StyleGAN3) or rosinality's .pt"
     )
     parser.add_argument(
         "--dest", type=Path, metavar="PATH", help=f"the new model (default: {CHECKPOINTS}/FILE.safetensors)"
