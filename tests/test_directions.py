@@ -106,10 +106,11 @@ def test_a_network_without_styles_gets_directions_of_what_it_paints():
         style_directions({}, 3)
 
 
-def test_every_layers_style_input_is_the_one_that_it_is_fed(renderer):
-    G = renderer.generator
-    inputs = networks.architecture("stylegan2").style_inputs(G)
-    assert inputs.keys() == networks.architecture("stylegan2").style_weights(G).keys()
+@pytest.mark.parametrize("arch", [name for name, row in networks.ARCHITECTURES.items() if row.tiny().num_ws > 1])
+def test_every_layers_style_input_is_the_one_that_it_is_fed(arch):
+    G = networks.tiny_generator(arch)
+    inputs = networks.architecture(arch).style_inputs(G)
+    assert inputs.keys() == networks.architecture(arch).style_weights(G).keys()
     fed: dict[str, float] = {}
     hooks = [
         G.get_submodule(name.removesuffix(".weight")).register_forward_pre_hook(
@@ -117,8 +118,8 @@ def test_every_layers_style_input_is_the_one_that_it_is_fed(renderer):
         )
         for name in inputs
     ]
-    rows = torch.arange(SPEC.num_ws, dtype=torch.float32)[None, :, None].expand(1, -1, SPEC.w_dim)
-    G.synthesis(rows)
+    rows = torch.arange(G.spec.num_ws, dtype=torch.float32)[None, :, None].expand(1, -1, G.spec.w_dim)
+    G.synthesis(rows, noise_mode=G.spec.noise_modes[0])
     for hook in hooks:
         hook.remove()
     assert fed == inputs

@@ -377,6 +377,29 @@ def style_weights(G: base.Generator) -> dict[str, Tensor]:
     return {name: p for name, p in named if name.endswith("affine.weight") and not name.startswith("synthesis.input")}
 
 
+def style_inputs(G: base.Generator) -> dict[str, int]:
+    """Return the style input of each layer of `style_weights`: one each, after that of the Fourier features."""
+    return {name: number for number, name in enumerate(style_weights(G), start=1)}
+
+
+def nvidia_arguments(spec: GeneratorSpec) -> dict[str, dict[str, Any]]:
+    """Return the arguments by which StyleGAN3's class for PyTorch makes `G_ema`.
+
+    Its discriminator is StyleGAN2's. Widths that no `channel_base` gives cannot be said there."""
+    names = (
+        "channel_base", "channel_max", "num_layers", "num_critical", "first_cutoff", "first_stopband",
+        "last_stopband_rel", "margin_size", "output_scale", "conv_kernel", "filter_size", "use_radial_filters",
+        "conv_clamp",
+    )  # fmt: skip
+    found = {
+        "class_name": "training.networks_stylegan3.Generator", "z_dim": spec.z_dim, "c_dim": spec.label_dim,
+        "w_dim": spec.w_dim, "img_resolution": spec.resolution, "img_channels": spec.img_channels,
+        "mapping_kwargs": {"num_layers": spec.params["mapping_layers"]},
+    }  # fmt: skip
+    arguments = {"G_ema": found | {name: spec.params[name] for name in names if name in spec.params}}
+    return arguments | {"D": stylegan2.nvidia_arguments(spec)["D"]}
+
+
 STYLEGAN3 = Architecture(
     name="stylegan3",
     title="StyleGAN3",
@@ -387,6 +410,8 @@ STYLEGAN3 = Architecture(
     make_spec=make_spec,
     infer_spec=infer_spec,
     style_weights=style_weights,
+    style_inputs=style_inputs,
+    nvidia_arguments=nvidia_arguments,
     train_defaults={},
     tiny=lambda: make_spec(
         resolution=16, z_dim=32, w_dim=32, channel_base=256, channel_max=16, num_layers=4,
