@@ -26,6 +26,10 @@ class DataError(GanlibError):
     """A picture or a data set cannot be read."""
 
 
+class HubError(GanlibError):
+    """A site of models cannot be reached, refuses, or sends something else than it said."""
+
+
 class RunError(GanlibError):
     """A job directory is missing, damaged or in the wrong state."""
 

@@ -13,6 +13,7 @@ from ganlib.dataset.files import PICTURE_SUFFIXES, is_picture_name
 from ganlib.dataset.reader import CARD_NAME, LABELS_NAME
 from ganlib.dataset.sources.place import Located
 from ganlib.errors import DataError, InputError
+from ganlib.hub import network_errors
 from ganlib.runs import Reporter, Stopped, write_bytes
 
 ROWS_AT_ONCE = 64
@@ -63,7 +64,7 @@ def fetch(name: str, folder: Path, reporter: Reporter) -> Located:
         status = getattr(error.response, "status_code", "an error")
         hint = "Check the name; a private or gated set needs `hf auth login` first."
         raise DataError(f"the Hub answered {status} for the data set {name}", hint) from error
-    except _network_errors() as error:
+    except network_errors() as error:
         hint = "Check the network; or download the set elsewhere and give its folder with --source."
         raise DataError(f"the data set {name} cannot be fetched: {error}", hint) from error
     licence = getattr(info.card_data, "license", None)
@@ -73,17 +74,6 @@ def fetch(name: str, folder: Path, reporter: Reporter) -> Located:
         _write_rows([local / table for table in tables], folder, f"{name} {info.sha}\n", reporter)
         found.path, found.temporary, found.own = folder, True, (DONE,)
     return found
-
-
-def _network_errors() -> tuple[type[Exception], ...]:
-    """What the Hub's client lets through when there is no network; its HTTP library has changed over time."""
-    found: list[type[Exception]] = [OSError]
-    for module, name in (("httpx", "HTTPError"), ("httpx2", "HTTPError"), ("requests", "RequestException")):
-        try:
-            found.append(getattr(__import__(module), name))
-        except (ImportError, AttributeError):
-            continue
-    return tuple(found)
 
 
 def _write_rows(tables: list[Path], folder: Path, stamp: str, reporter: Reporter) -> None:

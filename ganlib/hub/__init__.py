@@ -1,0 +1,42 @@
+"""Models of the Hugging Face Hub and of the catalogue: find, download, publish. Licence and card travel with them.
+
+Nothing is asked of the network by importing this, by `cached` or by `catalogue`. A download is one named file; the
+files of other tools are read by `ganlib.foreign`, which runs nothing in them.
+"""
+
+from ganlib.hub.cache import Cached, cached, downloads_folder, forget
+from ganlib.hub.catalogue import Catalogue, Entry, catalogue, find_entry, read_catalogue
+from ganlib.hub.client import check_repo_id, network_errors
+from ganlib.hub.downloading import DownloadJob, download, fetch_catalogue, run_job
+from ganlib.hub.models import TAG, TAGS, HubFile, HubModel, look, search
+from ganlib.hub.publishing import CARD_NAME, SHEET_NAME, Published, check_revision, publish, settle_licence
+
+__all__ = [
+    "CARD_NAME",
+    "SHEET_NAME",
+    "TAG",
+    "TAGS",
+    "Cached",
+    "Catalogue",
+    "DownloadJob",
+    "Entry",
+    "HubFile",
+    "HubModel",
+    "Published",
+    "cached",
+    "catalogue",
+    "check_repo_id",
+    "check_revision",
+    "download",
+    "downloads_folder",
+    "fetch_catalogue",
+    "find_entry",
+    "forget",
+    "look",
+    "network_errors",
+    "publish",
+    "read_catalogue",
+    "run_job",
+    "search",
+    "settle_licence",
+]
