@@ -33,6 +33,8 @@ VERBS = {
     "import": "read a model file of another tool, without running anything in it",
     "export": "write a model for other tools: NVIDIA's or rosinality's tensors, ONNX, PyTorch's program",
     "blend": "make one model of two: their average, or the coarse layers of one with the fine layers of the other",
+    "hub": "find, download and publish models on the Hugging Face Hub",
+    "catalogue": "list well-known public models and their licences, fetch one",
     "run": "do the job described by a run directory, or continue it",
     "bench": "measure how fast a model makes pictures here",
 }
