@@ -19,7 +19,7 @@ EXAMPLES = (
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="hub_verb", metavar="search|list|download|publish", required=True)
+    verbs = parser.add_subparsers(dest="hub_verb", metavar="search|list|forget|download|publish", required=True)
     search = verbs.add_parser("search", help="find models by name and tag", allow_abbrev=False)
     search.add_argument("text", nargs="?", default="", metavar="TEXT", help="a part of the name (default: any)")
     search.add_argument(
@@ -27,6 +27,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     search.add_argument("--limit", type=int, default=24, metavar="N", help="at most (default: %(default)s)")
     verbs.add_parser("list", help="what was downloaded; needs no network", allow_abbrev=False)
+    forget = verbs.add_parser("forget", help="delete a downloaded file; models made of it stay", allow_abbrev=False)
+    forget.add_argument("title", metavar="NAME", help="as `hub list` shows it")
     fetch = verbs.add_parser("download", help="fetch one model, check it, put it into checkpoints/", allow_abbrev=False)
     fetch.add_argument("repo", metavar="OWNER/NAME", help="its name on the Hub")
     fetch.add_argument("--file", default="", metavar="F", help="file in it (default: the only one that can be meant)")
@@ -47,7 +49,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     verbs: dict[str, Callable[[argparse.Namespace], None]] = {
-        "search": _search, "list": _list, "download": _download, "publish": _publish,
+        "search": _search, "list": _list, "forget": _forget, "download": _download, "publish": _publish,
     }  # fmt: skip
     verbs[args.hub_verb](args)
     return 0
@@ -75,6 +77,19 @@ def _list(args: argparse.Namespace) -> None:
         print(printable(f"    {entry.licence or 'licence not known'}; {entry.path}"))
     if not entries:
         print(f"nothing was downloaded to {hub.downloads_folder()} yet")
+
+
+def _forget(args: argparse.Namespace) -> None:
+    from ganlib import hub
+    from ganlib.errors import InputError
+
+    found = [entry for entry in hub.cached() if args.title in (entry.title, entry.filename)]
+    if not found:
+        names = ", ".join(entry.title for entry in hub.cached())
+        raise InputError(f"no downloaded file of {args.title!r}", f"there are: {names or 'none'}")
+    for entry in found:
+        hub.forget(entry)
+        print(printable(f"deleted {entry.path}"))
 
 
 def _download(args: argparse.Namespace) -> None:

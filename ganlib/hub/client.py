@@ -89,7 +89,8 @@ def status_error(status: int, what: str, *, repo_id: str = "", retry_after: str 
     where = f"{endpoint()}/{repo_id}" if repo_id else ""
     said = f" ({words})" if words else ""
     if status == 401:
-        return HubError(f"cannot {what}: the site asks who you are, or does not know this token{said}", LOGIN_HINT)
+        hint = f"if {where} asks for it, accept its terms there; then {LOGIN_HINT}" if where else LOGIN_HINT
+        return HubError(f"cannot {what}: the site asks who you are, or does not know this token{said}", hint)
     if status == 403:
         hint = f"open {where} in a browser and see what it asks for; " if where else ""
         hint += "a token needs the permission for it: https://huggingface.co/settings/tokens"

@@ -130,7 +130,7 @@ def fetch_catalogue(
                 sha256=sha256, licence=row.licence, data=row.credit, address=row.address, fetched=now(), path=path,
             )
         )  # fmt: skip
-    return _make(known, dest, name or row.name, reporter, title=row.title)
+    return _make(known, dest, name, reporter, title=row.title)
 
 
 def _fetch_from_hub(
@@ -232,10 +232,10 @@ def _free_path(dest: Path, name: str, source: Cached) -> Path:
     if source.path.is_relative_to(dest.absolute()):
         raise HubError(f"{dest} holds {downloads_folder()}", "choose another folder for the model")
     stem = Path(source.filename).stem
-    repository = source.title.rpartition("/")[2]
-    wanted = plain_name(name or (repository if _GENERIC.fullmatch(stem) else stem))
+    page = source.entry or (source.repo_id.rpartition("/")[2] if _GENERIC.fullmatch(stem) else stem)
+    wanted = plain_name(name or page)
     path = dest / f"{wanted}{checkpoints.SUFFIX}"
-    if name and not source.entry and path.exists():
+    if name and path.exists():
         problem = f"there is a model {wanted} in {dest} already"
         raise HubError(problem, "choose another name, or remove that model first")
     number = 2

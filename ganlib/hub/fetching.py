@@ -13,17 +13,18 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from ganlib.errors import HubError
+from ganlib.errors import HubError, RunError
 from ganlib.hub.client import DISK_HINT, OFFLINE_HINT, TIMEOUT_SECONDS, offline_error, status_error
 from ganlib.runs import Reporter, SilentReporter, Stopped
-from ganlib.runs.files import is_disk_full
+from ganlib.runs.files import is_disk_full, locked
 
 MOST_BYTES = 8 * 2**30
 SPARE_BYTES = 256 * 2**20  # that stay free on the disk
@@ -60,12 +61,13 @@ def fetch(wanted: Wanted, dest: Path, *, reporter: Reporter | None = None) -> st
     _check_size(wanted, wanted.bytes)
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
-        part = _Part(dest, wanted)
-        _fill(wanted, part, reporter)
-        digest = _check(wanted, part)
-        part.path.chmod(0o644)
-        part.path.replace(dest)
-        part.forget()
+        with _alone(dest, wanted):
+            part = _Part(dest, wanted)
+            _fill(wanted, part, reporter)
+            digest = _check(wanted, part)
+            part.path.chmod(0o644)
+            part.path.replace(dest)
+            part.forget()
     except OSError as error:
         if is_disk_full(error):
             raise HubError(f"the disk is full: {wanted.what} cannot be kept", DISK_HINT) from error
@@ -82,6 +84,17 @@ def check_room(folder: Path, needed: int, what: str) -> None:
             f"{what} needs {needed / 1e6:,.0f} MB; the disk of {folder} has {free / 1e6:,.0f} MB free",
             "free some space, or choose a folder on another disk",
         )
+
+
+@contextmanager
+def _alone(dest: Path, wanted: Wanted) -> Iterator[None]:
+    """Keep a second process from writing to the same half file."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(dest.with_name(f".{dest.name}.lock"), patience_seconds=1.0))
+        except RunError as error:
+            raise HubError(f"{wanted.what} is being fetched already", "wait until that download has ended") from error
+        yield
 
 
 class _Part:
@@ -180,7 +193,7 @@ def _copy(
         done += len(block)
         if total is None or done > total:
             _check_size(wanted, done)
-        reporter.progress(done, max(total or done, 1), f"{wanted.what}: {done / 1e6:,.1f} MB")
+        reporter.progress(done, total if total else done + 1, f"{wanted.what}: {done / 1e6:,.1f} MB")
         if reporter.should_stop():
             raise Stopped("the download was stopped", "start it again: it goes on from here")
     file.flush()

@@ -126,7 +126,7 @@ def _model(info: Any) -> HubModel:
     card = info.card_data.to_dict() if info.card_data is not None else {}
     updated = getattr(info, "last_modified", None)
     return HubModel(
-        id=str(info.id),
+        id=_plain(info.id),
         licence=_licence(card, info.tags or []),
         downloads=int(info.downloads or 0),
         likes=int(info.likes or 0),
@@ -134,14 +134,19 @@ def _model(info: Any) -> HubModel:
         files=tuple(_file(item) for item in info.siblings or [] if _is_openable(item.rfilename)),
         private=bool(info.private),
         gated=bool(info.gated),
-        tags=tuple(str(tag) for tag in info.tags or []),
-        datasets=tuple(str(name)[:120] for name in _as_list(card.get("datasets")))[:12],
-        commit=str(info.sha or ""),
+        tags=tuple(_plain(tag) for tag in info.tags or [])[:100],
+        datasets=tuple(_plain(name) for name in _as_list(card.get("datasets")))[:12],
+        commit=_plain(info.sha or ""),
     )
 
 
 def _is_openable(name: str) -> bool:
-    return PurePosixPath(name).suffix in SUFFIXES and ".." not in PurePosixPath(name).parts
+    return PurePosixPath(name).suffix in SUFFIXES and ".." not in PurePosixPath(name).parts and name.isprintable()
+
+
+def _plain(value: Any) -> str:
+    """Words of a stranger for a terminal: one line without control characters, not endless."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())[:200]
 
 
 def _file(item: Any) -> HubFile:
@@ -157,7 +162,7 @@ def _licence(card: Mapping[str, Any], tags: list[str]) -> str:
     stated = stated or [tag.removeprefix("license:") for tag in tags if tag.startswith("license:")]
     if stated in (["other"], []):
         stated = [str(card.get("license_name") or card.get("license_link") or "")]
-    return ", ".join(stated)[:200]
+    return _plain(", ".join(stated))
 
 
 def _as_list(value: Any) -> list[Any]:

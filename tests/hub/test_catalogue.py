@@ -101,7 +101,7 @@ def test_a_wrong_checksum_of_the_catalogue_is_refused(hub_server, foreign_file, 
 def test_an_address_leads_to_none_of_another_kind(hub_server, monkeypatch, address):
     monkeypatch.setattr(downloading, "SCHEMES", ("http",))
     hub_server.refuse = {"/a.pt": (302, {"Location": address})}
-    with pytest.raises(HubError, match="of the kind|answered 302"):
+    with pytest.raises(HubError, match=r"of the kind|answered 302"):
         hub.fetch_catalogue(hub.Entry(**ROW | {"address": f"{hub_server.base}/a.pt"}))
 
 

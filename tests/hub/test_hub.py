@@ -204,7 +204,7 @@ def test_a_wrong_checksum_is_thrown_away(hub_server, model, suffix):
     with pytest.raises(HubError, match="not what was promised: its sha256"):
         hub.download("me/fruit")
     assert hub.cached() == []
-    assert [path for path in hub.downloads_folder().rglob("*") if path.is_file()] == []
+    assert [path for path in hub.downloads_folder().rglob("*") if path.is_file() and path.stat().st_size] == []
 
 
 def test_a_model_that_does_not_match_its_own_digest_is_not_taken(hub_server, model):
@@ -321,6 +321,26 @@ def test_no_network_is_said_at_once(place, monkeypatch):
     assert hub.cached() == []
 
 
+def test_two_processes_do_not_write_one_half_file(hub_server, place, model):
+    from ganlib.runs.files import locked
+
+    hub_server.repositories["me/x"] = Repository({"a.bin": model})
+    wanted = fetching.Wanted(f"{hub_server.base}/me/x/resolve/main/a.bin", "a", schemes=("http",))
+    with locked(place / ".a.bin.lock"), pytest.raises(HubError, match="being fetched already"):
+        fetching.fetch(wanted, place / "a.bin")
+    fetching.fetch(wanted, place / "a.bin")
+
+
+def test_words_of_a_page_have_no_effect_on_a_terminal(hub_server, model, capsys):
+    hub_server.repositories["me/fruit"] = Repository(
+        {"\x1b[31m.pkl": b"x", "fruit.safetensors": model}, license="\x1b[31mred\nline", tags=[hub.TAG]
+    )
+    listener = Listener()
+    hub.download("me/fruit", reporter=listener)
+    assert main(["hub", "search"]) == 0
+    assert "\x1b" not in "".join(listener.lines) + capsys.readouterr().out
+
+
 def test_damaged_entries_of_the_cache_are_left_out(hub_server, model):
     hub_server.repositories["me/fruit"] = Repository({"fruit.safetensors": model})
     hub.download("me/fruit")
@@ -369,5 +389,8 @@ def test_the_commands_find_fetch_and_list(hub_server, model, capsys):
     assert Path("checkpoints/fruit.safetensors").exists()
     assert main(["hub", "list"]) == 0
     assert "fruit.safetensors" in capsys.readouterr().out
+    assert main(["hub", "forget", title]) == 0
+    assert hub.cached() == [] and Path("checkpoints/fruit.safetensors").exists()
+    assert main(["hub", "forget", title]) == 2
     assert main(["hub", "download", "me/other"]) == 2
     assert "hint: " in capsys.readouterr().err
