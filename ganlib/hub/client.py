@@ -6,13 +6,13 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from typing import Any
 
 from ganlib.errors import GanlibError, HubError, InputError
 from ganlib.runs.files import is_disk_full
 
 TIMEOUT_SECONDS = 30.0  # without a sign of life
-REACH_SECONDS = 10.0  # for the first answer: the client itself tries for half a minute where there is no network
 DEFAULT_ENDPOINT = "https://huggingface.co"
 LOGIN_HINT = "run `hf auth login`, or set HF_TOKEN, then try again"
 OFFLINE_HINT = "check the network; what was downloaded before is there: python -m ganlib hub list"
@@ -43,14 +43,13 @@ def find_token(token: str | None = None) -> str | None:
 
 
 def open_api(token: str | None = None) -> Any:
-    """Return the client's `HfApi`, after one short request has shown that the Hub answers. To be called in `asking`."""
+    """Return the client's `HfApi`, which waits no longer than `TIMEOUT_SECONDS` for a sign of life."""
     import huggingface_hub
     from huggingface_hub.utils import get_session
 
     session = get_session()
-    if hasattr(session, "timeout"):  # the client waits for ever where nothing else is said
+    if hasattr(session, "timeout"):  # for ever, where nothing else is said
         session.timeout = TIMEOUT_SECONDS
-    session.head(endpoint(), timeout=REACH_SECONDS)
     # False keeps the client from sending a token that it finds by itself: what is sent is what `find_token` said.
     return huggingface_hub.HfApi(endpoint=endpoint(), token=find_token(token) or False)
 
@@ -75,7 +74,7 @@ def asking(what: str, *, repo_id: str = "", token: str | None = None, may_write:
     from huggingface_hub.errors import HFValidationError
 
     secret = find_token(token) or ""
-    kinds = (*network_errors(), HFValidationError, *((RuntimeError, ValueError) if may_write else ()))
+    kinds = (*network_errors(), HFValidationError, JSONDecodeError, *((RuntimeError, ValueError) if may_write else ()))
     try:
         yield
     except GanlibError:
@@ -143,6 +142,9 @@ def _translated(error: Exception, what: str, repo_id: str, secret: str) -> Ganli
         return HubError(f"cannot {what}: the disk is full", DISK_HINT)
     if isinstance(error, errors.LocalTokenNotFoundError):
         return HubError(f"cannot {what}: there is no token", LOGIN_HINT)
+    if isinstance(error, JSONDecodeError):
+        problem = f"cannot {what}: what answers at {endpoint()} is no Hub"
+        return HubError(problem, "see in a browser whether this network wants you to sign in first")
     if isinstance(error, ValueError | RuntimeError):
         return HubError(f"cannot {what}: {_scrubbed(str(error), secret)}", "try again; if that stays, look at its page")
     if isinstance(error, TimeoutError) or "timeout" in type(error).__name__.lower():

@@ -158,18 +158,22 @@ def _fetch_from_hub(
     data = f"data sets of the Hub: {', '.join(model.datasets)}" if model.datasets else ""
     return remember(
         Cached(
-            repo_id=model.id, entry="", filename=file.name, revision=revision or "", commit=model.commit,
+            repo_id=model.id, entry="", filename=file.name, revision=_branch(revision), commit=model.commit,
             bytes=path.stat().st_size, sha256=sha256, licence=model.licence, data=data, address=page, fetched=now(),
             path=path,
         )
     )  # fmt: skip
 
 
+def _branch(revision: str | None) -> str:
+    return "" if revision in (None, "main") else str(revision)
+
+
 def _find_cached(repo_id: str, filename: str | None, revision: str | None) -> Cached | None:
     """The newest copy of what is asked for, if any."""
     for old in cached():
         same = old.repo_id == repo_id and filename in (None, old.filename)
-        if same and (revision or "") in (old.revision, old.commit):
+        if same and _branch(revision) in (old.revision, old.commit):
             return old
     return None
 

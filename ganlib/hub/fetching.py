@@ -208,7 +208,8 @@ def _check(wanted: Wanted, part: _Part) -> str:
     with part.path.open("rb") as file:
         while block := file.read(2**22):
             sha256.update(block)
-            git.update(block)
+            if wanted.git_sha1:
+                git.update(block)
     size, digest = part.bytes, sha256.hexdigest()
     problem = ""
     if wanted.bytes is not None and size != wanted.bytes:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ganlib import checkpoints, foreign
 from ganlib.errors import HubError, InputError
-from ganlib.hub.client import TIMEOUT_SECONDS, asking, check_repo_id, endpoint, open_api
+from ganlib.hub.client import TIMEOUT_SECONDS, asking, check_repo_id, endpoint, find_token, open_api
 from ganlib.rights import read_licence, rights_words
 
 TAG = "latent-atelier"
@@ -83,12 +83,21 @@ def search(text: str = "", *, tag: str = TAG, limit: int = 24, token: str | None
     Sizes and digests of files are not known from a search; `look` knows them. Raises `HubError`."""
     if not 1 <= limit <= MOST_FOUND:
         raise InputError(f"{limit} models cannot be listed", f"ask for 1 to {MOST_FOUND}")
+    wanted = {"search": text.strip(), "filter": tag.strip(), "sort": "downloads", "limit": str(limit)}
+    wanted = {name: value for name, value in wanted.items() if value} | {"full": "true", "cardData": "true"}
     with asking("search the Hub", token=token):
-        found = open_api(token).list_models(
-            search=text.strip() or None, filter=tag.strip() or None, sort="downloads", limit=limit, full=True,
-            cardData=True,
+        from huggingface_hub.hf_api import ModelInfo
+        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+        # What the client's `list_models` asks, without its repetitions: they keep a person waiting for minutes.
+        answer = get_session().get(
+            f"{endpoint()}/api/models", params=wanted, timeout=TIMEOUT_SECONDS,
+            headers=build_hf_headers(token=find_token(token) or False),
         )  # fmt: skip
-        return [_model(info) for info in found]
+        hf_raise_for_status(answer)
+        rows = answer.json()
+        rows = rows if isinstance(rows, list) else []
+        return [_model(ModelInfo(**row)) for row in rows[:limit] if isinstance(row, dict) and "id" in row]
 
 
 def look(repo_id: str, *, revision: str | None = None, token: str | None = None) -> HubModel:

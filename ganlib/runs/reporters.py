@@ -92,7 +92,7 @@ class TerminalReporter:
             return
         self._shown_at = now
         left = "" if eta is None or finished else f", {format_seconds(eta)} left"
-        line = f"{done:g}/{total:g} ({fraction(done, total):.0%}{left}) {message}".rstrip()
+        line = f"{_count(done)}/{_count(total)} ({fraction(done, total):.0%}{left}) {message}".rstrip()
         self._write(f"\r\x1b[K{line}" if terminal else f"{line}\n")
         self._line_open = terminal
         if terminal and finished:
@@ -124,6 +124,11 @@ class TerminalReporter:
                 self._stream.flush()
             except OSError:
                 self._heard = False
+
+
+def _count(value: float) -> str:
+    """A figure as it is read: bytes in groups of three digits."""
+    return f"{value:,.0f}" if abs(value) >= 1e6 else f"{value:g}"
 
 
 def format_seconds(seconds: float) -> str:

@@ -47,7 +47,7 @@ class StandIn:
         """Beginning of a path → status and headers of the answer."""
         self.lies: dict[str, str] = {}
         """File → the sha256 that is told of it."""
-        self.ignores_range = False
+        self.ignores_range = self.is_portal = False
         self.base = ""
         self.uploads: dict[str, bytes] = {}
         self.authorised: set[str] = set()
@@ -95,10 +95,10 @@ class _Handler(BaseHTTPRequestHandler):
             body = self._chunks()
         self.hub.bodies.append(body)
         for start, (status, headers) in self.hub.refuse.items():
-            if path.startswith(start) and path != "/":
+            if path.startswith(start):
                 return self._answer(status, b'{"error":"no"}', headers)
-        if path == "/":
-            return self._answer(200, b"the Hub", {})
+        if self.hub.is_portal:
+            return self._answer(200, b"<html>Welcome to our hotel</html>", {"Content-Type": "text/html"})
         if self.command in ("GET", "HEAD"):
             return self._read(path, parse_qs(place.query), is_known)
         return self._write(path, body, is_known)

@@ -341,6 +341,14 @@ def test_words_of_a_page_have_no_effect_on_a_terminal(hub_server, model, capsys)
     assert "\x1b" not in "".join(listener.lines) + capsys.readouterr().out
 
 
+def test_a_network_that_wants_a_sign_in_is_said(hub_server):
+    hub_server.is_portal = True
+    for call in (lambda: hub.search("x"), lambda: hub.look("me/fruit")):
+        with pytest.raises(HubError, match="is no Hub") as caught:
+            call()
+        assert "sign in" in caught.value.hint
+
+
 def test_damaged_entries_of_the_cache_are_left_out(hub_server, model):
     hub_server.repositories["me/fruit"] = Repository({"fruit.safetensors": model})
     hub.download("me/fruit")
