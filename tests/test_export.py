@@ -82,6 +82,14 @@ def test_nvidias_tensors_come_back_as_the_same_model(tmp_path, label_dim, archit
     assert_close(judge(back.D), judge(checkpoints.load_discriminator(source)), EXACT)
 
 
+def test_nvidias_tensors_of_stylegan3_come_back_as_the_same_model(tmp_path):
+    source = save(tmp_path, arch="stylegan3", label_dim=2)
+    path = export_model(source, tmp_path / "out.pt", "nvidia")
+    assert_close(draw(open_foreign(path).G_ema)[1], draw(checkpoints.load_generator(source))[1], EXACT)
+    arguments = torch.load(path, weights_only=True)["init_kwargs"]["G_ema"]
+    assert arguments["class_name"] == "training.networks_stylegan3.Generator" and arguments["num_layers"] == 4
+
+
 def test_another_low_pass_filter_travels_with_nvidias_tensors(tmp_path):
     source = save(tmp_path, resample_filter=(1, 2, 2, 1))
     back = open_foreign(export_model(source, tmp_path / "out.pt", "nvidia"))

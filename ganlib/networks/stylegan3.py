@@ -99,7 +99,7 @@ class SynthesisInput(nn.Module):
         """w `[N, w_dim]`, transform `[N, 3, 3]` or None → features `[N, C, H, H]` float32, channels-last."""
         # A point p of the grid is read at R·(p - t): the turn and the translation that w chooses.
         cosine, sine, across, along = self.affine(w).unbind(dim=1)
-        length = torch.hypot(cosine, sine)
+        length = (cosine.square() + sine.square()).sqrt()
         cosine, sine, across, along = cosine / length, sine / length, across / length, along / length
         turn = torch.stack([cosine, -sine, sine, cosine], dim=1).view(-1, 2, 2)
         shift = -torch.stack([across, along], dim=1)[:, :, None]
@@ -193,10 +193,11 @@ class SynthesisLayer(nn.Module):
             x, overlap = F.pad(x, [before, after, before, after]), 0
         y = bilinear.conv2d(x, self.weight, padding=overlap)
         y = torch.addcmul(self.bias[:, None, None], y, scale[:, :, None, None])
-        return alias_free.filtered_lrelu(
-            y, self.up_filter, self._down_parts(), up=self.up, down=self.down, padding=self.padding,
-            gain=SQRT2, clamp=self.conv_clamp,
-        )  # fmt: skip
+        options: dict[str, Any] = {"up": self.up, "down": self.down, "padding": self.padding, "gain": SQRT2}
+        if torch.compiler.is_exporting():  # a program knows shapes alone: bands and parts of filters depend on more
+            plain = alias_free.filtered_lrelu_plain
+            return plain(y, self.up_filter, self.down_filter, **options, clamp=self.conv_clamp)
+        return alias_free.filtered_lrelu(y, self.up_filter, self._down_parts(), **options, clamp=self.conv_clamp)
 
 
 class ToRGB(nn.Module):

@@ -10,7 +10,9 @@ from ganlib.networks import architecture
 from pages._ui import models
 from pages._ui.frame import EXPLORE, GALLERY, MORPH, errors_told, part, plain, show_error
 from pages._ui.library import place
+from pages._ui.library.exporting import show_export
 from pages._ui.library.faces import seeds_of, sheet
+from pages._ui.library.publishing import show_publish
 from pages._ui.library.rights import licence_choice, show_rights
 
 
@@ -46,6 +48,10 @@ def show_model(path: Path) -> None:
         show_rights(model)
         with st.expander("Change the words", icon=":material/edit:"):
             _words(model)
+        with st.expander("Export", icon=":material/ios_share:"):
+            show_export(model)
+        with st.expander("Publish on the Hub", icon=":material/cloud_upload:"):
+            show_publish(model)
         _removal(model)
     if error := st.session_state.pop("model-error", None):
         show_error(error)

@@ -1,0 +1,125 @@
+"""Two models become one: the choice, a preview that follows it, and the file."""
+
+from typing import Any
+
+import streamlit as st
+
+from ganlib import images
+from ganlib.blending import KIN, blend, blend_networks, blend_sides, kinship
+from ganlib.checkpoints import Checkpoint, list_checkpoints
+from ganlib.errors import GanlibError
+from ganlib.latents import Recipe
+from ganlib.rights import read_licence, stricter
+from pages._ui import models
+from pages._ui.frame import part, plain, show_error
+from pages._ui.library import place
+from pages._ui.library.importing import free_name
+from pages._ui.library.rights import badge
+
+PICTURES = 6
+SIDE = 128
+WAYS = {"mix": "Mix their weights", "swap": "Shapes of one, colours of the other"}
+
+
+@part()
+def show_blend() -> None:
+    """Choose two models and how they meet; see the result; keep it."""
+    place.follow()
+    known = list_checkpoints(models.checkpoints_root())[0]
+    st.markdown(
+        "Two models of one family and size meet in one. It works for relatives: a model and what was trained on from "
+        "it, or two that come from the same ancestor. The average of strangers draws nothing."
+    )
+    pairs = {card.name: [other for other in known if other.name != card.name and _alike(card, other)] for card in known}
+    first_ones = [card for card in known if pairs[card.name]]
+    if not first_ones:
+        st.info(
+            "There are no two models of the same family and size here yet. Train one on from another: on the Train "
+            "page with the preset for transfer.",
+            icon=":material/info:",
+        )
+        return
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        first = st.selectbox("First", first_ones, format_func=lambda card: card.title, key="blend-first")
+        second = st.selectbox("Second", pairs[first.name], format_func=lambda card: card.title, key="blend-second")
+        way = st.segmented_control("How", list(WAYS), default="mix", format_func=WAYS.__getitem__, key="blend-way")
+        options = _options(first, way or "mix")
+    try:
+        preview, alike = _preview(str(first.path), first.digest, str(second.path), second.digest, options)
+    except GanlibError as error:
+        with right:
+            show_error(error)
+        return
+    with right:
+        for words, sheet in zip((first.title, "The blend", second.title), preview, strict=True):
+            st.caption(plain(words))
+            st.image(sheet, width="stretch")
+    with left:
+        if alike < KIN:
+            st.warning(
+                f"These two seem to be strangers: their weights agree to {alike:.2f}. Relatives have 0.5 and more.",
+                icon=":material/info:",
+            )
+        _save(first, second, options)
+
+
+def _alike(a: Checkpoint, b: Checkpoint) -> bool:
+    """As far as the cards can tell; the tensors are compared when both are opened."""
+    facts = ("arch", "resolution", "img_channels", "z_dim", "w_dim", "num_ws", "label_dim")
+    return all(getattr(a.spec, fact) == getattr(b.spec, fact) for fact in facts)
+
+
+def _options(model: Checkpoint, way: str) -> tuple[tuple[str, Any], ...]:
+    """The arguments of `blend`, as pairs that a cache can know again."""
+    if way == "mix":
+        share = st.slider("Share of the second", 0.0, 1.0, 0.5, 0.05, key="blend-amount")
+        return (("amount", share),)
+    sides = blend_sides(model.spec)
+    if len(sides) < 2:
+        st.caption("Layers of this family belong to no resolution: mix the weights instead.")
+        return (("amount", 0.5),)
+    swap = st.select_slider(
+        "The first up to", sides[:-1], sides[(len(sides) - 1) // 2], key="blend-swap",
+        format_func=lambda side: f"{side} px",
+        help="Layers up to this side make pose and shape; those above make colour and texture.",
+    )  # fmt: skip
+    smooth = st.slider("Softness of the step", 0.0, 4.0, 0.0, 0.5, key="blend-smooth", help="in doublings of the side")
+    return (("swap_at", swap), ("smooth", smooth))
+
+
+@st.cache_data(max_entries=32, show_spinner="Blending …")
+def _preview(
+    path_a: str, digest_a: str, path_b: str, digest_b: str, options: tuple[tuple[str, Any], ...]
+) -> tuple[list[bytes], float]:
+    """Pictures of the first, the blend and the second, of the same seeds; and how alike their weights are."""
+    first, second = models.open_renderer(path_a, digest_a), models.open_renderer(path_b, digest_b)
+    blended = models.Renderer(blend_networks(first.generator, second.generator, **dict(options)))
+    recipes = [Recipe.of_seed(seed, psi=models.DEFAULT_PSI) for seed in range(PICTURES)]
+    sheets = []
+    for renderer in (first, blended, second):
+        pixels = renderer.render(recipes)
+        side = min(SIDE, pixels.shape[1])
+        sheet = images.contact_sheet(images.resize(pixels, side, side), columns=PICTURES, gap=2)
+        sheets.append(images.encode(sheet, "webp", quality=90))
+    return sheets, kinship(first.generator, second.generator)
+
+
+def _save(first: Checkpoint, second: Checkpoint, options: tuple[tuple[str, Any], ...]) -> None:
+    licence = stricter(first.licence, second.licence)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"Its licence: {plain(read_licence(licence).title)}, the stricter of both.")
+        badge(licence)
+    title = st.text_input("Name", f"{first.title} × {second.title}", key=f"blend-title-{first.name}-{second.name}")
+    if st.button("Keep it as a model", type="primary", icon=":material/save:", key="blend-save"):
+        notes: list[str] = []
+        with st.spinner("Writing the model …"):
+            try:
+                card = blend(
+                    first.path, second.path, free_name(title), title=title.strip(), report=notes.append, **dict(options)
+                )
+            except GanlibError as error:
+                show_error(error)
+                return
+        place.go(model=card.name)
+        st.rerun()

@@ -1,0 +1,68 @@
+"""A model as a file of another tool."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+
+from ganlib.checkpoints import Checkpoint
+from ganlib.errors import GanlibError
+from ganlib.export import EXPORTS, PARTS, export_model
+from ganlib.export.formats import SIDECAR
+from pages._ui.frame import plain, sentences, show_error
+
+PART_WORDS = {"whole": "the whole", "mapping": "mapping alone", "synthesis": "synthesis alone"}
+
+
+def show_export(model: Checkpoint) -> None:
+    """Ask for a format, make the file, and hand it over with its licence."""
+    fitting = [row for row in EXPORTS.values() if not row.refusal(model.spec)]
+    row = st.selectbox(
+        "Format", fitting, format_func=lambda row: f"{row.title} ({row.suffix})", key=f"export-{model.digest}"
+    )
+    if row is None:
+        return
+    st.caption(plain(row.purpose))
+    part = "whole"
+    if row.write is not None:
+        part = st.segmented_control(
+            "Part", list(PARTS), default="whole", format_func=PART_WORDS.__getitem__, key="export-part",
+            help="; ".join(f"{name}: {words}" for name, words in PARTS.items()),
+        ) or "whole"  # fmt: skip
+    for other in EXPORTS.values():
+        if other not in fitting:
+            st.caption(sentences(f"not for {other.title}: {other.refusal(model.spec)}"))
+    wanted = f"{model.digest}-{row.name}-{part}"
+    if st.button("Make the file", key="export-make"):
+        with st.spinner(f"Writing {row.title}; large networks take a minute …"):
+            try:
+                st.session_state["exported"] = (wanted, *_make(model, row.name, row.suffix, part))
+            except GanlibError as error:
+                show_error(error)
+    made = st.session_state.get("exported")
+    if made and made[0] == wanted:
+        _, data, licence, notes = made
+        for note in notes:
+            st.caption(sentences(note))
+        name = f"{model.name}{'' if part == 'whole' else f'-{part}'}{row.suffix}"
+        with st.container(horizontal=True):
+            st.download_button(
+                f"{plain(name)}, {len(data) / 1e6:.1f} MB", data, name, icon=":material/download:", type="primary",
+                key="export-file", on_click="ignore",
+            )  # fmt: skip
+            st.download_button(
+                "Licence", licence, f"{model.name}{SIDECAR}", icon=":material/gavel:", key="export-licence",
+                on_click="ignore", help="Goes with the file: what may be done with it, and whom to credit.",
+            )  # fmt: skip
+
+
+def _make(model: Checkpoint, name: str, suffix: str, part: str) -> tuple[bytes, bytes, list[str]]:
+    """The file, the text of its rights, and what a person should know."""
+    notes: list[str] = []
+    folder = Path(tempfile.mkdtemp(prefix="export-"))
+    try:
+        dest = export_model(model.path, folder / f"{model.name}{suffix}", name, part=part, report=notes.append)
+        return dest.read_bytes(), dest.with_name(dest.stem + SIDECAR).read_bytes(), notes
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
