@@ -26,7 +26,7 @@ def execute(args: argparse.Namespace) -> int:
         print(printable(f"{entry.title}: {entry.credit}. {entry.rights}"), flush=True)
         if entry.notes:
             print(printable(f"note: {entry.notes}"), flush=True)
-        run_download(hub.DownloadJob(entry=entry.name, dest=args.dest).to_dict())
+        run_download(hub.DownloadJob(entry=entry.name, dest=args.dest))
         return 0
     table = hub.catalogue()
     words = args.text.lower()

@@ -6,8 +6,12 @@ import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ganlib.commands.flags import CHECKPOINTS, printable
+
+if TYPE_CHECKING:
+    from ganlib.hub import DownloadJob
 
 EXAMPLES = (
     "python -m ganlib hub search fruit",
@@ -98,20 +102,19 @@ def _download(args: argparse.Namespace) -> None:
     run_download(
         hub.DownloadJob(
             repo_id=args.repo, filename=args.file, revision=args.revision, dest=args.dest, name=args.name
-        ).to_dict()
+        )
     )
 
 
-def run_download(config: dict[str, object]) -> None:
-    """Do a `DownloadJob` in the terminal. An interrupted one is continued by the same command."""
+def run_download(job: DownloadJob) -> None:
+    """Do a download in the terminal. An interrupted one is continued by the same command."""
     from ganlib import hub
     from ganlib.runs import Stopped, TerminalReporter, signals_ask
 
-    hub.DownloadJob.from_dict(config)
     reporter = TerminalReporter()
     try:
         with signals_ask(reporter):
-            hub.run_job(config, Path(), reporter)
+            hub.perform(job, reporter=reporter)
     except Stopped as stopped:
         raise KeyboardInterrupt(stopped.hint) from None
 

@@ -7,7 +7,7 @@ files of other tools are read by `ganlib.foreign`, which runs nothing in them.
 from ganlib.hub.cache import Cached, cached, downloads_folder, forget
 from ganlib.hub.catalogue import Catalogue, Entry, catalogue, find_entry, read_catalogue
 from ganlib.hub.client import check_repo_id, network_errors
-from ganlib.hub.downloading import DownloadJob, download, fetch_catalogue, run_job
+from ganlib.hub.downloading import DownloadJob, download, fetch_catalogue, perform, run_job
 from ganlib.hub.models import TAG, TAGS, HubFile, HubModel, look, search
 from ganlib.hub.publishing import CARD_NAME, SHEET_NAME, Published, check_revision, publish, settle_licence
 
@@ -34,6 +34,7 @@ __all__ = [
     "forget",
     "look",
     "network_errors",
+    "perform",
     "publish",
     "read_catalogue",
     "run_job",

@@ -12,7 +12,8 @@ from typing import Any
 
 from ganlib import checkpoints, foreign
 from ganlib.checkpoints import Checkpoint
-from ganlib.errors import HubError, InputError
+from ganlib.errors import CheckpointError, HubError, InputError
+from ganlib.foreign.safety import FILE_NAME, SafetyReport
 from ganlib.hub.cache import Cached, cached, downloads_folder, now, place_for, plain_name, remember
 from ganlib.hub.catalogue import Entry, find_entry
 from ganlib.hub.client import asking, check_repo_id, endpoint, find_token
@@ -20,7 +21,7 @@ from ganlib.hub.fetching import Wanted, check_room, fetch
 from ganlib.hub.models import HubFile, HubModel, choose_file, look
 from ganlib.options import check_types
 from ganlib.rights import UNKNOWN, read_licence, stricter
-from ganlib.runs import Reporter, SilentReporter, Stopped, replacing
+from ganlib.runs import Reporter, SilentReporter, Stopped, replacing, write_json
 
 CHECKPOINTS = Path("checkpoints")
 SCHEMES = ("https",)
@@ -67,16 +68,23 @@ class DownloadJob:
 
 
 def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> None:
-    """Do a job of the verb `download`: the new model is its artefact."""
-    job = DownloadJob.from_dict(config)
+    """Do a job of the verb `download`: the safety report, `safety.json`, and the new model are its artefacts."""
+    perform(DownloadJob.from_dict(config), report_dir=run_dir, reporter=reporter)
+
+
+def perform(job: DownloadJob, *, report_dir: Path | None = None, reporter: Reporter | None = None) -> Checkpoint:
+    """Do what a `DownloadJob` says and return the new model's card; raises as `download`."""
+    reporter = reporter or SilentReporter()
+    job.validate()
     if job.entry:
-        card = fetch_catalogue(job.entry, job.dest, name=job.name, reporter=reporter)
+        card = fetch_catalogue(job.entry, job.dest, name=job.name, report_dir=report_dir, reporter=reporter)
     else:
         card = download(
             job.repo_id, job.filename or None, revision=job.revision or None, dest=job.dest, name=job.name,
-            reporter=reporter,
+            report_dir=report_dir, reporter=reporter,
         )  # fmt: skip
     reporter.artefact(card.path)
+    return card
 
 
 def download(
@@ -87,12 +95,14 @@ def download(
     dest: Path = CHECKPOINTS,
     name: str = "",
     token: str | None = None,
+    report_dir: Path | None = None,
     reporter: Reporter | None = None,
 ) -> Checkpoint:
     """Fetch one file of a model's repository, check it, make a model of it in the folder `dest`, and return its card.
 
     Nothing but the named file is fetched, and nothing in it is run. What was fetched once is not fetched again; without
-    a network that copy is used. Raises `HubError`, `CheckpointError` for a file of another kind, `Stopped`."""
+    a network that copy is used. What the file asked for is written to `report_dir/safety.json`.
+    Raises `HubError`, `CheckpointError` for a file of another kind, `Stopped`."""
     reporter = reporter or SilentReporter()
     repo_id = check_repo_id(repo_id)
     _check_name(name)
@@ -103,13 +113,19 @@ def download(
         if known is None:
             raise
         reporter.log(f"the Hub cannot be asked: the copy of {known.fetched[:10]} is used")
-        return _make(known, dest, name, reporter)
+        return _make(known, dest, name, report_dir, reporter)
     file = choose_file(model, filename)
-    return _make(_fetch_from_hub(model, file, revision, token, dest, reporter), dest, name, reporter)
+    fetched = _fetch_from_hub(model, file, revision, token, dest, reporter)
+    return _make(fetched, dest, name, report_dir, reporter)
 
 
 def fetch_catalogue(
-    entry: Entry | str, dest: Path = CHECKPOINTS, *, name: str = "", reporter: Reporter | None = None
+    entry: Entry | str,
+    dest: Path = CHECKPOINTS,
+    *,
+    name: str = "",
+    report_dir: Path | None = None,
+    reporter: Reporter | None = None,
 ) -> Checkpoint:
     """Fetch a model of the catalogue and import it with its licence and credit; return its card. Raises as `download`.
 
@@ -130,7 +146,7 @@ def fetch_catalogue(
                 sha256=sha256, licence=row.licence, data=row.credit, address=row.address, fetched=now(), path=path,
             )
         )  # fmt: skip
-    return _make(known, dest, name, reporter, title=row.title)
+    return _make(known, dest, name, report_dir, reporter, title=row.title)
 
 
 def _fetch_from_hub(
@@ -178,7 +194,9 @@ def _find_cached(repo_id: str, filename: str | None, revision: str | None) -> Ca
     return None
 
 
-def _make(source: Cached, dest: Path, name: str, reporter: Reporter, *, title: str = "") -> Checkpoint:
+def _make(
+    source: Cached, dest: Path, name: str, report_dir: Path | None, reporter: Reporter, *, title: str = ""
+) -> Checkpoint:
     """A model in the folder `dest` of a downloaded file: a link to it, or an import; the one that is there already."""
     if reporter.should_stop():
         raise Stopped("the download was stopped", "start it again: it goes on from here")
@@ -193,14 +211,22 @@ def _make(source: Cached, dest: Path, name: str, reporter: Reporter, *, title: s
             reporter.log(f"{card.path} is this model already")
             return card
     path = _free_path(dest, name, source)
-    dest.mkdir(parents=True, exist_ok=True)
-    if not is_own:
-        reporter.log(f"reading {source.filename}; nothing in it is run")
-        card = foreign.import_model(
-            source.path, path, title=title or source.title, licence=source.licence, source=source.address
+    reporter.log(f"reading {source.filename}; nothing in it is run")
+    if is_own:
+        notes = ("a model of this studio: it is taken as it is",)
+        _report(SafetyReport(source.filename, source.bytes, True, (), notes), report_dir, reporter)
+    else:
+        model, report = foreign.inspect(source.path)
+        _report(report, report_dir, reporter)
+        if model is None:
+            raise CheckpointError(report.reason, report.hint)
+        dest.mkdir(parents=True, exist_ok=True)
+        card = foreign.save_foreign(
+            model, path, title=title or source.title, licence=source.licence, source=source.address
         )
         return checkpoints.change_card(path, data=source.data) if source.data and not card.data else card
     try:
+        dest.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             _link(source.path, temporary)
     except OSError as error:
@@ -209,6 +235,13 @@ def _make(source: Cached, dest: Path, name: str, reporter: Reporter, *, title: s
     card = checkpoints.read_card(path)
     licence = _joined_licence(card.licence, source.licence)
     return checkpoints.change_card(path, licence=licence) if licence != card.licence else card
+
+
+def _report(report: SafetyReport, folder: Path | None, reporter: Reporter) -> None:
+    if folder is not None:
+        write_json(folder / FILE_NAME, report.to_dict())
+        reporter.artefact(folder / FILE_NAME)
+    reporter.log(report.verdict)
 
 
 def _joined_licence(own: str, page: str) -> str:

@@ -12,6 +12,7 @@ from ganlib import hub
 from ganlib.__main__ import main
 from ganlib.checkpoints import change_card, list_checkpoints, read_card
 from ganlib.errors import CheckpointError, GanlibError, HubError, InputError
+from ganlib.foreign import SafetyReport
 from ganlib.hub import fetching
 from ganlib.runs import RunDir, SilentReporter, Stopped, create_run, work
 
@@ -132,7 +133,9 @@ def test_a_hostile_file_is_refused_and_runs_nothing(hub_server, place):
 
     hub_server.repositories["you/evil"] = Repository({"model.pkl": pickle.dumps({"G_ema": Evil()})})
     with pytest.raises(CheckpointError):
-        hub.download("you/evil")
+        hub.download("you/evil", report_dir=place)
+    report = SafetyReport.read(place)
+    assert report is not None and [asked.name for asked in report.asked if not asked.allowed] == ["builtins.eval"]
     assert not (place / "canary").exists()
     assert list(Path("checkpoints").iterdir()) == []
 
@@ -374,7 +377,7 @@ def test_a_download_is_a_job_with_progress(hub_server, model):
     assert main(["run", str(run.path)]) == 0
     done = RunDir.open(run.path)
     assert (done.state, done.progress) == ("done", 1.0)
-    assert [path.name for path in done.artefacts] == ["mine.safetensors"]
+    assert [path.name for path in done.artefacts] == ["safety.json", "mine.safetensors"]
     failed = create_run(Path("runs"), "download", "x", hub.DownloadJob("me/gone").to_dict())
     assert work(failed, lambda *arguments: hub.run_job(*arguments), echo=SilentReporter()) == "failed"
     assert "me/gone" in failed.message and failed.hint
