@@ -55,8 +55,8 @@ def shares_by_side(
             raise InputError(f"an amount of {value:g} is outside 0 … 1", "0 is the first model, 1 the second")
     if not 0.0 <= smooth <= 10.0 or (smooth and swap_at is None):
         raise InputError(f"a step over {smooth:g} doublings is not possible", "use 0 … 10, with a side to swap at")
-    if (swap_at is not None or amounts) and not sides:
-        raise InputError("layers of this family belong to no resolution", "give an amount for the whole model")
+    if (swap_at is not None or amounts) and len(sides) < 2:
+        raise InputError("the layers of this model do not differ in resolution", "give an amount for the whole model")
     if swap_at is not None and swap_at not in sides[:-1]:
         raise InputError(f"layers cannot be swapped at {swap_at} px", f"choose one of {_listed(sides[:-1])}")
     if odd := sorted(set(amounts or {}) - set(sides)):
@@ -87,8 +87,8 @@ def blend_networks(
 ) -> Generator:
     """Return a new generator on the first one's device, for a preview; no file is touched.
 
-    Arguments as `shares_by_side`; a tensor is lerp(a, b, share), whole numbers are the first model's. With `swap_at`
-    mapping and centre are the first model's. Raises `InputError` where the two are not built alike."""
+    Arguments as `shares_by_side`; a tensor is lerp(a, b, share). Whole numbers, and with `swap_at` mapping and centre,
+    are the first model's. Raises `InputError` where the two are not built alike."""
     check_alike(G_a, G_b)
     sides = blend_sides(G_a.spec)
     rest, by_side = shares_by_side(sides, amount=amount, swap_at=swap_at, smooth=smooth, amounts=amounts)

@@ -22,7 +22,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format", required=True, choices=FORMATS,
-        help="nvidia: tensors of StyleGAN2-ADA (.pt); rosinality: stylegan2-pytorch (.pt); onnx: a graph for any "
+        help="nvidia: tensors of StyleGAN2-ADA and 3 (.pt); rosinality: stylegan2-pytorch (.pt); onnx: a graph for any "
         "runtime (.onnx); torch: a program for PyTorch alone (.pt2)",
     )  # fmt: skip
     parser.add_argument("--dest", type=Path, required=True, metavar="FILE", help="the new file, of the format's suffix")

@@ -32,6 +32,12 @@ ALIAS_FREE_CLASSES = {
 }  # fmt: skip
 _ALIAS_FREE = "SynthesisInput"  # the class that only StyleGAN3's generators have
 _MOST_MODULES, _DEEPEST = 2000, 8
+# What tensors do not tell, and the arguments of NVIDIA's classes do.
+_SAID_OF_G = {
+    "conv_clamp", "num_fp16_res", "num_critical", "margin_size", "filter_size", "first_cutoff", "first_stopband",
+    "last_stopband_rel", "output_scale",
+}  # fmt: skip
+_SAID_OF_D = {"conv_clamp", "num_fp16_res", "mbstd_group_size"}
 
 
 @dataclass
@@ -246,10 +252,27 @@ def plain_parts(table: Mapping[Any, Any], budget: Budget) -> Parts | None:
         return None
     tensors, taps = _numbers(found, budget)
     row = networks.family_of(tensors)
-    parts = Parts(f"state dict of {row.title}", tensors, taps)
-    clamp = row.infer_spec(tensors).params["conv_clamp"]
-    taken = "not clamped" if clamp is None else f"clamped to ±{clamp:g}"
-    parts.notes.append(f"a state dict does not say whether activations are clamped: taken as {taken}")
+    usual = row.infer_spec(tensors).params
+    said = {name: value for name, value in _arguments(table, "G_ema").items() if name in usual}
+    parts = Parts(f"state dict of {row.title}", tensors, taps | said)
+    if "conv_clamp" not in said:
+        clamp = usual["conv_clamp"]
+        taken = "not clamped" if clamp is None else f"clamped to ±{clamp:g}"
+        parts.notes.append(f"a state dict does not say whether activations are clamped: taken as {taken}")
     if inner.get("D"):
-        parts.D, parts.D_facts = _numbers(inner["D"], budget)
+        parts.D, D_taps = _numbers(inner["D"], budget)
+        parts.D_facts = D_taps | _arguments(table, "D")
     return parts
+
+
+def _arguments(table: Mapping[Any, Any], name: str) -> dict[str, Any]:
+    """Return the hyper-parameters that `init_kwargs` beside the tensors tells of a network, those that are numbers."""
+    found = table.get("init_kwargs")
+    found = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return {}
+    inner = [found.get(key) for key in ("synthesis_kwargs", "epilogue_kwargs")]
+    said = [(key, value) for part in (found, *inner) if isinstance(part, dict) for key, value in part.items()]
+    known = _SAID_OF_D if name == "D" else _SAID_OF_G
+    numbers = {key: value for key, value in said if key in known and type(value) in (int, float)}
+    return numbers | {key: None for key, value in said if key == "conv_clamp" and value is None}

@@ -99,7 +99,7 @@ class SynthesisInput(nn.Module):
         """w `[N, w_dim]`, transform `[N, 3, 3]` or None → features `[N, C, H, H]` float32, channels-last."""
         # A point p of the grid is read at R·(p - t): the turn and the translation that w chooses.
         cosine, sine, across, along = self.affine(w).unbind(dim=1)
-        length = (cosine.square() + sine.square()).sqrt()
+        length = (cosine.square() + sine.square()).sqrt()  # hypot is not in ONNX
         cosine, sine, across, along = cosine / length, sine / length, across / length, along / length
         turn = torch.stack([cosine, -sine, sine, cosine], dim=1).view(-1, 2, 2)
         shift = -torch.stack([across, along], dim=1)[:, :, None]
@@ -173,8 +173,11 @@ class SynthesisLayer(nn.Module):
         self._parts: tuple[Any, list[tuple[Tensor, Tensor]]] | None = None
 
     def _down_parts(self) -> list[tuple[Tensor, Tensor]]:
-        """Return the separable parts of `down_filter`, kept while it stays the same tensor."""
+        """Return the separable parts of `down_filter`, kept while it stays the same tensor; a program that is exported
+        has those of the last picture before, as constants."""
         f = self.down_filter
+        if torch.compiler.is_exporting() and self._parts is not None:
+            return self._parts[1]
         key = (f.data_ptr(), 0 if f.is_inference() else f._version, f.device, f.dtype)
         if self._parts is None or self._parts[0] != key:
             self._parts = (key, alias_free.separable_parts(f))
@@ -193,11 +196,10 @@ class SynthesisLayer(nn.Module):
             x, overlap = F.pad(x, [before, after, before, after]), 0
         y = bilinear.conv2d(x, self.weight, padding=overlap)
         y = torch.addcmul(self.bias[:, None, None], y, scale[:, :, None, None])
-        options: dict[str, Any] = {"up": self.up, "down": self.down, "padding": self.padding, "gain": SQRT2}
-        if torch.compiler.is_exporting():  # a program knows shapes alone: bands and parts of filters depend on more
-            plain = alias_free.filtered_lrelu_plain
-            return plain(y, self.up_filter, self.down_filter, **options, clamp=self.conv_clamp)
-        return alias_free.filtered_lrelu(y, self.up_filter, self._down_parts(), **options, clamp=self.conv_clamp)
+        return alias_free.filtered_lrelu(
+            y, self.up_filter, self._down_parts(), up=self.up, down=self.down, padding=self.padding,
+            gain=SQRT2, clamp=self.conv_clamp,
+        )  # fmt: skip
 
 
 class ToRGB(nn.Module):
@@ -398,7 +400,8 @@ def nvidia_arguments(spec: GeneratorSpec) -> dict[str, dict[str, Any]]:
         "mapping_kwargs": {"num_layers": spec.params["mapping_layers"]},
     }  # fmt: skip
     arguments = {"G_ema": found | {name: spec.params[name] for name in names if name in spec.params}}
-    return arguments | {"D": stylegan2.nvidia_arguments(spec)["D"]}
+    judge = stylegan2.nvidia_arguments(spec)["D"] | {"class_name": "training.networks_stylegan2.Discriminator"}
+    return arguments | {"D": judge}
 
 
 STYLEGAN3 = Architecture(
