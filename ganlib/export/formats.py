@@ -55,8 +55,8 @@ EXPORTS: dict[str, Export] = {
     for row in (
         Export(
             "nvidia", ".pt", "NVIDIA's tensors",
-            "For StyleGAN2-ADA, StyleGAN3 and tools built on them: state dicts under NVIDIA's names, with the arguments "
-            "that their classes are made by.",
+            "For StyleGAN2-ADA, StyleGAN3 and tools built on them: state dicts under NVIDIA's names, and the "
+            "arguments that their classes are made by.",
             nvidia_refusal, tables=nvidia_file,
         ),
         Export(
