@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,29 @@ from ganlib.networks import ops, winograd
 from ganlib.networks.ops import SQRT2, EqualizedLinear, Rng
 
 SAMPLE_SIZE = 64  # numbers of a kept weight that are compared with the parameter's at every use
+
+
+class KeptWeight:
+    """What is computed from a weight alone, kept between calls while the weight stays what it is."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[Any, Tensor, tuple[Tensor, Tensor]] | None = None
+
+    def get(self, weight: Tensor, key: Any, make: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """Return `make()`, or its result of before for the same weight and `key`.
+
+        An edit through `weight.data`, which PyTorch does not count, is noticed by its effect on some of the numbers;
+        one of few numbers needs `forget()`."""
+        # A counter is missing from tensors made in inference mode, and a freed address may be given out again.
+        whole = (weight.data_ptr(), 0 if weight.is_inference() else weight._version, key)
+        sample = weight.detach().reshape(-1)[:: max(1, weight.numel() // SAMPLE_SIZE)]
+        if self._kept is None or self._kept[0] != whole or not torch.equal(self._kept[1], sample):
+            self._kept = (whole, sample.clone(), make())
+        return self._kept[2]
+
+    def forget(self) -> None:
+        """Drop what is kept."""
+        self._kept = None
 
 
 class SynthesisLayer(nn.Module):
@@ -35,7 +58,7 @@ class SynthesisLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.resolution, self.up, self.conv_clamp = resolution, up, conv_clamp
-        self._cache: tuple[Any, Tensor, Tensor, Tensor] | None = None
+        self._kept = KeptWeight()
         self.affine = EqualizedLinear(w_dim, in_channels, bias_init=1.0)
         self.weight: Tensor = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
         self.noise_strength = nn.Parameter(torch.zeros([]))
@@ -50,26 +73,21 @@ class SynthesisLayer(nn.Module):
 
         Half precision overflows unless the weight is scaled to at most 1/√(I·k²); demodulation undoes any scale. The
         layout matters on CPUs: oneDNN reorders a weight of 512×512×3×3 in as long as it convolves a 32×32 picture; on
-        other devices nothing is kept. An edit through `weight.data`, which PyTorch does not count, is noticed by its
-        effect on some of the numbers; one of few numbers needs `forget()`."""
+        other devices nothing is kept."""
         weight = self.weight
         if dtype == torch.float16:
             weight = weight / (weight.abs().amax(dim=[1, 2, 3], keepdim=True) * math.sqrt(weight[0].numel()))
         if torch.is_grad_enabled() or not weight.is_cpu:
             return weight, ops.energy(weight)
-        # A counter is missing from tensors made in inference mode, and a freed address may be given out again.
-        version = 0 if self.weight.is_inference() else self.weight._version
-        key = (self.weight.data_ptr(), version, dtype, self.training)
-        sample = self.weight.detach().reshape(-1)[:: max(1, self.weight.numel() // SAMPLE_SIZE)]
-        if self._cache is None or self._cache[0] != key or not torch.equal(self._cache[1], sample):
+
+        def make() -> tuple[Tensor, Tensor]:
             if self._multiplies_less(weight, dtype):
-                layout = winograd.transform_weight(weight)
-            else:
-                layout = weight.to(dtype) if self.up == 1 else weight.to(dtype).transpose(0, 1)
-                layout = layout.clone(memory_format=torch.channels_last)  # never the parameter itself: it may change
-                layout = layout if self.up == 1 else layout.transpose(0, 1)
-            self._cache = (key, sample.clone(), layout, ops.energy(weight))
-        return self._cache[2:]
+                return winograd.transform_weight(weight), ops.energy(weight)
+            layout = weight.to(dtype) if self.up == 1 else weight.to(dtype).transpose(0, 1)
+            layout = layout.clone(memory_format=torch.channels_last)  # never the parameter itself: it may change
+            return layout if self.up == 1 else layout.transpose(0, 1), ops.energy(weight)
+
+        return self._kept.get(self.weight, (dtype, self.training), make)
 
     def _multiplies_less(self, x: Tensor, dtype: torch.dtype) -> bool:
         """Whether `winograd` convolves a picture on the device of x: rendering on a CPU, weights transformed once.
@@ -82,7 +100,7 @@ class SynthesisLayer(nn.Module):
 
     def forget(self) -> None:
         """Drop the kept weight, after an edit through `.data` of some of its numbers."""
-        self._cache = None
+        self._kept.forget()
 
     def forward(self, x: Tensor, w: Tensor, noise_mode: str, rng: Rng = None, gain: float = 1.0) -> Tensor:
         """x `[N, I, H, W]`, w `[N, w_dim]` → `[N, O, H·up, W·up]` in the dtype of x."""

@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganlib.errors import CheckpointError, InputError
-from ganlib.networks import alias_free, base, bilinear, ops, stylegan2
+from ganlib.networks import alias_free, base, bilinear, ops, stylegan2, winograd
 from ganlib.networks.base import Architecture, GeneratorSpec
 from ganlib.networks.mapping import MappingNetwork
+from ganlib.networks.modulated import KeptWeight
 from ganlib.networks.ops import SQRT2, EqualizedLinear, Rng
 
 OVERSAMPLING = 2  # of the nonlinearity, over the larger of a layer's two rates
@@ -171,6 +172,8 @@ class SynthesisLayer(nn.Module):
         self.crop = (max(0, -first // self.up), max(0, -rest // self.up))
         self.padding = (first + self.crop[0] * self.up, rest + self.crop[1] * self.up)
         self._parts: tuple[Any, list[tuple[Tensor, Tensor]]] | None = None
+        self._kept = KeptWeight()
+        self._channels, self._side = min(before.channels, after.channels), before.size
 
     def _down_parts(self) -> list[tuple[Tensor, Tensor]]:
         """Return the separable parts of `down_filter`, kept while it stays the same tensor; a program that is exported
@@ -183,18 +186,44 @@ class SynthesisLayer(nn.Module):
             self._parts = (key, alias_free.separable_parts(f))
         return self._parts[1]
 
+    def _multiplies_less(self) -> bool:
+        """Whether `winograd` convolves: as in StyleGAN2's layers, rendering on a CPU."""
+        if self.training or torch.is_grad_enabled() or not self.weight.is_cpu or self.kernel_size != winograd.TAPS:
+            return False
+        return self._channels >= winograd.LEAST_CHANNELS and self._side >= winograd.LEAST_SIDE
+
+    def _prepared(self) -> tuple[Tensor, Tensor]:
+        """Return the weight as the convolution wants it and Σ_k w² `[O, I]`, kept on a CPU without gradients."""
+        if torch.is_grad_enabled() or not self.weight.is_cpu:
+            return self.weight, ops.energy(self.weight)
+
+        def make() -> tuple[Tensor, Tensor]:
+            if self._multiplies_less():
+                return winograd.transform_weight(self.weight), ops.energy(self.weight)
+            return self.weight.clone(memory_format=torch.channels_last), ops.energy(self.weight)
+
+        return self._kept.get(self.weight, self._multiplies_less(), make)
+
+    def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Convolve with the full overlap of kernel and picture, less what is cropped."""
+        overlap = self.kernel_size - 1
+        before, after = overlap - self.crop[0], overlap - self.crop[1]
+        if not self._multiplies_less():
+            if before == after == overlap:
+                return bilinear.conv2d(x, weight, padding=overlap)
+            return bilinear.conv2d(F.pad(x, [before, after, before, after]), weight)
+        side = x.shape[-1] + before + after
+        rest = after + -side % winograd.TILE  # that way takes whole tiles only
+        y = winograd.conv3x3(F.pad(x, [before, rest, before, rest]), weight)
+        return y[:, :, 1 : side - 1, 1 : side - 1]
+
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """x `[N, I, H, H]`, w `[N, w_dim]` → `[N, O, H', H']`."""
-        # Convolution with the full overlap of kernel and picture, less what is cropped; styles scale the input, and
-        # demodulation and the expected magnitude the output (equation 3 of StyleGAN2).
+        # Styles scale the input, and demodulation and the expected magnitude the output (equation 3 of StyleGAN2).
         styles = self.affine(w)
-        scale = ops.demodulation(ops.energy(self.weight), styles) * self.magnitude_ema.rsqrt()
-        x = x * styles[:, :, None, None]
-        overlap = self.kernel_size - 1
-        if any(self.crop):
-            before, after = overlap - self.crop[0], overlap - self.crop[1]
-            x, overlap = F.pad(x, [before, after, before, after]), 0
-        y = bilinear.conv2d(x, self.weight, padding=overlap)
+        weight, energy = self._prepared()
+        scale = ops.demodulation(energy, styles) * self.magnitude_ema.rsqrt()
+        y = self._convolve(x * styles[:, :, None, None], weight)
         y = torch.addcmul(self.bias[:, None, None], y, scale[:, :, None, None])
         return alias_free.filtered_lrelu(
             y, self.up_filter, self._down_parts(), up=self.up, down=self.down, padding=self.padding,
