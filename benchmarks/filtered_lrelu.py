@@ -42,17 +42,18 @@ def main() -> int:
         torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     device = torch.device(args.device)
-    options = {"conv_kernel": 1, "use_radial_filters": True} if args.config == "r" else {}
+    is_radial = args.config == "r"
     spec = stylegan3.make_spec(
-        resolution=args.resolution, channel_base=args.channels * args.resolution, channel_max=args.channels, **options
-    )
-    generator = stylegan3.Generator(spec).eval().requires_grad_(False).to(device)
+        resolution=args.resolution, channel_base=args.channels * args.resolution, channel_max=args.channels,
+        conv_kernel=1 if is_radial else 3, use_radial_filters=is_radial,
+    )  # fmt: skip
+    synthesis = stylegan3.SynthesisNetwork(spec).eval().requires_grad_(False).to(device)
     print(f"StyleGAN3-{args.config} {args.resolution} px, up to {args.channels} channels, batch {args.batch}, float32")
     print(f"{'layer':>14}  {'plain':>12}  {'shipped':>12}  {'times':>6}  {'max |difference|':>17}")
     totals = [0.0, 0.0]
     rows = stylegan3.bands(spec)
-    for number, name in enumerate(generator.synthesis.layer_names[:-1]):
-        layer = generator.synthesis.get_submodule(name)
+    for number, name in enumerate(synthesis.layer_names[:-1]):
+        layer = getattr(synthesis, name)
         side = rows[max(number - 1, 0)].size + layer.kernel_size - 1 - sum(layer.crop)
         x = torch.randn(args.batch, args.channels, side, side, device=device)
         wide = x.contiguous(memory_format=torch.channels_last)

@@ -19,8 +19,8 @@ from torch import Tensor
 from ganlib.networks import ops
 
 SLOPE = 0.2
-BAND_BYTES = 8 << 20  # features between the two filters that a CPU works on at once: they stay in its cache
-LEAST_ROWS = 16  # of a band: each computes eleven rows of its neighbour's again
+BAND_BYTES = 64 << 20  # features between the two filters that a CPU holds at once; at 1024 px they would be gigabytes
+LEAST_ROWS = 16  # of a band, which computes eleven rows of its neighbour again
 RANK_CUTOFF = 1e-6  # a radial filter's separable parts below this share of the first are left out
 
 
