@@ -245,3 +245,12 @@ def test_a_lone_identity_filter_does_nothing():
     one = torch.ones(1)
     y = alias_free.filtered_lrelu(x, one, one, up=1, down=1, padding=(0, 0), slope=1.0, gain=1.0)
     assert torch.equal(y, x)
+
+
+def test_a_traced_network_of_configuration_r_draws_the_same(turning):
+    _, G, _ = turning
+    w_plus = torch.randn(2, G.spec.num_ws, 32)
+    with torch.no_grad():
+        expected = G.synthesis(w_plus)
+    program = torch.export.export(G.synthesis, (w_plus,)).module()
+    assert_close(program(w_plus), expected, 1e-5)
