@@ -83,15 +83,17 @@ class SynthesisInput(nn.Module):
         super().__init__()
         self.size, self.rate, self.bandwidth = band.size, band.rate, band.cutoff
         # Frequencies are spread evenly over the disc that the first cutoff allows.
-        radius, angle = band.cutoff * torch.rand(band.channels).sqrt(), 2 * math.pi * torch.rand(band.channels)
+        # Named device: arithmetic on `meta`, where checkpoints are built, would import PyTorch's compiler (seconds).
+        share, turn, phase = torch.rand(3, band.channels, device="cpu")
+        radius, angle = band.cutoff * share.sqrt(), 2 * math.pi * turn
         self.weight = nn.Parameter(torch.randn(band.channels, band.channels))
         self.affine = EqualizedLinear(w_dim, 4)  # cosine and sine of the turn, and the translation
         nn.init.zeros_(self.affine.weight)
         with torch.no_grad():
             self.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
-        self.register_buffer("transform", torch.eye(3))
+        self.register_buffer("transform", torch.eye(3, device="cpu"))
         self.register_buffer("freqs", torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1))
-        self.register_buffer("phases", torch.rand(band.channels) - 0.5)
+        self.register_buffer("phases", phase - 0.5)
         self.transform: Tensor
         self.freqs: Tensor
         self.phases: Tensor
