@@ -356,9 +356,10 @@ def _check_name(what: str, name: object) -> None:
 # --- the recipe in a picture ------------------------------------------------------------------------------------------
 
 
-def embed_text(recipe: Recipe, *, digest: str, model: str) -> str:
-    """Return the text kept inside a saved picture: the recipe, and the checkpoint's digest and name."""
-    return json.dumps({"latent-atelier": 1, "model": model, "digest": digest, "recipe": recipe.to_dict()})
+def embed_text(recipe: Recipe, *, digest: str, model: str, licence: str = "") -> str:
+    """Return the text kept inside a saved picture: the recipe, and the checkpoint's digest, name and licence."""
+    about = {"latent-atelier": 1, "model": model, "digest": digest, "recipe": recipe.to_dict()}
+    return json.dumps(about | ({"licence": licence} if licence else {}))
 
 
 def parse_embedded(text: str) -> tuple[Recipe, str, str]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib import checkpoints, device, images, latents
+from ganlib import checkpoints, device, editing, images, latents
 from ganlib.errors import DataError, InputError
 from ganlib.latents import Recipe
 from ganlib.networks.base import Generator, GeneratorSpec, one_hot
@@ -35,14 +35,16 @@ class Renderer:
         *,
         digest: str = "",
         name: str = "",
+        licence: str = "",
         folder: Path | None = None,
         directions: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """`folder`: where saved w_plus lie (`folder/w_plus/ID.npz`). `directions`: name → `[w_dim]`, one sigma long."""
+        """`folder`: where saved w_plus (`folder/w_plus/ID.npz`) and directions (`folder/directions/NAME.npz`) lie.
+        `directions`: others, name → `[w_dim]` or `[num_ws, w_dim]`, one sigma long."""
         self.generator = generator
         self.spec: GeneratorSpec = generator.spec
-        self.digest, self.name, self.folder = digest, name, folder
-        self.directions = dict(directions or {})
+        self.digest, self.name, self.licence, self.folder = digest, name, licence, folder
+        self._directions: dict[str, tuple[int, Tensor]] = {name: (0, d) for name, d in (directions or {}).items()}
         self.device = generator.w_avg.device
         self.w_avg = generator.w_avg.detach().float()
         self._lock = threading.RLock()
@@ -55,7 +57,7 @@ class Renderer:
 
         card = checkpoints.read_card(path)
         generator = checkpoints.load_generator(path, device=choose_device(device))
-        return cls(generator, digest=card.digest, name=card.name, folder=card.folder)
+        return cls(generator, digest=card.digest, name=card.name, licence=card.licence, folder=card.folder)
 
     # -- latents ---------------------------------------------------------------------------------------------------
 
@@ -97,6 +99,24 @@ class Renderer:
         path = self.folder / "w_plus" / f"{recipe.base}.npz"
         return load_w_plus(path, self.spec)[0].to(self.device)
 
+    def _direction(self, name: str) -> Tensor:
+        """Return a direction by name: a given one, or that of its file, which is read anew when it has changed."""
+        known = self._directions.get(name)
+        path = None if self.folder is None else self.folder / editing.FOLDER / f"{name}{editing.SUFFIX}"
+        changed = _mtime(path) if path is not None and latents.NAME.fullmatch(name) else None
+        if known is not None and (known[0] == 0 or known[0] == changed):
+            return known[1]
+        if path is None or changed is None:
+            found = [] if self.folder is None else editing.list_directions(self.folder)[0]
+            names = ", ".join(dict.fromkeys([*self._directions, *(d.name for d in found)])) or "none"
+            raise InputError(f"no direction named {name!r}", f"directions of this model: {names[:300]}")
+        direction = editing.load_direction(path)
+        if not direction.suits(self.spec):
+            shape = list(direction.vector.shape)
+            raise InputError(f"the direction {name} has the shape {shape}", "it is that of another kind of model")
+        self._directions[name] = changed, direction.vector
+        return direction.vector
+
     def w_plus(self, recipes: Sequence[Recipe]) -> Tensor:
         """Return w_plus `[N, num_ws, w_dim]` of recipes: blended, mixed, truncated, edited, in this order.
 
@@ -122,11 +142,9 @@ class Renderer:
                 if self.spec.truncatable:
                     row = latents.truncate(row[None], self.w_avg, recipe.psi, recipe.cutoff)[0]
                 for edit in recipe.edits:
-                    if edit.direction not in self.directions:
-                        known = ", ".join(self.directions) or "none"
-                        raise InputError(f"no direction named {edit.direction!r}", f"directions of this model: {known}")
-                    last = num_ws - 1 if edit.last is None else edit.last
-                    row[edit.first : last + 1] += edit.strength * self.directions[edit.direction].to(row)
+                    vector = self._direction(edit.direction)
+                    layers = slice(edit.first, num_ws if edit.last is None else edit.last + 1)
+                    row[layers] += edit.strength * (vector if vector.ndim == 1 else vector[layers]).to(row)
                 rows.append(row)
             return torch.stack(rows) if rows else torch.zeros(0, num_ws, self.spec.w_dim, device=self.device)
 
@@ -204,6 +222,14 @@ class Renderer:
             places = [(recipes[i].translate, recipes[i].rotate) for i in idx]
             out[idx] = self.synthesize(w_plus[idx], noise_mode=used, noise_seeds=seeds, places=places, batch=batch)
         return out
+
+
+def _mtime(path: Path) -> int | None:
+    """When a file was changed, in nanoseconds; None where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def load_w_plus(path: Path, spec: GeneratorSpec) -> Tensor:

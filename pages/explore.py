@@ -13,6 +13,7 @@ from pages._ui.address import arrived, write_address
 from pages._ui.bench import Bench, fitted, groups_of, recipe_words, values_of, what_is_wrong, with_values
 from pages._ui.components import picture_stage, slider_bank
 from pages._ui.frame import download, errors_told, open_page, part, plain, show_error
+from pages._ui.library.rights import warn
 
 EASEL = 390  # height of the picture on a narrow screen, in pixels
 PIXELS_HELP = "Show pixels crisp instead of smoothed"
@@ -125,6 +126,7 @@ def show_actions(recipe: Recipe) -> None:
         download(
             "PNG", models.file_name(model, recipe), partial(models.png, model, recipe), help="With its recipe inside"
         )
+        warn(model)
         st.toggle("Single pixels", key="explore-pixels", help=PIXELS_HELP, persist_state="session")
 
 

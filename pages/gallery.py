@@ -12,14 +12,18 @@ from pages._ui import models
 from pages._ui.address import arrivals, arrived, write_address
 from pages._ui.components import Group, Slider, WallPicture, picture_wall, slider_bank
 from pages._ui.film_choices import Film
-from pages._ui.frame import EXPLORE, MORPH, download, empty_state, errors_told, open_page, part
+from pages._ui.frame import EXPLORE, MODELS, MORPH, download, empty_state, errors_told, open_page, part
 from pages._ui.keyframes import MAX_KEYFRAMES, full_name, recipe_id, recipe_of, to_text
+from pages._ui.library.rights import warn
 from pages._ui.view import EMPTY, STEPS, View, Wall
 
 HINT = "Click opens a picture · shift-click or the tick selects · the heart keeps · arrow keys walk"
 PSI = Slider("psi", "How unusual", -1, 1.5, models.DEFAULT_PSI, marks=(0, 1), help="truncation psi")
 
-open_page("Gallery")
+heading = open_page("Gallery")
+with heading.container(horizontal=True, horizontal_alignment="right"):
+    if st.button("Open a model", icon=":material/add:", key="open-a-model", type="tertiary"):
+        st.switch_page(MODELS, query_params={"view": "import"})
 
 # Read what is wanted: from the address, or as it was.
 model = models.choose_model()
@@ -136,6 +140,7 @@ def show_selection(view: View) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="selection-bar"):
         st.markdown(f"**{len(chosen)}** selected")
+        warn(model)
         if st.button("Open in Explore", icon=":material/tune:"):
             st.switch_page(EXPLORE, query_params={"model": model.name, **chosen[0].to_query()})
         if st.button("Make a morph", icon=":material/movie:", disabled=not 2 <= len(chosen) <= MAX_KEYFRAMES):

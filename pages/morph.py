@@ -16,6 +16,7 @@ from pages._ui.film_choices import CURVES, FORMATS, FPS, GROUNDS, SHAPES, SIZES,
 from pages._ui.films import show_command, show_jobs, show_preview, show_shelf
 from pages._ui.frame import errors_told, open_page, part, show_error
 from pages._ui.keyframes import Track, from_text, full_name, recipe_id, recipe_of, to_text
+from pages._ui.library.rights import warn
 
 CHOICES = ("fps", "curve", "loop", "size", "format", "shape", "ground")  # keys of widgets, and fields of a Film
 TIMELINE, ADDITIONS, PREVIEW = 150, 64, 412  # height in pixels
@@ -114,6 +115,7 @@ def show_settings() -> RenderJob | None:
     st.caption(f"{len(track.stops)} pictures · {job.path.seconds:.1f} s · {job.num_frames} frames · {width} × {height}")
     with errors_told():
         job.validate()
+        warn(model)
         if st.button("Export the film", type="primary", icon=":material/movie:", width="stretch"):
             runs.submit(models.runs_root(), "video", f"{model.title}, {len(track.stops)} pictures", job.to_dict())
             st.rerun()

@@ -1,5 +1,6 @@
 """A picture is a function of recipe and model: in any batch, in any thread."""
 
+import os
 import threading
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from ganlib import checkpoints, latents, networks
+from ganlib.editing import Direction, save_direction
 from ganlib.errors import DataError, InputError
 from ganlib.latents import Edit, Recipe
 from ganlib.renderer import Renderer, load_w_plus
@@ -150,3 +152,23 @@ def test_load_w_plus_takes_the_common_shapes_and_refuses_others(tmp_path, render
         path.write_bytes(junk)
         with pytest.raises(DataError):
             load_w_plus(path, spec)
+
+
+def test_directions_are_read_from_the_folder_and_again_when_they_change(tmp_path):
+    G = networks.tiny_generator(seed=1)
+    renderer = Renderer(G, folder=tmp_path)
+    plain = renderer.w_plus([Recipe.of_seed(3)])[0]
+    recipe = Recipe(seeds=((3, 1.0),), edits=(Edit("size", 2.0, 1, 2),))
+    with pytest.raises(InputError, match="no direction"):
+        renderer.w_plus([recipe])
+    for vector in (torch.ones(G.spec.w_dim), torch.full((G.spec.num_ws, G.spec.w_dim), -1.0)):
+        path = save_direction(tmp_path, Direction("size", vector))
+        os.utime(path, ns=(1, int(vector.sum().abs())))  # two writes in a moment may have one time
+        moved = renderer.w_plus([recipe])[0] - plain
+        assert torch.allclose(moved[1:3], torch.full_like(moved[1:3], 2.0 * float(vector.flatten()[0])), atol=1e-5)
+        assert torch.equal(moved[0], torch.zeros_like(moved[0])) and not moved[3:].any()
+    save_direction(tmp_path, Direction("long", torch.ones(5)))
+    with pytest.raises(InputError, match="has the shape"):
+        renderer.w_plus([Recipe(seeds=((3, 1.0),), edits=(Edit("long", 1.0),))])
+    with pytest.raises(InputError, match="size"):
+        renderer.w_plus([Recipe(seeds=((3, 1.0),), edits=(Edit("absent", 1.0),))])

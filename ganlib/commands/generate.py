@@ -85,7 +85,9 @@ def _from_seeds(args: argparse.Namespace, reporter: Reporter) -> int:
         for seed, pixels in zip(part, pictures, strict=True):
             if reporter.should_stop():
                 raise Stopped
-            text = embed_text(recipes[seed], digest=renderer.digest, model=renderer.name)
+            text = embed_text(
+                recipes[seed], digest=renderer.digest, model=renderer.name, licence=renderer.licence
+            )
             write_bytes(args.outdir / f"seed{seed:04d}.png", encode(pixels, "png", recipe=text), durable=False)
         reporter.progress(start + len(part), len(seeds), f"seed{part[-1]:04d}.png")
     return len(seeds)

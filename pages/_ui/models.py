@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import streamlit as st
@@ -11,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from ganlib import images
 from ganlib.checkpoints import Checkpoint, list_checkpoints
 from ganlib.errors import GanlibError, InputError
+from ganlib.export import licence_text
 from ganlib.latents import (
     Favourite,
     Recipe,
@@ -22,8 +24,9 @@ from ganlib.latents import (
 )
 from ganlib.renderer import Renderer
 from pages._ui.components import ModelCard, model_shelf
-from pages._ui.frame import errors_told, plain, show_error
+from pages._ui.frame import MODELS, errors_told, plain, show_error
 
+LICENCE_FILE = "LICENCE.txt"
 DEFAULT_PSI = 0.7
 FIRST_RECIPE = Recipe.of_seed(0, psi=DEFAULT_PSI)
 THUMB = 256  # longest side of a picture on a wall, in pixels
@@ -102,14 +105,16 @@ def _no_model() -> None:
     root = str(checkpoints_root()).replace("`", "")
     st.markdown(
         f"**No model yet.** A model is one `.safetensors` file; this studio looks for them in `{root}`.\n\n"
-        "Copy one there, or train one from your own pictures:"
+        "Open one of another tool, fetch one from the Hub, or train one from your own pictures:"
     )
+    if st.button("Open a model", type="primary", icon=":material/add:"):
+        st.switch_page(MODELS, query_params={"view": "import"})
     st.code(
         "python -m ganlib prepare --source my-pictures --dest data/mine.zip --resolution 64\n"
         "python -m ganlib train --data data/mine.zip",
         language="bash",
     )
-    st.button("Look again", type="primary", icon=":material/refresh:")
+    st.button("Look again", icon=":material/refresh:")
     st.stop()
 
 
@@ -180,7 +185,7 @@ def file_name(model: Checkpoint, recipe: Recipe) -> str:
 
 def png(model: Checkpoint, recipe: Recipe) -> bytes:
     """A PNG at the model's own size with its recipe inside."""
-    text = embed_text(recipe, digest=model.digest, model=model.name)
+    text = embed_text(recipe, digest=model.digest, model=model.name, licence=model.licence)
     return images.encode(renderer(model).render([recipe])[0], "png", recipe=text)
 
 
@@ -194,8 +199,9 @@ def read_saved(name: str, data: bytes) -> tuple[Recipe, str, str]:
 
 
 def png_zip(model: Checkpoint, recipes: Sequence[Recipe]) -> bytes:
-    """A zip of such PNGs."""
-    return images.archive((file_name(model, recipe), png(model, recipe)) for recipe in recipes)
+    """A zip of such PNGs, and a text about the rights."""
+    files = ((file_name(model, recipe), png(model, recipe)) for recipe in recipes)
+    return images.archive(chain(files, [(LICENCE_FILE, licence_text(model).encode())]))
 
 
 def contact_sheet(model: Checkpoint, recipes: Sequence[Recipe], columns: int) -> bytes:

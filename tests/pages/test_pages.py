@@ -51,7 +51,7 @@ def test_without_a_model_a_page_says_how_to_get_one(repository, tmp_path, monkey
     app = open_app(repository, page)
     assert not app.exception
     assert "No model yet" in app.markdown[0].value and "ganlib train" in app.code[0].value
-    assert [button.label for button in app.button] == ["Look again"]
+    assert [button.label for button in app.button] == ["Open a model", "Look again"]
 
 
 def test_a_damaged_model_is_named_and_the_others_work(repository, checkpoints):

@@ -6,12 +6,14 @@ import streamlit as st
 
 from ganlib import hub, runs
 from ganlib.errors import GanlibError
+from ganlib.foreign import SafetyReport
 from ganlib.hub import DownloadJob, HubModel
 from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.frame import GALLERY, part, plain, show_error
 from pages._ui.jobs import ACTIVE, job_card
 from pages._ui.library import place
+from pages._ui.library.importing import show_report
 from pages._ui.library.rights import badge
 
 TAG_WORDS = {hub.TAG: "of this studio", "stylegan2": "StyleGAN2", "stylegan3": "StyleGAN3", "gan": "any GAN"}
@@ -137,6 +139,8 @@ def _downloads(was_active: bool) -> None:
 
 
 def _outcome(run: RunDir) -> None:
+    if (report := SafetyReport.read(run.path)) is not None:
+        show_report(report)
     made = [Path(path) for path in map(str, run.status.get("artefacts", ())) if path.endswith(".safetensors")]
     for path in made[-1:]:
         if path.exists():

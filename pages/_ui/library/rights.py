@@ -22,6 +22,12 @@ def badge(text: str) -> None:
         st.badge("not for sale", icon=":material/block:", color="red", help=help)
 
 
+def warn(model: Checkpoint) -> None:
+    """Show a badge where pictures of a model may not be sold, or nobody knows; nothing where they may."""
+    if not read_licence(model.licence).commercial:
+        badge(model.licence)
+
+
 def show_rights(model: Checkpoint) -> None:
     """Show the licence of weights, data and code, and what they mean for a sale."""
     words = rights_words(model.licence)
