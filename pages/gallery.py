@@ -21,12 +21,11 @@ HINT = "Click opens a picture · shift-click or the tick selects · the heart ke
 PSI = Slider("psi", "How unusual", -1, 1.5, models.DEFAULT_PSI, marks=(0, 1), help="truncation psi")
 
 heading = open_page("Gallery")
+# Read what is wanted: from the address, or as it was.
+model = models.choose_model()
 with heading.container(horizontal=True, horizontal_alignment="right"):
     if st.button("Open a model", icon=":material/add:", key="open-a-model", type="tertiary"):
         st.switch_page(MODELS, query_params={"view": "import"})
-
-# Read what is wanted: from the address, or as it was.
-model = models.choose_model()
 state = st.session_state
 wall: Wall = state.setdefault("gallery", Wall(model.name))
 if wall.name != model.name:
