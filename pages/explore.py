@@ -12,6 +12,11 @@ from pages._ui import models
 from pages._ui.address import arrived, write_address
 from pages._ui.bench import Bench, fitted, groups_of, recipe_words, values_of, what_is_wrong, with_values
 from pages._ui.components import picture_stage, slider_bank
+from pages._ui.components.mounting import tag
+from pages._ui.exploring.children import show_children, show_crossing
+from pages._ui.exploring.directions import on_sliders, show_directions
+from pages._ui.exploring.mapping import show_map
+from pages._ui.exploring.mixing import show_grid
 from pages._ui.frame import download, errors_told, open_page, part, plain, show_error
 from pages._ui.library.rights import warn
 
@@ -27,13 +32,14 @@ spec = model.spec
 is_new = "bench" not in state
 if is_new or state["bench"].digest != model.digest:
     before = models.FIRST_RECIPE if is_new else state["bench"].recipe
-    state["bench"] = Bench.begin(model.digest, fitted(before, spec)[0])
+    state["bench"] = Bench.begin(model.digest, fitted(before, spec, models.directions(model))[0])
 bench: Bench = state["bench"]
+directions = on_sliders(model)
 
 
 def show(recipe: Recipe, note: str = "") -> None:
     """Put a recipe from elsewhere on the bench, as far as this model can make it."""
-    recipe, left_out = fitted(recipe, spec)
+    recipe, left_out = fitted(recipe, spec, models.directions(model))
     bench.show(recipe)
     bench.note = note + (f" Left out: {', '.join(left_out)}." if left_out else "")
 
@@ -48,7 +54,7 @@ with errors_told():
 # What a person does arrives here, before the fragment below runs again.
 def drag(values: dict[str, Any], settled: bool) -> None:
     with errors_told():
-        recipe = with_values(bench.recipe, values, spec)
+        recipe = with_values(bench.recipe, values, spec, directions)
         recipe.validate()
         bench.drag(recipe, settled)
 
@@ -82,10 +88,10 @@ def live() -> None:
     left, right = st.columns([3, 2], gap="large")
     with right:
         slider_bank(
-            groups_of(spec),
-            values_of(bench.recipe, spec),
+            groups_of(spec, directions),
+            values_of(bench.recipe, spec, directions),
             key="bank",
-            rev=f"{model.digest}-{bench.rev}",
+            rev=f"{model.digest}-{bench.rev}-{tag(str([(each.name, each.title) for each in directions]))}",
             on_change=drag,
             explain=what_is_wrong,
         )
@@ -101,7 +107,7 @@ def show_picture(recipe: Recipe) -> None:
         st.warning(plain(bench.note), icon=":material/info:")
     with errors_told():
         pixels = bool(state.get("explore-pixels"))
-        picture = models.stage_picture(str(model.path), model.digest, recipe, pixels)
+        picture = models.stage_picture(model, recipe, pixels)
         picture_stage(
             picture,
             key="stage",
@@ -131,17 +137,44 @@ def show_actions(recipe: Recipe) -> None:
 
 
 def show_recipe(recipe: Recipe) -> None:
-    with st.expander("Recipe", icon=":material/receipt_long:"):
-        st.caption("The address of this page is this picture. Whoever has the model can open it:")
-        st.code(f"/explore?{urlencode({'model': model.name, **recipe.to_query()})}", language=None, wrap_lines=True)
-        st.file_uploader(
-            "Drop a saved picture to reopen its recipe",
-            key="explore-upload",
-            on_change=reopen,
-            type=["png", "webp", "jpg", "jpeg"],
-        )
-        if state.get("upload-error"):
-            show_error(state["upload-error"])
+    st.caption("The address of this page is this picture. Whoever has the model can open it:")
+    st.code(f"/explore?{urlencode({'model': model.name, **recipe.to_query()})}", language=None, wrap_lines=True)
+    st.file_uploader(
+        "Drop a saved picture to reopen its recipe",
+        key="explore-upload",
+        on_change=reopen,
+        type=["png", "webp", "jpg", "jpeg"],
+    )
+    if state.get("upload-error"):
+        show_error(state["upload-error"])
+
+
+def take(recipe: Recipe) -> None:
+    """Put a picture that was clicked below onto the bench."""
+    show(recipe)
+    st.rerun()
+
+
+def show_workshop(recipe: Recipe) -> None:
+    """What else can be done with the picture; one thing at a time, since each makes pictures of its own."""
+    options = ["Recipe", "Directions", "Children", "Map"]
+    if spec.num_ws > 1:
+        options[3:3] = ["Crossbreed", "Mixing grid"]
+    chosen = st.segmented_control(
+        "Workshop", options, default="Recipe", key="workshop", label_visibility="collapsed", persist_state="session"
+    )
+    if chosen == "Directions":
+        show_directions(model, recipe, st.rerun)
+    elif chosen == "Children":
+        show_children(model, recipe, bench.past, take)
+    elif chosen == "Crossbreed":
+        show_crossing(model, recipe, take)
+    elif chosen == "Mixing grid":
+        show_grid(model, recipe, take)
+    elif chosen == "Map":
+        part()(show_map)(model, recipe, take)
+    else:
+        show_recipe(recipe)
 
 
 bench.page_is_behind = False
@@ -150,7 +183,6 @@ live()
 left, _ = st.columns([3, 2], gap="large")
 with left:
     show_actions(bench.settled)
-left, _ = st.columns([3, 2], gap="large")
-with left, st.container(key="recipe"):
-    show_recipe(bench.settled)
+with st.container(key="recipe"):
+    show_workshop(bench.settled)
 write_address("explore", model.name, bench.settled.to_query())

@@ -16,11 +16,11 @@ from ganlib.renderer import Renderer
 
 REACH = 6.0
 """Strengths are looked at up to so many sigmas on either side."""
-STEPS = 7
+STEPS = 5
 NEIGHBOURS = 3
 KEPT = 0.5
 """Of the share of pictures that lies among ordinary ones without any step, so much must be left at a safe strength."""
-_HOME, _MOVED = 256, 48
+_HOME, _MOVED = 256, 32
 
 
 class SafeRange:
@@ -54,7 +54,7 @@ class SafeRange:
 
     def of(self, direction: Direction) -> tuple[float, float]:
         """Return the strengths `(low, high)` in sigmas, low ≤ 0 ≤ high, between which pictures stay ordinary; the ends
-        are found by halving, to `REACH` · 2⁻⁷."""
+        are found by halving, to `REACH` · 2⁻⁵."""
         return -self._far(direction, -1.0), self._far(direction, 1.0)
 
     def _far(self, direction: Direction, sign: float) -> float:

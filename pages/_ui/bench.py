@@ -1,22 +1,24 @@
 """The sliders of Explore: a recipe as values of controls and back, and the way it came (undo, redo)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ganlib.editing import Direction
 from ganlib.errors import InputError
-from ganlib.latents import Recipe, parse_seeds, style_groups
+from ganlib.latents import Edit, Recipe, parse_seeds, style_groups
 from ganlib.networks.base import GeneratorSpec
 from pages._ui.components import Choice, Control, Group, Seed, Slider
 from pages._ui.models import DEFAULT_PSI
 
+PREFIX = "d:"  # of a direction's slider
 MAX_STEPS_BACK = 200
 STYLES = ("coarse", "middle", "fine")
 NOISE_WORDS = {"const": "fixed", "random": "fresh", "none": "none"}
 
 
-def groups_of(spec: GeneratorSpec) -> list[Group]:
-    """The groups of controls that make sense for a model."""
+def groups_of(spec: GeneratorSpec, directions: Sequence[Direction] = ()) -> list[Group]:
+    """The groups of controls that make sense for a model, and a slider for each of these directions."""
     blend: list[Control] = [
         Seed("a", "Seed A", help="the number that the picture grows from"),
         Seed("b", "Seed B", optional=True, help="a second picture to blend with"),
@@ -60,14 +62,33 @@ def groups_of(spec: GeneratorSpec) -> list[Group]:
             Seed(name, name.capitalize(), optional=True, empty="its own", help=help) for name, help in help_of.items()
         )
         groups.append(Group("Style from another seed", styles, note="style mixing"))
+    if directions:
+        sliders = tuple(_direction_slider(direction) for direction in directions)
+        groups.insert(2, Group("Directions", sliders, note="in sigmas; the marks are where it stays ordinary"))
     return groups
+
+
+def _direction_slider(direction: Direction) -> Slider:
+    low, high = direction.safe or (-3.0, 3.0)
+    reach = max(3.0, -low, high)
+    marks = direction.safe or ()
+    help = " · ".join(filter(None, (direction.about, _layer_range(direction))))
+    return Slider(
+        PREFIX + direction.name, direction.words, -reach, reach, 0, step=0.05, marks=(*marks, 0), help=help
+    )
+
+
+def _layer_range(direction: Direction) -> str:
+    if direction.last is None:
+        return f"style inputs from {direction.first}" if direction.first else ""
+    return f"style inputs {direction.first} to {direction.last}"
 
 
 def _layer_words(layers: range) -> str:
     return f"style inputs {layers[0]} to {layers[-1]}" if len(layers) > 1 else f"style input {layers[0]}"
 
 
-def values_of(recipe: Recipe, spec: GeneratorSpec) -> dict[str, Any]:
+def values_of(recipe: Recipe, spec: GeneratorSpec, directions: Sequence[Direction] = ()) -> dict[str, Any]:
     """The values that the controls show for a recipe."""
     seeds = [seed for seed, _ in recipe.seeds] or [0]
     weights = recipe.blend_weights if recipe.seeds else (1.0,)
@@ -88,12 +109,15 @@ def values_of(recipe: Recipe, spec: GeneratorSpec) -> dict[str, Any]:
     for name, layers in zip(STYLES, style_groups(spec.num_ws), strict=True):
         seeds_there = {mixed.get(layer) for layer in layers}
         values[name] = seeds_there.pop() if len(seeds_there) == 1 else None
-    return values
+    strengths = {edit.direction: edit.strength for edit in recipe.edits}
+    return values | {PREFIX + each.name: strengths.get(each.name, 0.0) for each in directions}
 
 
-def with_values(recipe: Recipe, values: Mapping[str, Any], spec: GeneratorSpec) -> Recipe:
+def with_values(
+    recipe: Recipe, values: Mapping[str, Any], spec: GeneratorSpec, directions: Sequence[Direction] = ()
+) -> Recipe:
     """The recipe with the controls' values; what no control was moved for stays as it is. Raises InputError."""
-    before = values_of(recipe, spec)
+    before = values_of(recipe, spec, directions)
     moved = {key: value for key, value in values.items() if key in before and value != before[key]}
     changes: dict[str, Any] = {key: moved[key] for key in ("label", "psi", "noise_mode", "noise_seed") if key in moved}
     if moved.keys() & {"a", "b", "mix"}:
@@ -111,6 +135,17 @@ def with_values(recipe: Recipe, values: Mapping[str, Any], spec: GeneratorSpec) 
         for layer in layers if name in moved else ():
             mixed[layer] = moved[name]
     changes["mix"] = tuple((layer, seed) for layer, seed in mixed.items() if seed is not None)
+    edits = {edit.direction: edit for edit in recipe.edits}
+    for each in directions:
+        if PREFIX + each.name in moved:
+            strength = round(float(moved[PREFIX + each.name]), 4)
+            if not strength:
+                edits.pop(each.name, None)
+                continue
+            old = edits.get(each.name)
+            first, last = (each.first, each.last) if old is None else (old.first, old.last)
+            edits[each.name] = Edit(each.name, strength, first, last)
+    changes["edits"] = tuple(edits.values())
     return replace(recipe, **changes)
 
 
@@ -123,8 +158,12 @@ def what_is_wrong(text: str) -> str:
     return "" if len(seeds) == 1 else f"These are {len(seeds)} seeds. One seed belongs here."
 
 
-def fitted(recipe: Recipe, spec: GeneratorSpec) -> tuple[Recipe, list[str]]:
-    """The recipe as far as a model can make it, and words for what had to be left out."""
+def fitted(
+    recipe: Recipe, spec: GeneratorSpec, directions: Sequence[Direction] | None = None
+) -> tuple[Recipe, list[str]]:
+    """The recipe as far as a model can make it, and words for what had to be left out.
+
+    `directions` are those of the model; None does not look at them."""
     changes: dict[str, Any] = {}
     left_out = []
     if recipe.label is not None and recipe.label >= spec.label_dim:
@@ -143,6 +182,11 @@ def fitted(recipe: Recipe, spec: GeneratorSpec) -> tuple[Recipe, list[str]]:
     elif recipe.noise_mode not in spec.noise_modes:
         changes["noise_mode"] = spec.noise_modes[0]
         left_out.append(f"noise mode {recipe.noise_mode}")
+    known = {direction.name for direction in directions or ()}
+    lost = [] if directions is None else [edit.direction for edit in recipe.edits if edit.direction not in known]
+    if lost:
+        changes["edits"] = tuple(edit for edit in recipe.edits if edit.direction in known)
+        left_out.append(f"directions that this model does not have ({', '.join(lost)})")
     return replace(recipe, **changes), left_out
 
 
@@ -159,6 +203,7 @@ def recipe_words(recipe: Recipe) -> str:
         words.append(f"turned by {recipe.rotate:g}°")
     if recipe.noise_mode != "const":
         words.append(f"{NOISE_WORDS[recipe.noise_mode]} grain")
+    words += [f"{edit.direction} {edit.strength:+g}" for edit in recipe.edits]
     return " · ".join(words)
 
 

@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from ganlib import images
 from ganlib.checkpoints import Checkpoint, list_checkpoints
+from ganlib.editing import FOLDER, Direction, list_directions
 from ganlib.errors import GanlibError, InputError
 from ganlib.export import licence_text
 from ganlib.latents import (
@@ -133,7 +134,25 @@ def open_renderer(path: str, digest: str) -> Renderer:
 
 def pictures(model: Checkpoint, recipes: Sequence[Recipe], *, side: int = THUMB) -> list[bytes]:
     """Pictures of recipes in one batch, their longest side at most `side` pixels."""
-    return _pictures(str(model.path), model.digest, tuple(recipes), side)
+    return _pictures(str(model.path), model.digest, _edits_tag(model, recipes), tuple(recipes), side)
+
+
+def directions(model: Checkpoint) -> list[Direction]:
+    """The directions of a model that fit it, those that a person has named first; damaged files are passed over."""
+    found = [direction for direction in list_directions(model.folder)[0] if direction.suits(model.spec)]
+    return sorted(found, key=lambda direction: (not direction.title, direction.name))
+
+
+def _edits_tag(model: Checkpoint, recipes: Sequence[Recipe]) -> str:
+    """A word that changes when a direction that these recipes use is found anew."""
+    names = {edit.direction for recipe in recipes for edit in recipe.edits}
+    times = []
+    for name in sorted(names):
+        try:
+            times.append(str((model.folder / FOLDER / f"{name}.npz").stat().st_mtime_ns))
+        except OSError:
+            times.append("")
+    return ",".join(times)
 
 
 def example() -> bytes | None:
@@ -146,7 +165,7 @@ def example() -> bytes | None:
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
-def _pictures(path: str, digest: str, recipes: tuple[Recipe, ...], side: int) -> list[bytes]:
+def _pictures(path: str, digest: str, edits: str, recipes: tuple[Recipe, ...], side: int) -> list[bytes]:
     pixels = open_renderer(path, digest).render(recipes)
     side = min(side, pixels.shape[1])
     kind = "webp" if side <= 128 else "jpeg"  # at 256 px WebP takes 6 ms a picture, JPEG 0.3
@@ -164,9 +183,13 @@ def as_many_as_ready(model: Checkpoint, recipes: Sequence[Recipe]) -> list[bytes
     return ready + [None] * (len(recipes) - len(ready))
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def stage_picture(path: str, digest: str, recipe: Recipe, pixels: bool) -> bytes:
+def stage_picture(model: Checkpoint, recipe: Recipe, pixels: bool) -> bytes:
     """One picture for the stage: as it is (PNG) where single pixels are to be seen, else smooth and large (JPEG)."""
+    return _stage_picture(str(model.path), model.digest, _edits_tag(model, [recipe]), recipe, pixels)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _stage_picture(path: str, digest: str, edits: str, recipe: Recipe, pixels: bool) -> bytes:
     picture = open_renderer(path, digest).render([recipe])[0]
     if pixels:
         return images.encode(picture, "png")

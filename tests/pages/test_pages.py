@@ -124,7 +124,7 @@ def test_the_gallery_steps_through_seeds_and_back(repository, checkpoints):
         ({"seeds": "1", "label": "7"}, "Left out: class 7"),
         ({"seeds": "1", "mix": "40:3"}, "Left out: styles beyond"),
         ({"seeds": "1", "base": "../x"}, "is no name"),
-        ({"seeds": "1", "edits": "smile:2"}, "No direction named"),
+        ({"seeds": "1", "edits": "smile:2"}, "directions that this model does not have"),
     ],
 )
 def test_a_bad_link_is_explained_and_the_page_lives(repository, checkpoints, query, words):

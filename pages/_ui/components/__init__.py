@@ -4,6 +4,7 @@ All data reaches the browser as JSON and enters the page through text nodes and 
 """
 
 from pages._ui.components.address import address_bar
+from pages._ui.components.map import MapPoint, latent_map
 from pages._ui.components.player import film_player
 from pages._ui.components.shelf import ModelCard, model_shelf
 from pages._ui.components.sliders import Choice, Control, Group, Seed, Slider, slider_bank
@@ -15,6 +16,7 @@ __all__ = [
     "Choice",
     "Control",
     "Group",
+    "MapPoint",
     "ModelCard",
     "Seed",
     "Slider",
@@ -22,6 +24,7 @@ __all__ = [
     "WallPicture",
     "address_bar",
     "film_player",
+    "latent_map",
     "model_shelf",
     "picture_stage",
     "picture_wall",

@@ -92,7 +92,10 @@ function makeSlider(control, memory) {
     row.classList.toggle("off", Boolean(idle));
     range.disabled = number.disabled = Boolean(idle);
     if (range.valueAsNumber !== value) range.value = value;
-    range.style.setProperty("--fill", place(value));
+    // A slider with two sides is filled from its middle.
+    const start = control.reset === 0 && control.low < 0 ? 0 : control.low;
+    range.style.setProperty("--from", start === control.low ? "0%" : place(Math.min(start, value)));
+    range.style.setProperty("--fill", place(Math.max(start, value)));
     if (number.getRootNode().activeElement !== number) number.value = value.toFixed(control.digits);
   };
   memory.rows.set(control.id, { show });

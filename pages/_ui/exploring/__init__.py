@@ -1,0 +1,1 @@
+"""What Explore offers below its picture: directions, children, the mixing grid, the map."""

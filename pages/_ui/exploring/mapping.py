@@ -1,0 +1,83 @@
+"""The latent map on the page: drawn once, hovered, opened, and gathered by the lasso."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from ganlib.checkpoints import Checkpoint
+from ganlib.errors import InputError
+from ganlib.latentmap import METHODS, LatentMap, draw_map, methods_here
+from ganlib.latents import Recipe, add_favourite
+from pages._ui import models
+from pages._ui.components import MapPoint, latent_map
+from pages._ui.frame import errors_told, plain
+
+COUNTS = (500, 1000, 2000, 4000)
+THUMB = 128
+MOST_KEPT = 200  # favourites from one lasso
+
+
+def show_map(model: Checkpoint, recipe: Recipe, take: Callable[[Recipe], None]) -> None:
+    """Show thousands of pictures by likeness; a click puts one on the bench."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        method = st.selectbox("Placed", methods_here(), format_func=METHODS.__getitem__, key="map-method", width=240)
+        count = st.select_slider("Pictures", COUNTS, 1000, key="map-count", width=220)
+        clusters = st.number_input("Clusters", 1, 32, 8, key="map-clusters", width=120)
+    kept = tuple(dict.fromkeys(favourite.recipe for favourite in models.favourites(model)))
+    with errors_told():
+        drawn = _drawn(str(model.path), model.digest, method, count, int(clusters), kept)
+        _show(model, recipe, drawn, take, f"{model.digest}-{method}-{count}-{clusters}-{hash(kept)}", count)
+
+
+@st.cache_data(max_entries=8, show_spinner="Drawing the map …")
+def _drawn(
+    path: str, digest: str, method: str, count: int, clusters: int, kept: tuple[Recipe, ...]
+) -> LatentMap:
+    renderer = models.open_renderer(path, digest)
+    return draw_map(renderer, range(count), method=method, clusters=clusters, psi=models.DEFAULT_PSI, also=kept)
+
+
+def _show(
+    model: Checkpoint, recipe: Recipe, drawn: LatentMap, take: Callable[[Recipe], None], rev: str, count: int
+) -> None:
+    state = st.session_state
+    if state.get("map-rev") != rev:
+        state["map-rev"], state["map-seen"], state["map-chosen"] = rev, None, []
+    points = []
+    rows = zip(drawn.recipes, drawn.xy.tolist(), drawn.clusters.tolist(), strict=True)
+    for i, (each, (x, y), cluster) in enumerate(rows):
+        kind = "" if i < count else "photo" if each.base else "heart"
+        points.append(MapPoint(x, y, each.caption(), cluster, "here" if each == recipe else kind))
+
+    def hover(index: int) -> None:
+        with errors_told():
+            state["map-seen"] = (index, models.pictures(model, [drawn.recipes[index]], side=THUMB)[0])
+
+    def select(indices: list[int]) -> None:
+        state["map-chosen"] = indices
+
+    opened = latent_map(
+        points, key="map", rev=rev, seen=state["map-seen"], selected=state["map-chosen"], on_hover=hover,
+        on_select=select,
+    )  # fmt: skip
+    chosen = [drawn.recipes[index] for index in state["map-chosen"]]
+    if chosen:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{len(chosen)}** selected")
+            st.button(
+                "Keep them as favourites", icon=":material/favorite:", key="map-keep", on_click=_keep,
+                args=(model, chosen),
+            )  # fmt: skip
+    if news := state.pop("map-news", None):
+        st.success(plain(news), icon=":material/check:")
+    if opened is not None:
+        take(drawn.recipes[opened])
+
+
+def _keep(model: Checkpoint, chosen: list[Recipe]) -> None:
+    with errors_told():
+        if len(chosen) > MOST_KEPT:
+            raise InputError(f"{len(chosen)} favourites at once are too many", f"Select at most {MOST_KEPT}.")
+        for each in chosen:
+            add_favourite(model.folder, each)
+        st.session_state["map-news"] = f"{len(chosen)} favourites kept."
