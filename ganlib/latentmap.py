@@ -107,3 +107,43 @@ def _neighbours(method: str, axes: np.ndarray) -> np.ndarray:
             perplexity = min(30.0, (len(axes) - 1) / 3)
             placed = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(axes)
     return np.asarray(placed, np.float64)
+
+
+# --- order on a wall --------------------------------------------------------------------------------------------------
+
+
+def by_colour(pixels: np.ndarray) -> list[int]:
+    """Return the order of pictures uint8 `[N, H, W, 3]` by colour: the grey ones first, then round the wheel of hues
+    from red, each hue from dark to light.
+
+    A picture's hue is that of its mean colour, weighted by saturation, so that plain ground does not decide."""
+    rgb = pixels.reshape(len(pixels), -1, 3).astype(np.float64) / 255
+    saturation = rgb.max(axis=2) - rgb.min(axis=2)
+    weight = saturation**2 + 1e-6
+    red, green, blue = np.moveaxis((rgb * weight[:, :, None]).sum(axis=1) / weight.sum(axis=1, keepdims=True), 1, 0)
+    hue = np.degrees(np.arctan2(3**0.5 * (green - blue), 2 * red - green - blue)) % 360
+    lightness = rgb.mean(axis=(1, 2))
+    is_grey = np.percentile(saturation, 98, axis=1) < 0.12
+    step = np.where(is_grey, -1, np.floor(((hue + 15) % 360) / 30))
+    return np.lexsort((lightness, step)).tolist()
+
+
+def by_likeness(w: np.ndarray) -> list[int]:
+    """Return an order of pictures by w `[N, w_dim]` in which neighbours are alike: from the first on, always the
+    nearest that is left; then pairs are swapped as long as that makes the way shorter."""
+    gaps = np.linalg.norm(w[:, None] - w[None], axis=2)
+    left, order = set(range(1, len(w))), [0] if len(w) else []
+    while left:
+        nearest = min(left, key=lambda i: (gaps[order[-1], i], i))
+        left.remove(nearest)
+        order.append(nearest)
+    is_better = True
+    while is_better:  # 2-opt: turning a stretch round pays where its two new joints are shorter
+        is_better = False
+        for i in range(1, len(order) - 2):
+            for j in range(i + 1, len(order) - 1):
+                a, b, c, d = order[i - 1], order[i], order[j], order[j + 1]
+                if gaps[a, c] + gaps[b, d] < gaps[a, b] + gaps[c, d] - 1e-9:
+                    order[i : j + 1] = reversed(order[i : j + 1])
+                    is_better = True
+    return order

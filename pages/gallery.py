@@ -71,8 +71,12 @@ def controls(view: View) -> View:
         with st.popover("View", icon=":material/grid_view:"):
             columns = st.slider("Columns", 2, 12, view.columns)
             per_page = st.select_slider("Pictures on a page", (12, 24, 48, 96), view.per_page)
+            orders = ["", *models.SORTS]
+            order = st.selectbox(
+                "Order", orders, orders.index(view.order), format_func={"": "as written", **models.SORTS}.__getitem__
+            )
             pixels = st.toggle("Single pixels", view.pixels, help="Show pixels crisp instead of smoothed")
-    asked = replace(view, columns=columns, per_page=per_page, pixels=pixels, label=label)
+    asked = replace(view, columns=columns, per_page=per_page, pixels=pixels, label=label, order=order)
     with errors_told():
         parse_seeds(state["seeds"])
         if state["seeds"] != view.seeds:
@@ -99,7 +103,7 @@ def gallery() -> None:
         )
         st.container(key="hint", width="content").caption(HINT)
     recipes = {"Favourites": favourites, "Selection": [recipe_of(id) for id in wall.selection]}.get(tab or "All")
-    recipes = view.recipes(model) if recipes is None else recipes
+    recipes = models.sorted_by(model, view.recipes(model) if recipes is None else recipes, view.order)
     if not wall.is_dragging:
         write_address("gallery", model.name, view.to_query())
     if recipes:

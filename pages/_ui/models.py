@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ganlib.checkpoints import Checkpoint, list_checkpoints
 from ganlib.editing import FOLDER, Direction, list_directions
 from ganlib.errors import GanlibError, InputError
 from ganlib.export import licence_text
+from ganlib.latentmap import by_colour, by_likeness
 from ganlib.latents import (
     Favourite,
     Recipe,
@@ -27,6 +29,7 @@ from ganlib.renderer import Renderer
 from pages._ui.components import ModelCard, model_shelf
 from pages._ui.frame import MODELS, errors_told, plain, show_error
 
+SORTS = {"colour": "by colour", "likeness": "alike together"}
 LICENCE_FILE = "LICENCE.txt"
 DEFAULT_PSI = 0.7
 FIRST_RECIPE = Recipe.of_seed(0, psi=DEFAULT_PSI)
@@ -170,6 +173,24 @@ def _pictures(path: str, digest: str, edits: str, recipes: tuple[Recipe, ...], s
     side = min(side, pixels.shape[1])
     kind = "webp" if side <= 128 else "jpeg"  # at 256 px WebP takes 6 ms a picture, JPEG 0.3
     return [images.encode(picture, kind, quality=92) for picture in images.resize(pixels, side, side)]
+
+
+def sorted_by(model: Checkpoint, recipes: Sequence[Recipe], how: str) -> list[Recipe]:
+    """Recipes by `colour`, or by `likeness`; any other word leaves them as they are."""
+    if how not in SORTS or len(recipes) < 2:
+        return list(recipes)
+    # At one variation, so that nothing changes its place while the slider is moved.
+    even = tuple(replace(recipe, psi=DEFAULT_PSI) for recipe in recipes)
+    order = _order(str(model.path), model.digest, _edits_tag(model, recipes), even, how)
+    return [recipes[i] for i in order]
+
+
+@st.cache_data(max_entries=64, show_spinner="Sorting …")
+def _order(path: str, digest: str, edits: str, recipes: tuple[Recipe, ...], how: str) -> list[int]:
+    opened = open_renderer(path, digest)
+    if how == "colour":
+        return by_colour(opened.render(recipes))
+    return by_likeness(opened.w_plus(recipes).mean(dim=1).cpu().numpy())
 
 
 def as_many_as_ready(model: Checkpoint, recipes: Sequence[Recipe]) -> list[bytes | None]:

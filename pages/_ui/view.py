@@ -38,6 +38,8 @@ class View:
     """Pictures on the wall."""
     pixels: bool = False
     """Whether single pixels are shown crisp."""
+    order: str = ""
+    """How the wall is sorted: a key of `models.SORTS`; empty as the seeds are written."""
 
     def recipe(self, seed: int, model: Checkpoint) -> Recipe:
         """The recipe of one seed in this view."""
