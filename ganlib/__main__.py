@@ -27,6 +27,7 @@ VERBS = {
     "train": "train a model on a prepared set",
     "metrics": "measure how far a model is from a data set",
     "directions": "find, import and list directions of a model, and see what they do",
+    "nft": "make a collection with traits, rarity, metadata and hashes, or check one",
     "doctor": "say in plain words how a training run is doing",
     "timelapse": "make a film of a training run's samples",
     "models": "list the models in a folder",

@@ -30,7 +30,13 @@ _BOMB: tuple[type[Exception], ...] = (Image.DecompressionBombError, Image.Decomp
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
     '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
-    'xmlns:la="urn:latent-atelier" la:recipe="{}"/></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+    '{}/></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+)
+_XMP_OF_RECIPE = 'xmlns:la="urn:latent-atelier" la:recipe="{}"'
+# IPTC's word for what a trained model made; marketplaces and search engines show it.
+_XMP_OF_MODEL = (
+    ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" Iptc4xmpExt:DigitalSourceType='
+    '"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"'
 )
 _XMP_RECIPE = re.compile(r'\bla:recipe="([^"]*)"')
 _HEIC = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheim")
@@ -235,20 +241,27 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 # --- pixels → bytes ---------------------------------------------------------------------------------------------------
 
 
-def encode(pixels: np.ndarray, kind: str = "png", *, recipe: str | None = None, quality: int = 90) -> bytes:
+def encode(
+    pixels: np.ndarray, kind: str = "png", *, recipe: str | None = None, quality: int = 90, mark_ai: bool = False
+) -> bytes:
     """Return the bytes of a `png`, `jpeg` or `webp` file of uint8 pixels `[H, W, 3]` (or `[H, W]`, grey).
 
     `recipe` is text kept inside the file (PNG: an iTXt chunk called `latent-atelier`; the others: XMP) and found again
-    by `read_recipe_text`. `quality`, 1 to 100, is for jpeg and webp. Raises InputError for another kind.
+    by `read_recipe_text`. `quality`, 1 to 100, is for jpeg and webp. `mark_ai` says in the file's XMP that a trained
+    model made it (IPTC's digital source type). Raises InputError for another kind.
     """
     picture, out = Image.fromarray(pixels), BytesIO()
     if kind == "png":
         chunks = PngImagePlugin.PngInfo()
         if recipe is not None:
             chunks.add_itxt(RECIPE_KEY, recipe)
+        if mark_ai:
+            chunks.add_itxt("XML:com.adobe.xmp", _XMP.format(_XMP_OF_MODEL))
         picture.save(out, "PNG", pnginfo=chunks, compress_level=4)
     elif kind in ("jpeg", "webp"):
-        xmp = b"" if recipe is None else _XMP.format(html.escape(recipe).replace("\n", "&#10;")).encode()
+        facts = "" if recipe is None else _XMP_OF_RECIPE.format(html.escape(recipe).replace("\n", "&#10;"))
+        facts += _XMP_OF_MODEL if mark_ai else ""
+        xmp = _XMP.format(facts).encode() if facts else b""
         picture.save(out, kind.upper(), quality=quality, xmp=xmp)
     else:
         raise InputError(f"no picture format '{kind}'", "Use png, jpeg or webp.")
@@ -268,6 +281,17 @@ def read_recipe_text(data: bytes) -> str | None:
         return None
     match = _XMP_RECIPE.search(xmp.decode("utf-8", errors="replace") if isinstance(xmp, bytes) else str(xmp))
     return html.unescape(match[1]) if match else None
+
+
+def says_ai(data: bytes) -> bool:
+    """Return whether a picture file's XMP says that a trained model made it. Decodes nothing."""
+    Image.init()
+    try:
+        with Image.open(BytesIO(data), formats=("PNG", "WEBP", "JPEG")) as file:
+            xmp = file.info.get("xmp") or file.info.get("XML:com.adobe.xmp") or b""
+    except _DAMAGE + _BOMB:
+        return False
+    return "trainedAlgorithmicMedia" in (xmp.decode("utf-8", errors="replace") if isinstance(xmp, bytes) else str(xmp))
 
 
 def archive(files: Iterable[tuple[str, bytes]]) -> bytes:

@@ -1,0 +1,30 @@
+"""A collection of pieces to be minted elsewhere: chosen, described, hashed, checked. No wallet, no chain, no keys.
+
+`preview_drop` and `estimate_drop` write nothing; `make_drop` makes the folder, or continues it; `validate_drop` looks
+through one.
+"""
+
+from ganlib.nft.checking import validate_drop
+from ganlib.nft.config import TRAITS, NftConfig
+from ganlib.nft.making import make_drop, run_job
+from ganlib.nft.preview import Cost, Piece, Preview, estimate_drop, preview_drop, sale_warning
+from ganlib.nft.traits import Rarity, TraitShare, rarity_of
+from ganlib.nft.writing import Drop
+
+__all__ = [
+    "TRAITS",
+    "Cost",
+    "Drop",
+    "NftConfig",
+    "Piece",
+    "Preview",
+    "Rarity",
+    "TraitShare",
+    "estimate_drop",
+    "make_drop",
+    "preview_drop",
+    "rarity_of",
+    "run_job",
+    "sale_warning",
+    "validate_drop",
+]

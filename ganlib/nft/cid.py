@@ -1,9 +1,9 @@
 """Addresses that IPFS will give to files and folders, computed without a node and without a network.
 
 They are those of the reference implementation, Kubo: `ipfs add --cid-version 1 -r FOLDER` (version 1, raw leaves), or,
-with `version=0`, those of `ipfs add -r FOLDER`. Both cut files into chunks of 256 KiB, join up to 174 of them in a node,
-and shard folders whose links take more than 256 KiB. Specifications: UnixFS and DAG-PB. Links stand before the data in
-a DAG-PB node, against the order of their field numbers; that is why no protobuf library writes it.
+with `version=0`, those of `ipfs add -r FOLDER`. Both cut files into chunks of 256 KiB, join up to 174 of them in a
+node, and shard folders whose links take more than 256 KiB. Specifications: UnixFS and DAG-PB. Links stand before the
+data in a DAG-PB node, against the order of their field numbers; that is why no protobuf library writes it.
 """
 
 from __future__ import annotations

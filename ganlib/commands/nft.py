@@ -1,0 +1,95 @@
+"""`nft`: a collection of pieces with traits, rarity, metadata, hashes and addresses; nothing is minted."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from ganlib.commands.flags import CHECKPOINTS, flags_from_dataclass, printable, values_from_flags
+from ganlib.errors import InputError
+
+EXAMPLES = (
+    "python -m ganlib nft --network fruit --seeds 0-99 --outdir drop",
+    "python -m ganlib nft --network fruit --seeds 0-499 --count 100 --floor 0.4 --psi 0.7 --collection Orchard "
+    "--description 'A {Main colour} fruit, number {number} of {count}' --layout folders --outdir orchard",
+    "python -m ganlib nft --network fruit --seeds 0-19 --seconds 3 --targets 'Cluster=A:30%' --dry-run",
+    "python -m ganlib nft --check drop",
+)
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    from ganlib.nft.config import NftConfig
+
+    flags_from_dataclass(parser, NftConfig, skip=("recipes", "label"))
+    parser.add_argument(
+        "--class", dest="label", type=int, metavar="N", default=argparse.SUPPRESS, help="class of seeds"
+    )
+    parser.add_argument("--check", type=Path, metavar="DIR", help="look through a finished collection, make none")
+    parser.add_argument("--dry-run", action="store_true", help="show traits and costs of the first ones, write nothing")
+
+
+def execute(args: argparse.Namespace) -> int:
+    if args.check is not None:
+        return _check(args.check)
+    from ganlib.checkpoints import find_checkpoint
+    from ganlib.nft import NftConfig, make_drop
+    from ganlib.runs import Reporter, SilentReporter, Stopped, TerminalReporter, signals_ask
+
+    given = values_from_flags(NftConfig, args)
+    if "network" not in given:
+        raise InputError("no model is named", "give --network, or --check to look through a collection")
+    given["network"] = find_checkpoint(str(given["network"]), CHECKPOINTS)
+    config = NftConfig(**given).validate()
+    if args.dry_run:
+        return _preview(config)
+    is_first = int(os.environ.get("RANK", "0")) == 0
+    terminal = TerminalReporter()
+    reporter: Reporter = terminal if is_first else SilentReporter()
+    try:
+        with signals_ask(terminal):
+            drop = make_drop(config, reporter)
+    except Stopped:
+        raise KeyboardInterrupt("finished pieces are kept; the same command continues") from None
+    if is_first:
+        skipped = drop.skipped["near"] + drop.skipped["copies"]
+        looked = drop.skipped["looked"]
+        print(f"{drop.pieces} pieces in {drop.root}; {skipped} of {looked} candidates were too like others")
+        for kind, cid in drop.cids.items():
+            print(f"{kind:<11} ipfs://{cid}")
+        print(f"provenance  {drop.provenance_hash}")
+        for line in drop.missed:
+            print(printable(f"target not met: {line}"))
+    return 0
+
+
+def _check(folder: Path) -> int:
+    from ganlib.nft import validate_drop
+
+    problems = validate_drop(folder)
+    for problem in problems:
+        print(printable(problem))
+    if problems:
+        hint = "run the command that made it again, or put back the files as they were"
+        raise InputError(f"{len(problems)} problem{'s' * (len(problems) != 1)} in {folder}", hint)
+    print(f"{folder}: no problems")
+    return 0
+
+
+def _preview(config: Any) -> int:
+    from ganlib.nft import estimate_drop, preview_drop
+    from ganlib.runs import format_seconds
+
+    seen = preview_drop(config, thumbnails=0)
+    cost = estimate_drop(config)
+    print(f"{len(seen.pieces)} pieces of the first {seen.looked} of {seen.candidates} candidates, {seen.near} too like")
+    for row in seen.rarity.table:
+        wanted = "" if row.wanted is None else f", wanted {row.wanted:.0%}" + ("" if row.is_met else ": not met")
+        print(printable(f"  {row.trait:<16} {row.value:<16} {row.share:6.1%}{wanted}"))
+    if seen.pieces:
+        print(printable(f"such as {seen.pieces[0].name}: {seen.pieces[0].description}".rstrip(": ")))
+    if seen.warning:
+        print(printable(seen.warning))
+    print(f"about {format_seconds(cost.seconds)} and {cost.bytes / 1e6:.1f} MB for {cost.pieces} pieces")
+    return 0

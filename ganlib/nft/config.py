@@ -1,0 +1,260 @@
+"""Everything that a collection is told. The command line and the wizard's form are made from this dataclass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from string import Formatter
+from typing import Any, Literal
+
+from ganlib.errors import InputError
+from ganlib.latents import Recipe, load_favourites, parse_seeds
+from ganlib.options import check_types
+
+TRAITS = ("palette", "cluster", "pca", "psi", "directions", "class")
+MOST_PIECES = 50_000
+MOST_NAME = 32
+"""Characters of a name, and 10 of a symbol, that a Metaplex token holds."""
+MOST_SYMBOL = 10
+_BASE_URI = re.compile(r"(ipfs://[A-Za-z0-9]{46,}(/[^\s?#]*)?|ar://[\w-]{43}(/[^\s?#]*)?|https://[^\s?#]+)")
+_TARGET = re.compile(r"(.+?)=(.+):([0-9.]+)(%?)")
+_WORDS = ("collection", "number", "count", "seed", "rank")
+_WORDS_HINT = f"use {{{'}, {'.join(_WORDS)}}} or a trait's name, such as {{Main colour}}; {{{{ is a brace"
+
+Layout = Literal["plain", "folders"]
+Standard = Literal["erc721", "metaplex", "both"]
+
+
+@dataclass(frozen=True)
+class NftConfig:
+    """Options of one collection. The same options give the same bytes on the same machine."""
+
+    network: Path = Path()
+    """the model"""
+    seeds: str = ""
+    """candidates, such as 0-99 or 1,5,9-12"""
+    favourites: tuple[str, ...] = ()
+    """candidates: ids of favourites of the model, or all"""
+    recipes: tuple[str, ...] = ()
+    """candidates: recipes as JSON; favourites come first, then these, then seeds"""
+    outdir: Path = Path("drop")
+    """where the collection goes"""
+    count: int | None = None
+    """pieces wanted; none takes every candidate that passes"""
+    floor: float = 0.0
+    """likeness floor, 0 to 1: no two pieces closer in features than this share of two candidates' usual distance"""
+    features: str = "auto"
+    """features that likeness is measured in, as for metrics"""
+    psi: float = 1.0
+    """truncation of seeds"""
+    psi_to: float | None = None
+    """then each seed has its own, drawn between --psi and this"""
+    label: int | None = None
+    """class of seeds, for a model with labels"""
+    size: int | None = None
+    """side of the pictures in pixels; none is the model's"""
+    picture: Literal["png", "jpeg"] = "png"
+    """format of the pictures"""
+    traits: tuple[str, ...] = TRAITS
+    """what is looked at: palette, cluster, pca, psi, directions, class"""
+    clusters: int = 6
+    """groups that the pieces fall into"""
+    cluster_names: tuple[str, ...] = ()
+    """what they are called, the largest first"""
+    targets: tuple[str, ...] = ()
+    """wanted shares, such as Cluster=A:10%"""
+    collection: str = "Untitled"
+    """name of the collection"""
+    name: str = "{collection} #{number}"
+    """template of a piece's name"""
+    description: str = ""
+    """template of its description; knows {collection}, {number}, {seed}, {rank} and traits, such as {Main colour}"""
+    symbol: str = ""
+    """short name for wallets, 10 letters at most"""
+    creators: tuple[str, ...] = ()
+    """address:share,… with shares that add up to 100: a fact in the metadata, nothing is paid"""
+    royalty: int = 0
+    """in hundredths of a per cent: a fact in the metadata, marketplaces may ignore it"""
+    external_url: str = ""
+    """template of a page about the piece"""
+    base_uri: str = ""
+    """where the files will lie: ipfs://CID or https://…; empty gives them their own IPFS addresses"""
+    start: int = 0
+    """number of the first piece"""
+    standard: Standard = "both"
+    """of the metadata; both makes files that satisfy the two"""
+    layout: Layout = "plain"
+    """plain puts N.png, N.json and N.mp4 side by side; folders into images, metadata and animations"""
+    seconds: float = 0.0
+    """length of a looped film of each piece; 0 makes none"""
+    fps: float = 24.0
+    """its frames per second"""
+    reach: float = 0.25
+    """how far the film goes towards other pictures, 0 to 1"""
+    mark_ai: bool = True
+    """say inside each picture that a trained model made it (IPTC digital source type, XMP)"""
+    allow_noncommercial: bool = False
+    """go on with a model whose licence forbids sale: such a collection must not be sold"""
+    workers: int = 1
+    """processes that render"""
+    device: str = "auto"
+    """auto, cpu, cuda or mps"""
+
+    def validate(self) -> NftConfig:
+        """Return self, or raise `InputError` that names the option and its legal values."""
+        if not (self.seeds.strip() or self.favourites or self.recipes):
+            raise InputError("there are no candidates", "name seeds, such as --seeds 0-99, or favourites")
+        for option, low, high in _LIMITS:
+            value = getattr(self, option)
+            if value is not None and not low <= value <= high:
+                raise InputError(f"{option} {value} is not between {low} and {high}", f"choose {low} to {high}")
+        if 0 < self.seconds < 0.5:
+            raise InputError(f"films of {self.seconds:g} seconds", "give 0 for none, or 0.5 or more")
+        if not self.collection.strip():
+            raise InputError("the collection has no name", "give it one with --collection")
+        for trait in self.traits:
+            if trait not in TRAITS:
+                raise InputError(f"there is no trait '{trait[:40]}'", f"choose of {', '.join(TRAITS)}")
+        for option in ("name", "description", "external_url"):
+            words_in(getattr(self, option), option)
+        if not self.name.strip():
+            raise InputError("the template of names is empty", "use {collection} #{number}")
+        if self.base_uri and not _BASE_URI.fullmatch(self.base_uri):
+            hint = "write ipfs://CID, ipfs://CID/folder, ar://ID or https://site/folder, or leave it empty"
+            raise InputError(f"'{self.base_uri[:80]}' is no base address", hint)
+        if self.wants_metaplex and len(self.symbol) > MOST_SYMBOL:
+            raise InputError(f"the symbol '{self.symbol[:20]}' is too long", f"use {MOST_SYMBOL} letters at most")
+        self.creator_shares()
+        self.target_shares()
+        return self
+
+    @property
+    def wants_metaplex(self) -> bool:
+        """Whether the metadata follow Metaplex's standard."""
+        return self.standard != "erc721"
+
+    @property
+    def suffix(self) -> str:
+        """Of the pictures' file names, with its dot."""
+        return ".png" if self.picture == "png" else ".jpg"
+
+    def creator_shares(self) -> list[tuple[str, int]]:
+        """Return the address and share in per cent of each creator. Raises `InputError`."""
+        found = []
+        for text in self.creators:
+            address, colon, share = text.rpartition(":")
+            address, share = (address, share) if colon else (text, "100" if len(self.creators) == 1 else "")
+            if not re.fullmatch(r"[A-Za-z0-9.]{3,64}", address) or not share.isdigit() or not 0 <= int(share) <= 100:
+                raise InputError(f"'{text[:80]}' is no creator and share", "write ADDRESS:SHARE, such as 0xabc…:100")
+            found.append((address, int(share)))
+        if found and sum(share for _, share in found) != 100:
+            total = sum(share for _, share in found)
+            raise InputError(f"the creators' shares add up to {total}", "let them add up to 100")
+        return found
+
+    def target_shares(self) -> list[tuple[str, str, float]]:
+        """Return (trait, value, wanted share of 0 to 1) of each target. Raises `InputError`."""
+        found = []
+        for text in self.targets:
+            match = _TARGET.fullmatch(text.strip())
+            share = float(match[3]) / (100 if match[4] else 1) if match and match[3].count(".") < 2 else -1.0
+            if match is None or not 0 <= share <= 1:
+                raise InputError(f"'{text[:80]}' is no target", "write Trait=Value:SHARE, such as Cluster=A:10%")
+            found.append((match[1].strip(), match[2].strip(), share))
+        return found
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> NftConfig:
+        """Return the options in JSON data. Raises `InputError` for wrong names, types or values."""
+        return cls(**check_types(cls, values)).validate()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict; `from_dict` restores it."""
+        return {k: str(v) if isinstance(v, Path) else list(v) if isinstance(v, tuple) else v for k, v in
+                asdict(self).items()}  # fmt: skip
+
+    def drawing(self) -> dict[str, Any]:
+        """Return the options that decide pictures, films and their names; the others are words about them."""
+        names = ("count", "floor", "size", "picture", "seconds", "fps", "reach", "start", "layout", "mark_ai")
+        return {name: getattr(self, name) for name in names}
+
+    def candidates(self, folder: Path) -> list[Recipe]:
+        """Return the recipes to choose from, each once: favourites (in the model's `folder`), recipes, seeds.
+
+        A seed's psi between two bounds is drawn from the seed alone. Raises `InputError` for unknown favourites.
+        """
+        found = _favourites(folder, self.favourites) if self.favourites else []
+        found += [Recipe.from_json(text) for text in self.recipes]
+        for seed in parse_seeds(self.seeds) if self.seeds.strip() else []:
+            found.append(Recipe.of_seed(seed, psi=self._psi_of(seed), label=self.label))
+        for recipe in found:
+            recipe.validate()
+        unique = list(dict.fromkeys(found))
+        if len(unique) > MOST_PIECES:
+            raise InputError(f"{len(unique):,} candidates", f"give {MOST_PIECES:,} at most")
+        if self.count is not None and self.count > len(unique):
+            hint = "name more seeds or favourites, or ask for fewer pieces"
+            raise InputError(f"{self.count} pieces of {len(unique)} different candidates", hint)
+        return unique
+
+    def _psi_of(self, seed: int) -> float:
+        if self.psi_to is None:
+            return self.psi
+        share = int.from_bytes(sha256(f"psi {seed}".encode()).digest()[:6], "big") / 2**48
+        return round(self.psi + share * (self.psi_to - self.psi), 3)
+
+
+_LIMITS: tuple[tuple[str, float, float], ...] = (
+    ("count", 1, MOST_PIECES), ("floor", 0, 1), ("psi", -2, 2), ("psi_to", -2, 2), ("size", 16, 8192),
+    ("clusters", 1, 32), ("royalty", 0, 10_000), ("start", 0, 10**9), ("seconds", 0, 60), ("fps", 1, 120),
+    ("reach", 0, 1), ("workers", 1, 64),
+)  # fmt: skip
+
+
+def _favourites(folder: Path, ids: Sequence[str]) -> list[Recipe]:
+    kept = {favourite.id: favourite.recipe for favourite in load_favourites(folder)}
+    if not kept:
+        raise InputError("this model has no favourites", "mark some in the Gallery, or name seeds")
+    if tuple(ids) == ("all",):
+        return list(kept.values())
+    for id in ids:
+        if id not in kept:
+            known = ", ".join(list(kept)[:12])
+            raise InputError(f"there is no favourite '{id[:40]}'", f"there are: {known}")
+    return [kept[id] for id in ids]
+
+
+# --- templates --------------------------------------------------------------------------------------------------------
+
+
+def words_in(template: str, what: str = "template") -> list[str]:
+    """Return the names in braces of a template. Raises `InputError` for one that cannot be filled."""
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise InputError(f"{what} '{template[:60]}' cannot be read: {error}", _WORDS_HINT) from error
+    for _, word, form, conversion in parts:
+        if word is not None and (not word or conversion or not re.fullmatch(r"(0?\d{1,2})?", form or "")):
+            raise InputError(f"{what} '{template[:60]}' has a word that is not possible", _WORDS_HINT)
+    return [word for _, word, _, _ in parts if word]
+
+
+def fill(template: str, words: Mapping[str, str | int], what: str = "template") -> str:
+    """Return the template with its words replaced; `{number:04}` writes a number with zeros before it.
+
+    A trait is found by its name in any case. Raises `InputError` for a word that there is not.
+    """
+    known = {key.lower(): value for key, value in words.items()}
+    out = []
+    for text, word, form, _ in Formatter().parse(template):
+        out.append(text)
+        if word is None:
+            continue
+        if word.lower() not in known:
+            raise InputError(f"{what} has the unknown word {{{word[:40]}}}", f"there are {', '.join(words)}")
+        value = known[word.lower()]
+        out.append(format(value, f"{form}d") if form and isinstance(value, int) else str(value))
+    return "".join(out)
