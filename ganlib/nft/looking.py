@@ -78,9 +78,7 @@ class Viewer:
     def __init__(self, config: NftConfig, card: Checkpoint, renderer: Renderer) -> None:
         self.config, self.card, self.renderer = config, card, renderer
         self.directions = titled_directions(card) if "directions" in config.traits else []
-        for direction in list_directions(card.folder)[0]:
-            if direction.vector.ndim == 1 and direction.suits(card.spec):
-                renderer.directions.setdefault(direction.name, direction.vector)
+        self._known = {d.name: d.vector for d in list_directions(card.folder)[0] if d.vector.shape == (card.spec.w_dim,)}
         self.extractor: FeatureExtractor | None = None
         if config.floor > 0:
             self.extractor = open_extractor(config.features, device=renderer.device)
@@ -90,6 +88,13 @@ class Viewer:
         """Load the model, or look with a `renderer` of it that is open already."""
         card = read_card(config.network)
         return cls(config, card, renderer or Renderer.open(config.network, device=config.device))
+
+    def fresh(self) -> Renderer:
+        """Return a renderer of the model that remembers nothing. A w that is remembered was mapped beside other seeds,
+        and may differ in its last bit: enough for another grey level, and so for other bytes after a resume."""
+        old = self.renderer
+        directions = {**self._known, **old.directions}
+        return Renderer(old.generator, digest=old.digest, name=old.name, folder=self.card.folder, directions=directions)
 
     def candidates(self) -> list[Recipe]:
         """Return the recipes to choose from. Raises `InputError` for those that this model cannot draw."""
@@ -101,9 +106,10 @@ class Viewer:
 
     def look(self, recipes: Sequence[Recipe]) -> tuple[Look, np.ndarray]:
         """Return what is seen of recipes, and their pictures uint8 `[N, side, side, 3]` at the size asked for."""
-        pixels = self.renderer.render(recipes)
-        w_plus = self.renderer.w_plus(recipes).cpu().double()
-        offset = w_plus - self.renderer.w_avg.cpu().double()
+        renderer = self.fresh()
+        pixels = renderer.render(recipes)
+        w_plus = renderer.w_plus(recipes).cpu().double()
+        offset = w_plus - renderer.w_avg.cpu().double()
         strengths = []
         for direction in self.directions:
             last = offset.shape[1] - 1 if direction.last is None else direction.last

@@ -25,10 +25,10 @@ from ganlib import images
 from ganlib.checkpoints import find_checkpoint
 from ganlib.errors import DataError, GanlibError, InputError
 from ganlib.latents import Recipe, embed_text
-from ganlib.nft.config import NftConfig, fill
+from ganlib.nft.config import NftConfig
 from ganlib.nft.films import write_film
 from ganlib.nft.looking import BLOCK, Chooser, Look, Viewer
-from ganlib.nft.metadata import Places, check_rights, words_of
+from ganlib.nft.metadata import Places, check_rights, filled, words_of
 from ganlib.nft.traits import traits_of
 from ganlib.nft.writing import Drop, write_words
 from ganlib.runs import Reporter, SilentReporter, Stopped, write_bytes, write_json
@@ -128,9 +128,9 @@ class _Maker:
         look, _ = self.viewer.look(self.candidates[:1])
         titles = [d.title for d in self.viewer.directions]
         traits = traits_of(self.config, self.viewer.card.spec, titles, self.candidates[:1], look)[0]
-        words = words_of(self.config, self.config.start, len(self.candidates), self.candidates[0], traits, 1)
-        for option in ("name", "description", "external_url"):
-            fill(getattr(self.config, option), words, option)
+        count = self.config.count or len(self.candidates)
+        last = self.config.start + count - 1  # the longest number
+        filled(self.config, words_of(self.config, last, count, self.candidates[0], traits, count))
 
     def _digest(self) -> str:
         """sha256 over all that decides pictures and films."""
@@ -215,7 +215,7 @@ class _Maker:
             path = self.places.path("animation", number)
             if not path.exists():
                 self._stop_if_asked()
-                write_film(self.config, recipe, path, self.viewer.renderer, self.reporter)
+                write_film(self.config, recipe, path, self.viewer.fresh(), self.reporter)
             self._progress(len(recipes) + k * self.world, f"film {number}")
 
     # -- together --------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -97,6 +98,19 @@ def words_of(
     return {**traits, **words, "seed": seed, "rank": rank}
 
 
+def filled(config: NftConfig, words: Mapping[str, str | int]) -> tuple[str, str, str]:
+    """Return name, description and page of a piece. Raises `InputError` for a template with an unknown word, for a name
+    that is too long, and for a page that is no address."""
+    name = fill(config.name, words, "name")
+    if config.wants_metaplex and len(name) > MOST_NAME:
+        hint = "shorten --name or --collection, or use --standard erc721"
+        raise InputError(f"the name '{name[:60]}' has {len(name)} characters; Metaplex holds {MOST_NAME}", hint)
+    page = fill(config.external_url, words, "external_url")
+    if page and not re.fullmatch(r"https?://\S+", page):
+        raise InputError(f"'{page[:80]}' is no address of a page", "begin --external-url with https://")
+    return name, fill(config.description, words, "description"), page
+
+
 def item_of(
     config: NftConfig,
     words: Mapping[str, str | int],
@@ -108,13 +122,10 @@ def item_of(
     sha256: str,
     rights: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the JSON of a piece. Raises `InputError` for a template with an unknown word, or a name too long."""
-    name = fill(config.name, words, "name")
-    if config.wants_metaplex and len(name) > MOST_NAME:
-        hint = "shorten --name or --collection, or use --standard erc721"
-        raise InputError(f"the name '{name[:60]}' has {len(name)} characters; Metaplex holds {MOST_NAME}", hint)
+    """Return the JSON of a piece. Raises `InputError` as `filled`."""
+    name, description, page = filled(config, words)
     files = [{"uri": image_uri, "type": TYPES[config.suffix]}]
-    item: dict[str, Any] = {"name": name, "description": fill(config.description, words, "description")}
+    item: dict[str, Any] = {"name": name, "description": description}
     if config.wants_metaplex:
         item["symbol"] = config.symbol
         item["seller_fee_basis_points"] = config.royalty
@@ -122,8 +133,8 @@ def item_of(
     if animation_uri:
         item["animation_url"] = animation_uri
         files.append({"uri": animation_uri, "type": TYPES[".mp4"]})
-    if config.external_url:
-        item["external_url"] = fill(config.external_url, words, "external_url")
+    if page:
+        item["external_url"] = page
     item["attributes"] = [{"trait_type": trait, "value": value} for trait, value in traits.items()]
     properties: dict[str, Any] = {}
     if config.wants_metaplex:

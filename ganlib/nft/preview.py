@@ -157,7 +157,7 @@ def estimate_drop(config: NftConfig, *, renderer: Renderer | None = None) -> Cos
         with tempfile.TemporaryDirectory() as folder:
             short = replace(film_of(replace(config, seconds=few / config.fps), sample[0]))
             begun = time.perf_counter()
-            path = render_video(short, Path(folder) / "a.mp4", renderer=viewer.renderer, reporter=SilentReporter())
+            path = render_video(short, Path(folder) / "a.mp4", renderer=viewer.fresh(), reporter=SilentReporter())
             seconds += pieces * (time.perf_counter() - begun) * frames / short.num_frames
             bytes_each += path.stat().st_size * frames / short.num_frames
     sharing = min(config.workers, os.cpu_count() or 1)
