@@ -78,7 +78,8 @@ class Viewer:
     def __init__(self, config: NftConfig, card: Checkpoint, renderer: Renderer) -> None:
         self.config, self.card, self.renderer = config, card, renderer
         self.directions = titled_directions(card) if "directions" in config.traits else []
-        self._known = {d.name: d.vector for d in list_directions(card.folder)[0] if d.vector.shape == (card.spec.w_dim,)}
+        found = list_directions(card.folder)[0]
+        self._known = {d.name: d.vector for d in found if d.vector.shape == (card.spec.w_dim,)}
         self.extractor: FeatureExtractor | None = None
         if config.floor > 0:
             self.extractor = open_extractor(config.features, device=renderer.device)
