@@ -312,3 +312,14 @@ def test_pictures_are_surrounded_by_a_colour_or_their_own():
         assert np.abs(images.surround(flat, *size, background="blur").astype(int) - (200, 100, 50)).max() <= 1
     with pytest.raises(InputError):
         images.surround(pixels, 5, 8)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_a_picture_says_that_a_trained_model_made_it_when_asked(kind):
+    pixels = np.full((8, 8, 3), 90, np.uint8)
+    marked = images.encode(pixels, kind, recipe='a "recipe" & more', mark_ai=True)
+    assert images.says_ai(marked) and images.read_recipe_text(marked) == 'a "recipe" & more'
+    assert b"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia" in marked
+    assert not images.says_ai(images.encode(pixels, kind, recipe="trainedAlgorithmic"))
+    assert images.read_recipe_text(images.encode(pixels, kind, mark_ai=True)) is None
+    assert not images.says_ai(b"no picture")

@@ -15,6 +15,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ganlib import networks, nft
@@ -23,7 +24,7 @@ from ganlib.checkpoints import save_snapshot
 from ganlib.editing import Direction, save_direction
 from ganlib.errors import InputError
 from ganlib.images import read_recipe_text, says_ai
-from ganlib.latents import Recipe, add_favourite, parse_embedded
+from ganlib.latents import Edit, Recipe, add_favourite, parse_embedded
 from ganlib.nft import NftConfig, make_drop, preview_drop, rarity_of, validate_drop
 from ganlib.nft.colours import NAMED, WORDS, main_colours
 from ganlib.nft.config import fill
@@ -178,6 +179,21 @@ def test_each_piece_has_a_looped_film_whose_poster_is_its_picture(model, tmp_pat
         gaps = [np.abs(frame - np.asarray(poster).astype(int)).mean() for frame in frames]
     assert len(frames) == 4 and gaps[0] == min(gaps) and gaps[0] < 8
     assert validate_drop(tmp_path / "drop") == []
+
+
+def test_favourites_with_steps_along_directions_become_pieces(tmp_path):
+    path = save_tiny(tmp_path / "plum.safetensors", seed=3)
+    folder = path.with_suffix("")
+    vector = torch.linspace(-1, 1, networks.tiny_generator().spec.w_dim)
+    save_direction(folder, Direction("ripe", vector))
+    kept = add_favourite(folder, Recipe.of_seed(4, edits=(Edit("ripe", 2.0),)))
+    config = config_of(path, tmp_path / "drop", seeds="", favourites=(kept.id,))
+    make_drop(config)
+    item = json_of(tmp_path / "drop" / "0.json")
+    assert item["properties"]["recipe"]["edits"][0]["direction"] == "ripe"
+    save_direction(folder, Direction("ripe", -vector))
+    with pytest.raises(InputError, match="another collection"):
+        make_drop(config)
 
 
 # --- the same bytes ---------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 
 from ganlib import images
 from ganlib.checkpoints import Checkpoint, read_card
-from ganlib.editing import Direction, list_directions
+from ganlib.editing import FOLDER, SUFFIX, Direction, list_directions
 from ganlib.errors import InputError
 from ganlib.features import FeatureExtractor, open_extractor
 from ganlib.latents import Recipe
@@ -78,8 +78,6 @@ class Viewer:
     def __init__(self, config: NftConfig, card: Checkpoint, renderer: Renderer) -> None:
         self.config, self.card, self.renderer = config, card, renderer
         self.directions = titled_directions(card) if "directions" in config.traits else []
-        found = list_directions(card.folder)[0]
-        self._known = {d.name: d.vector for d in found if d.vector.shape == (card.spec.w_dim,)}
         self.extractor: FeatureExtractor | None = None
         if config.floor > 0:
             self.extractor = open_extractor(config.features, device=renderer.device)
@@ -93,9 +91,18 @@ class Viewer:
     def fresh(self) -> Renderer:
         """Return a renderer of the model that remembers nothing. A w that is remembered was mapped beside other seeds,
         and may differ in its last bit: enough for another grey level, and so for other bytes after a resume."""
-        old = self.renderer
-        directions = {**self._known, **old.directions}
-        return Renderer(old.generator, digest=old.digest, name=old.name, folder=self.card.folder, directions=directions)
+        card = self.card
+        return Renderer(
+            self.renderer.generator, digest=card.digest, name=card.name, licence=card.licence, folder=card.folder
+        )
+
+    def files_used(self, recipes: Sequence[Recipe]) -> dict[str, str]:
+        """Return the sha256 of each file beside the model that decides a picture: directions and saved latents."""
+        folder = self.card.folder
+        paths = {folder / FOLDER / f"{edit.direction}{SUFFIX}" for recipe in recipes for edit in recipe.edits}
+        paths |= {folder / "w_plus" / f"{recipe.base}.npz" for recipe in recipes if recipe.base is not None}
+        found = sorted(path for path in paths if path.is_file())
+        return {f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
 
     def candidates(self) -> list[Recipe]:
         """Return the recipes to choose from. Raises `InputError` for those that this model cannot draw."""

@@ -135,13 +135,14 @@ class _Maker:
     def _digest(self) -> str:
         """sha256 over all that decides pictures and films."""
         facts = {
-            "model": self.viewer.card.digest,
+            "model": [self.viewer.card.digest, self.viewer.card.name, self.viewer.card.licence],
             "candidates": [recipe.to_dict() for recipe in self.candidates],
             "features": self.viewer.extractor.key if self.viewer.extractor else "",
             "directions": [
                 [d.title, sha256(d.vector.numpy().tobytes()).hexdigest(), d.first, d.last]
                 for d in self.viewer.directions
             ],
+            "files": self.viewer.files_used(self.candidates),
             "block": BLOCK,
             **self.config.drawing(),
         }
@@ -186,7 +187,8 @@ class _Maker:
             look.save(self._look_file(block))
 
     def _encode(self, picture: Any, recipe: Recipe) -> bytes:
-        text = embed_text(recipe, digest=self.viewer.card.digest, model=self.viewer.card.name)
+        card = self.viewer.card
+        text = embed_text(recipe, digest=card.digest, model=card.name, licence=card.licence)
         return images.encode(picture, self.config.picture, recipe=text, quality=95, mark_ai=self.config.mark_ai)
 
     def _numbers(self, recipes: list[Recipe]) -> range:
