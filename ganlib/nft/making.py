@@ -63,7 +63,7 @@ class _Maker:
         self, config: NftConfig, reporter: Reporter, rank: int, world: int, check: Callable[[], None]
     ) -> None:
         if world > 1:
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // world))
+            torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // world)))
         self.config, self.reporter, self.rank, self.world, self.check = config, reporter, rank, world, check
         self.viewer = Viewer.open(config)
         self.candidates = self.viewer.candidates()
