@@ -12,7 +12,7 @@ from pages._ui import models
 from pages._ui.address import arrivals, arrived, write_address
 from pages._ui.components import Group, Slider, WallPicture, picture_wall, slider_bank
 from pages._ui.film_choices import Film
-from pages._ui.frame import EXPLORE, MODELS, MORPH, download, empty_state, errors_told, open_page, part
+from pages._ui.frame import DROP, EXPLORE, MODELS, MORPH, download, empty_state, errors_told, open_page, part
 from pages._ui.keyframes import MAX_KEYFRAMES, full_name, recipe_id, recipe_of, to_text
 from pages._ui.library.rights import warn
 from pages._ui.view import EMPTY, STEPS, View, Wall
@@ -150,6 +150,9 @@ def show_selection(view: View) -> None:
             film: Film = state.get("film", Film())
             keyframes = [Keyframe(recipe, film.seconds) for recipe in chosen]
             st.switch_page(MORPH, query_params={"model": model.name, "k": to_text(keyframes), **film.to_query()})
+        seeds = [recipe.seeds[0][0] for recipe in chosen if len(recipe.seeds) == 1]
+        if st.button("Make a drop", icon=":material/diamond:", disabled=not seeds):
+            st.switch_page(DROP, query_params={"model": model.name, "seeds": ",".join(map(str, dict.fromkeys(seeds)))})
         if len(chosen) == 1:
             download("PNG", models.file_name(model, chosen[0]), partial(models.png, model, chosen[0]))
         else:

@@ -1,0 +1,130 @@
+"""What a collection is told, as a form in four steps."""
+
+import shlex
+from typing import Any
+
+import streamlit as st
+
+from ganlib.checkpoints import Checkpoint
+from ganlib.nft import TRAITS, NftConfig
+from ganlib.options import check_types
+from ganlib.rights import read_licence
+from pages._ui import models
+
+TRAIT_WORDS = {
+    "palette": "main colours", "cluster": "group", "pca": "place in the model", "psi": "how unusual",
+    "directions": "named directions", "class": "kind",
+}  # fmt: skip
+STANDARDS = {"both": "OpenSea and Metaplex", "erc721": "OpenSea (ERC-721)", "metaplex": "Metaplex (Solana)"}
+WORDS_HELP = "words in braces are filled in: collection, number, seed, rank, and the names of traits"
+SIZES = (0, 512, 1024, 2048, 4096)
+
+
+def show_form(model: Checkpoint, given: str) -> NftConfig:
+    """Ask for everything; return the options. `given` are seeds from the address. Raises InputError."""
+    values: dict[str, Any] = {"network": str(model.path.resolve())}
+    with st.expander("Pieces", expanded=True, icon=":material/grid_view:"):
+        values |= _pieces(model, given)
+    with st.expander("Names", expanded=True, icon=":material/edit:"):
+        values |= _names()
+    with st.expander("Traits and rarity", icon=":material/diamond:"):
+        values |= _traits()
+    with st.expander("Files and metadata", icon=":material/folder:"):
+        values |= _files(model)
+    if read_licence(model.licence).commercial is False:
+        values["allow_noncommercial"] = st.checkbox("I will not sell this collection", key="drop-unsold")
+    return NftConfig(**check_types(NftConfig, values))
+
+
+def _pieces(model: Checkpoint, given: str) -> dict[str, Any]:
+    kept = models.favourites(model)
+    values: dict[str, Any] = {}
+    sources = ["Seeds", "Favourites"] if kept else ["Seeds"]
+    source = st.segmented_control("From", sources, default="Seeds", key="drop-source") if kept else "Seeds"
+    if source == "Favourites":
+        names = {f"{each.name or each.recipe.caption()} ({each.id[:4]})": each.id for each in kept}
+        chosen = st.multiselect("Favourites", list(names), key="drop-favourites", placeholder=f"all {len(names)}")
+        values["favourites"] = [names[name] for name in chosen] or ["all"]
+    else:
+        st.session_state.setdefault("drop-seeds", given or "0-99")
+        values["seeds"] = st.text_input("Seeds to choose from", key="drop-seeds")
+        values["psi"] = st.slider(
+            "How unusual", 0.0, 1.2, models.DEFAULT_PSI, 0.05, key="drop-psi", help="truncation psi"
+        )
+        if model.spec.label_dim:
+            values["label"] = st.selectbox("Kind", range(model.spec.label_dim), key="drop-label", help="class label")
+    left, right = st.columns(2)
+    st.session_state.setdefault("drop-count", 0 if given else 20)
+    count = left.number_input("How many pieces", 0, 10_000, key="drop-count", help="0 takes every one that passes")
+    values["count"] = int(count) or None
+    values["floor"] = right.slider(
+        "No two closer than", 0.0, 1.0, 0.3, 0.05, key="drop-floor",
+        help="likeness floor: a share of the usual distance of two pictures; 0 lets twins in",
+    )  # fmt: skip
+    return values
+
+
+def _names() -> dict[str, Any]:
+    return {
+        "collection": st.text_input("Name of the collection", "Untitled", key="drop-collection", max_chars=100),
+        "name": st.text_input("Name of a piece", "{collection} #{number}", key="drop-name", help=WORDS_HELP),
+        "description": st.text_area(
+            "Description", "", key="drop-description", placeholder="A {Main colour} fruit.", max_chars=2000
+        ),
+    }
+
+
+def _traits() -> dict[str, Any]:
+    traits = st.multiselect(
+        "Traits", list(TRAITS), list(TRAITS), format_func=TRAIT_WORDS.__getitem__, key="drop-traits",
+        help="read off the pictures and their latents",
+    )  # fmt: skip
+    groups = st.text_input(
+        "Names of the groups, the largest first", "", key="drop-groups", placeholder="Orchard, Hedge, Meadow"
+    )
+    targets = st.text_area(
+        "Wanted shares, one a line", "", key="drop-targets", placeholder="Group=Orchard:30%", height=90,
+        help="they are checked, not enforced: the table says which are met",
+    )  # fmt: skip
+    return {
+        "traits": traits,
+        "clusters": int(st.number_input("Groups", 1, 32, 6, key="drop-clusters")),
+        "cluster_names": [name.strip() for name in groups.split(",") if name.strip()],
+        "targets": [line.strip() for line in targets.splitlines() if line.strip()],
+    }
+
+
+def _files(model: Checkpoint) -> dict[str, Any]:
+    own = model.spec.resolution
+    sides = {side: f"{side} px" if side else f"{own} px, the model's own" for side in SIZES}
+    size = st.selectbox("Side of the pictures", SIZES, key="drop-size", format_func=sides.__getitem__)
+    seconds = st.slider("A looped film of each, seconds", 0.0, 10.0, 0.0, 0.5, key="drop-seconds", help="0 makes none")
+    standard = st.selectbox("Metadata", list(STANDARDS), format_func=STANDARDS.__getitem__, key="drop-standard")
+    creators = st.text_input("Creators", "", key="drop-creators", placeholder="0xabc…:100", help="address and share")
+    royalty = st.number_input(
+        "Royalty, per cent", 0.0, 100.0, 0.0, 0.5, key="drop-royalty", help="a fact in the metadata; nothing is paid"
+    )
+    return {
+        "size": size or None,
+        "seconds": float(seconds),
+        "standard": standard,
+        "symbol": st.text_input("Short name", "", key="drop-symbol", max_chars=10),
+        "creators": [part.strip() for part in creators.split(",") if part.strip()],
+        "royalty": round(royalty * 100),
+        "external_url": st.text_input("Page of a piece", "", key="drop-url", placeholder="https://example.org/{number}"),
+        "base_uri": st.text_input(
+            "Where the files will lie", "", key="drop-base", placeholder="ipfs://… or https://…",
+            help="empty gives every file its own IPFS address, computed here without a node",
+        ),
+        "mark_ai": st.toggle("Say inside each picture that a trained model made it", True, key="drop-mark"),
+        "layout": "folders",
+    }  # fmt: skip
+
+
+def summary(config: NftConfig) -> str:
+    """The command that does the same."""
+    words = ["python -m ganlib nft", f"--network {config.network.stem}"]
+    words.append(f"--seeds {config.seeds}" if config.seeds else f"--favourites {','.join(config.favourites)}")
+    words += [f"--count {config.count}"] if config.count else []
+    words += [f"--floor {config.floor:g}", f"--psi {config.psi:g}", f"--collection {shlex.quote(config.collection)}"]
+    return " ".join([*words, "--outdir drop"])

@@ -1,0 +1,71 @@
+"""A collection before it is made: its pieces, its rarity, its cost."""
+
+import streamlit as st
+
+from ganlib.checkpoints import Checkpoint
+from ganlib.nft import Cost, NftConfig, Preview, estimate_drop, preview_drop
+from ganlib.runs import format_seconds
+from pages._ui import models
+from pages._ui.components import WallPicture, picture_wall
+from pages._ui.frame import plain
+
+MOST = 200  # candidates that a preview looks at
+SHOWN = 24
+
+
+def show_preview(model: Checkpoint, config: NftConfig) -> None:
+    """Show the first pieces, the rarity table and the cost. Raises GanlibError."""
+    key = str(sorted(config.to_dict().items()))
+    seen = _preview(str(model.path), model.digest, key, config)
+    cost = _cost(str(model.path), model.digest, key, config)
+    if seen.warning:
+        st.warning(plain(seen.warning), icon=":material/gavel:")
+    some = "" if seen.is_whole else f" of the first {seen.looked} of {seen.candidates} candidates"
+    words = [f"**{len(seen.pieces)}** pieces{some}"]
+    words += [f"{seen.near} left out as too like another"] if seen.near else []
+    words += [f"{seen.copies} copies left out"] if seen.copies else []
+    st.markdown(" · ".join(words))
+    st.caption(
+        plain(f"About {format_seconds(cost.seconds)} and {cost.bytes / 1e6:,.1f} MB for {cost.pieces} pieces here.")
+    )
+    wall = [
+        WallPicture(str(piece.number), f"#{piece.number} · rank {piece.rank}", piece.thumbnail)
+        for piece in seen.pieces[:SHOWN]
+        if piece.thumbnail
+    ]
+    opened = picture_wall(wall, key="drop-wall", label="Pieces", columns=6, mode="only", rev=key)
+    if opened:
+        st.session_state["drop-piece"] = int(opened)
+    chosen = next((p for p in seen.pieces if p.number == st.session_state.get("drop-piece")), None)
+    if chosen is not None:
+        with st.container(border=True, key="drop-piece-card"):
+            st.markdown(f"**{plain(chosen.name)}** · rank {chosen.rank} · {chosen.score:.1f} bits")
+            st.caption(plain(" · ".join(f"{trait}: {value}" for trait, value in chosen.traits.items())))
+            with st.popover("Its metadata", icon=":material/data_object:"):
+                st.json(dict(chosen.metadata))
+    _rarity(seen)
+
+
+def _rarity(seen: Preview) -> None:
+    rows = seen.rarity.table
+    columns: dict[str, list[object]] = {
+        "trait": [row.trait for row in rows],
+        "value": [row.value for row in rows],
+        "pieces": [row.pieces for row in rows],
+        "share": [f"{row.share:.0%}" for row in rows],
+    }
+    if any(row.wanted is not None for row in rows):
+        columns["wanted"] = ["" if row.wanted is None else f"{row.wanted:.0%}" for row in rows]
+        columns["met"] = [{True: "yes", False: "no", None: ""}[row.is_met] for row in rows]
+    st.markdown("#### Rarity")
+    st.dataframe(columns, hide_index=True, width="stretch", height=min(420, 38 + 35 * len(rows)))
+
+
+@st.cache_data(max_entries=16, show_spinner="Looking at the pieces …", hash_funcs={NftConfig: lambda c: ""})
+def _preview(path: str, digest: str, key: str, config: NftConfig) -> Preview:
+    return preview_drop(config, renderer=models.open_renderer(path, digest), most=MOST, thumbnails=SHOWN)
+
+
+@st.cache_data(max_entries=16, show_spinner="Trying what it takes …", hash_funcs={NftConfig: lambda c: ""})
+def _cost(path: str, digest: str, key: str, config: NftConfig) -> Cost:
+    return estimate_drop(config, renderer=models.open_renderer(path, digest))

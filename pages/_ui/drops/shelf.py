@@ -1,0 +1,96 @@
+"""Collections that are being made or are ready: progress, check, download."""
+
+import json
+import zipfile
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+
+import streamlit as st
+
+from ganlib import images, runs
+from ganlib.nft import validate_drop
+from ganlib.runs import RunDir
+from pages._ui import models
+from pages._ui.frame import download, errors_told, part, plain
+from pages._ui.jobs import ACTIVE, job_card
+
+SHOWN = 6
+EVERY = 1.0  # seconds
+STRIP = 6  # pictures of a collection on its card
+SIDE = 128  # of one there, in pixels
+MOST_DOWNLOADED = 2 * 2**30  # bytes; a larger one is better copied on the disk
+
+
+def jobs() -> list[RunDir]:
+    """The newest collections."""
+    return runs.list_runs(models.runs_root(), verb="nft")[:SHOWN]
+
+
+def show_collections() -> None:
+    """Show the collections with what can be done with each."""
+    is_active = any(run.state in ACTIVE for run in jobs())
+    part(every=EVERY if is_active else None)(_collections)(is_active)
+
+
+def _collections(was_active: bool) -> None:
+    found = jobs()
+    if was_active != any(run.state in ACTIVE for run in found):
+        st.rerun()
+    if not found:
+        st.caption("Collections appear here: pictures, metadata, hashes, ready to be uploaded elsewhere.")
+    for run in found:
+        config = run.job["config"]
+        with st.container(border=True, gap="small", key=f"collection-{run.path.name}"):
+            st.markdown(f"**{plain(str(config.get('collection', '')))}**")
+            if job_card(run, "pieces"):
+                _ready(run, run.path / str(config.get("outdir", "drop")))
+            elif run.state not in ACTIVE:
+                st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=_remove, args=(run,))
+
+
+def _ready(run: RunDir, root: Path) -> None:
+    pictures = sorted((root / "images").glob("*.*"), key=lambda path: (len(path.name), path.name))[:STRIP]
+    for column, path in zip(st.columns(STRIP), pictures, strict=False):
+        with column, errors_told():
+            st.image(_face(str(path), path.stat().st_mtime_ns), width="stretch")
+    try:
+        provenance = json.loads((root / "provenance.json").read_text(encoding="utf-8"))
+        st.caption(plain(f"Provenance hash {str(provenance.get('provenance_hash', ''))[:24]}…"))
+    except (OSError, ValueError, AttributeError):
+        st.caption("Its provenance cannot be read: make it again.")
+    with st.container(horizontal=True):
+        size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+        if size <= MOST_DOWNLOADED:
+            name = f"{root.name if root.name != 'drop' else run.path.name}.zip"
+            download(f"Download, {size / 1e6:,.1f} MB", name, lambda: _zip(root))
+        if st.button("Check it", icon=":material/fact_check:", key=f"check-{run.path.name}"):
+            with st.spinner("Checking every file …"), errors_told():
+                problems = validate_drop(root)
+                if problems:
+                    st.error(plain("; ".join(problems[:8])), icon=":material/error:")
+                else:
+                    st.success("Every picture, hash and metadata file is as it should be.", icon=":material/check:")
+        st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=_remove, args=(run,))
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _face(path: str, changed: int) -> bytes:
+    pixels = images.decode(Path(path).read_bytes(), name=Path(path).name)
+    return images.encode(images.resize(pixels, SIDE, SIDE), "webp")
+
+
+def _zip(root: Path) -> bytes:
+    """The collection as a zip; folders that begin with a dot are the maker's own."""
+    with SpooledTemporaryFile(max_size=64 * 2**20) as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for path in sorted(root.rglob("*")):
+                inside = path.relative_to(root)
+                if path.is_file() and not any(part.startswith(".") for part in inside.parts):
+                    archive.write(path, inside)
+        file.seek(0)
+        return file.read()
+
+
+def _remove(run: RunDir) -> None:
+    with errors_told():
+        runs.remove(run)
