@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -161,7 +161,6 @@ class Chooser:
         """The usual distance: the median over pairs of the first block."""
         self._kept: list[Look] = []
         self._digests: set[bytes] = set()
-        self._rows: list[np.ndarray] = []
 
     @property
     def is_full(self) -> bool:
@@ -175,8 +174,7 @@ class Chooser:
             gaps = _distances(features, features)
             self.usual = float(np.median(gaps[np.triu_indices(len(gaps), 1)]))
         least = self.config.floor * self.usual
-        before = len(self._rows)
-        gaps = _distances(features, np.stack(self._rows)) if before and least > 0 else np.zeros((len(look), 0))
+        gaps, nearest = self._nearest(features) if least > 0 else (np.zeros(0), np.zeros(0, np.int64))
         chosen: list[int] = []
         for i in range(len(look)):
             if self.is_full:
@@ -187,22 +185,32 @@ class Chooser:
                 self.copies += 1
                 continue
             if least > 0:
-                own = features[chosen] if chosen else np.zeros((0, features.shape[1]))
-                all_gaps = np.concatenate([gaps[i], _distances(features[i : i + 1], own)[0]])
-                if len(all_gaps) and all_gaps.min() < least:
-                    nearest = int(all_gaps.argmin())
-                    self.near.append((self.looked - 1, self.taken[nearest], float(all_gaps[nearest] / self.usual)))
+                gap, piece = float(gaps[i]), int(nearest[i])
+                for k, own in enumerate(_distances(features[i : i + 1], features[chosen])[0].tolist()):
+                    if own < gap:
+                        gap, piece = own, len(self.taken) - len(chosen) + k
+                if gap < least:
+                    self.near.append((self.looked - 1, self.taken[piece], gap / self.usual))
                     continue
             self._digests.add(digest)
             chosen.append(i)
             self.taken.append(self.looked - 1)
-        if least > 0:
-            self._rows.extend(features[chosen])
         self._kept.append(look[chosen])
 
+    def _nearest(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distance to the nearest piece so far, `[N]`, and its place among them; a block of pieces at a time."""
+        least, who, first = np.full(len(features), np.inf), np.zeros(len(features), np.int64), 0
+        for kept in self._kept:
+            if len(kept):
+                gaps = _distances(features, kept.features.astype(np.float64))
+                closer = gaps.min(axis=1) < least
+                least[closer], who[closer] = gaps.min(axis=1)[closer], first + gaps.argmin(axis=1)[closer]
+            first += len(kept)
+        return least, who
+
     def seen(self) -> Look:
-        """Return what was seen of the pieces."""
-        return Look.join(self._kept)
+        """Return what was seen of the pieces, without features."""
+        return Look.join([replace(look, features=look.features[:, :0]) for look in self._kept])
 
     def check(self, candidates: int) -> None:
         """Raise `InputError` where there are fewer pieces than asked for, or none."""
