@@ -22,7 +22,7 @@ def test_a_drop_of_twenty_is_made_downloaded_and_opened(page: Page, studio: Stud
     name = page.get_by_label("Name of the collection")
     name.fill("Orchard <b>1</b>", timeout=PATIENCE_MS)
     name.press("Enter")
-    count = page.get_by_label("How many pieces")
+    count = page.get_by_role("spinbutton", name="How many pieces")
     count.fill("20")
     count.press("Enter")
     floor = page.get_by_role("slider", name="No two closer than")
