@@ -110,13 +110,18 @@ def blend_networks(
     return G.to(device).eval().requires_grad_(False)
 
 
-def check_alike(G_a: Generator, G_b: Generator) -> None:
-    """Raise `InputError` that says what differs where two generators are not built alike."""
-    a, b = G_a.spec, G_b.spec
+def differences(a: GeneratorSpec, b: GeneratorSpec) -> list[str]:
+    """Return in words what two specs differ in that keeps their models from being blended; widths are not looked at."""
     differing = [f"{name} {getattr(a, name)} and {getattr(b, name)}" for name in _FACTS if _differ(a, b, name)]
     if not differing:
         names = sorted((set(a.params) | set(b.params)) - _LOOSE)
         differing = [f"{n} {a.params.get(n)} and {b.params.get(n)}" for n in names if _plain(a, n) != _plain(b, n)]
+    return differing
+
+
+def check_alike(G_a: Generator, G_b: Generator) -> None:
+    """Raise `InputError` that says what differs where two generators are not built alike."""
+    differing = differences(G_a.spec, G_b.spec)
     if not differing:
         shapes = [{name: tuple(t.shape) for name, t in G.state_dict().items()} for G in (G_a, G_b)]
         odd = sorted(name for name in shapes[0] | shapes[1] if shapes[0].get(name) != shapes[1].get(name))
@@ -184,9 +189,8 @@ def blend(
         tell(f"the two are hardly related (likeness of their weights {alike:.2f} of 1): the blend may draw nothing")
     G = blend_networks(G_a, G_b, amount=amount, swap_at=swap_at, smooth=smooth, amounts=amounts)
     licence = rights.stricter(*(card.licence for card in cards)) or rights.UNKNOWN.id
-    for card in cards:
-        if "-ND-" in rights.read_licence(card.licence).id:
-            tell(f"{card.title} is under {card.licence}: what is made of it may not be shared")
+    if problem := rights.conflict(*(card.licence for card in cards)):
+        tell(problem)
     titles = [card.title for card in cards]
     return save_snapshot(
         dest,

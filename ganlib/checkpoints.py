@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from ganlib import networks, runs
 from ganlib.errors import CheckpointError, GanlibError, InputError
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
+from ganlib.rights import UNKNOWN, read_licence, stricter
 
 KEY = "latent-atelier"
 FORMAT = 2
@@ -274,8 +275,16 @@ def change_card(
     """Write words of a model's card anew and return it; what is None stays, `metrics` are added to those there are.
 
     The tensors are copied byte by byte, and the digest stays: the model makes the same pictures. Raises
-    `CheckpointError` as `read_card`, and on a full disk."""
+    `CheckpointError` as `read_card`, and on a full disk; `InputError` for a licence that allows more than that of a
+    model which this one was blended from."""
     old = read_card(path)
+    for parent in old.parents:
+        bound = parent["licence"]
+        if licence is not None and read_licence(bound) is not UNKNOWN and stricter(licence, bound) != licence:
+            raise InputError(
+                f"{old.title} was blended from {parent['title']}, which stands under {bound}: it cannot be {licence}",
+                f"leave it at {old.licence}, or choose a stricter one",
+            )
     header, _ = _read_header(old.path)
     card = json.loads(header["__metadata__"][KEY])
     card |= {k: v for k, v in (("title", title), ("licence", licence), ("data", data)) if v is not None}

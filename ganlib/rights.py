@@ -78,6 +78,24 @@ def stricter(*texts: str) -> str:
     return max(texts, key=lambda text: read_licence(text).strictness)
 
 
+def conflict(*texts: str) -> str:
+    """Return in a sentence why a thing made of works under these licences may not be shared at all; empty where it may.
+
+    A licence that asks for the same licence again cannot be kept together with another one."""
+    found = [read_licence(text) for text in texts]
+    for licence in found:
+        if "-ND-" in licence.id:
+            return f"{licence.title} forbids to share what is made of it: keep it for yourself, or ask the author."
+    kinds = {licence.id for licence in found if licence.strictness > 2 or licence.share_alike}
+    binding = next((licence for licence in found if licence.share_alike and len(kinds - {UNKNOWN.id}) > 1), None)
+    if binding is None:
+        return ""
+    return (
+        f"{binding.title} wants what is made of it under the same licence, and another one here does not allow that: "
+        "ask both authors before you share it."
+    )
+
+
 def rights_words(text: str) -> str:
     """Return in a sentence whether pictures of a model under this licence may be sold."""
     licence = read_licence(text)

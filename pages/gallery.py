@@ -24,6 +24,7 @@ heading = open_page("Gallery")
 # Read what is wanted: from the address, or as it was.
 model = models.choose_model()
 with heading.container(horizontal=True, horizontal_alignment="right"):
+    warn(model)
     if st.button("Open a model", icon=":material/add:", key="open-a-model", type="tertiary"):
         st.switch_page(MODELS, query_params={"view": "import"})
 state = st.session_state

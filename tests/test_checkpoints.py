@@ -297,3 +297,12 @@ def test_renaming_takes_the_folder_along_and_deleting_removes_it(saved):
     for path in (new.path, new.path.parent, new.path.with_suffix(".txt")):
         with pytest.raises(CheckpointError):
             checkpoints.remove_checkpoint(path)
+
+
+def test_a_blend_cannot_be_given_a_looser_licence_than_its_parents(saved, tmp_path):
+    parents = [{"title": "Faces", "licence": "Nvidia-SC"}, {"title": "My own", "licence": "unknown"}]
+    card = checkpoints.save_snapshot(tmp_path / "m.safetensors", G_ema=saved[0], licence="Nvidia-SC", parents=parents)
+    for licence in ("CC0-1.0", "", "CC-BY-NC-4.0"):
+        with pytest.raises(InputError, match="Faces"):
+            checkpoints.change_card(card.path, licence=licence)
+    assert checkpoints.change_card(card.path, licence="CC-BY-NC-ND-4.0", title="M").licence == "CC-BY-NC-ND-4.0"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganlib.rights import LICENCES, UNKNOWN, read_licence, rights_words, stricter
+from ganlib.rights import LICENCES, UNKNOWN, conflict, read_licence, rights_words, stricter
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,13 @@ def test_the_stricter_of_two_binds():
     assert stricter("CC-BY-4.0", "MIT") == "CC-BY-4.0"
     assert stricter("CC0-1.0", "unknown") == "unknown"
     assert stricter("unknown", "CC-BY-NC-4.0") == "CC-BY-NC-4.0"
+
+
+def test_licences_that_cannot_be_kept_together_are_told():
+    assert "forbids to share" in conflict("CC0-1.0", "CC-BY-NC-ND-4.0")
+    assert "ask both authors" in conflict("CC-BY-SA-4.0", "CC-BY-NC-4.0")
+    assert conflict("CC-BY-SA-4.0", "CC0-1.0") == conflict("CC-BY-SA-4.0", "cc-by-sa") == ""
+    assert conflict("CC-BY-NC-4.0", "CC-BY-4.0") == conflict("MIT", "unknown") == ""
 
 
 def test_whoever_may_not_sell_is_told_so():

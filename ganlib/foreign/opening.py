@@ -25,6 +25,7 @@ from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 SUFFIXES = (".pkl", ".pt", ".pth")
 """What such files are called."""
 MOST_BYTES = 8 * 2**30
+_NONSENSE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)  # of any depth
 UNKNOWN_LICENCE = "unknown"
 _FORMATS = "NVIDIA's network-snapshot .pkl, pickles of TensorFlow's era and rosinality's .pt can be imported"
 
@@ -78,6 +79,10 @@ def open_foreign(path: Path, *, asked: set[str] | None = None) -> Foreign:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}", "see its permissions") from error
     except MemoryError as error:
         raise CheckpointError(f"{path.name} does not fit in memory", "close other programs") from error
+    except _NONSENSE as error:
+        # The readers check what they use; what they did not think of ends here, as a file that makes no sense.
+        what = f"{path.name}: its numbers make no model ({type(error).__name__})"
+        raise CheckpointError(what, "the file is damaged, or a fork of a known tool made it") from error
     except CheckpointError as error:
         if path.name in error.message:
             raise

@@ -47,7 +47,7 @@ def is_rosinality(table: Mapping[Any, Any]) -> bool:
 
 
 def _shaped(value: Tensor, shape: str, name: str) -> Tensor:
-    if (shape == "1" and value.shape[0] != 1) or (shape == "0" and value.numel() != 1):
+    if (shape == "1" and value.shape[:1] != (1,)) or (shape == "0" and value.numel() != 1):
         raise damaged(f"its tensor {short(name)} has an unexpected shape")
     return {"1": lambda: value[0], "0": lambda: value.reshape([]), "flat": value.flatten, "=": lambda: value}[shape]()
 

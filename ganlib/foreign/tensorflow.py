@@ -72,6 +72,7 @@ _D_RULES: list[Rule] = [
     (r"(\d+)x\1/(FromRGB|Conv0|Conv1_down|Skip|Conv)/weight", "b{0}.{1}.weight", _conv),
     (r"(\d+)x\1/(FromRGB|Conv0|Conv1_down|Skip|Conv)/bias", "b{0}.{1}.bias", _plain),
 ]
+_LONGEST_OPTION = 16
 _STATE_ONLY = r"lod|pl_mean_var|.*/(lod|pl_mean_var)"  # what training remembers, and pictures do not need
 
 
@@ -95,12 +96,34 @@ def _collect(network: Record) -> tuple[Tensors, dict[str, Any]]:
                 raise refused("a variable in it is no named array of numbers")
             variables[name] = value
         static = part.state.get("static_kwargs")
-        options |= static if isinstance(static, dict) else {}
+        options |= _plain_options(static) if isinstance(static, dict) else {}
         for component in components.values():
             if not isinstance(component, Record):
                 raise refused("a component in it is no network")
             pending.append((component, depth + 1))
     return variables, options
+
+
+def _plain_options(table: dict[Any, Any]) -> dict[str, Any]:
+    """Return the options that are looked at; raises `CheckpointError` where one is no small value.
+
+    What a file nests, Python would compare and print without end."""
+    known = {*_USUAL, "resolution", "resolution_h", "resolution_w", "conv_clamp", "num_fp16_res", "resample_kernel",
+             "mbstd_group_size"}  # fmt: skip
+    result = {}
+    for name in known & {name for name in table if isinstance(name, str)}:
+        value = table[name]
+        parts = value if isinstance(value, list | tuple) else [value]
+        if len(parts) > _LONGEST_OPTION or not all(map(_is_small, parts)):
+            raise CheckpointError(f"its option {name} is {short(value)} of an unknown kind", UNKNOWN_HINT)
+        result[name] = value
+    return result
+
+
+def _is_small(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= 200
+    return value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**63)
 
 
 def _side_of(options: dict[str, Any]) -> int:

@@ -130,7 +130,7 @@ class Array(Inert):
 
     def permute(self, axes: tuple[Any, ...]) -> None:
         """Let axis i be what axis `axes[i]` was."""
-        if sorted(axes) != list(range(len(self.shape))):
+        if not all(type(axis) is int for axis in axes) or sorted(axes) != list(range(len(self.shape))):
             raise refused("an array in it lies in memory in an unknown way")
         self._axes = axes
 

@@ -28,6 +28,7 @@ from ganlib.latents import (
 from ganlib.renderer import Renderer
 from pages._ui.components import ModelCard, model_shelf
 from pages._ui.frame import MODELS, errors_told, plain, show_error
+from pages._ui.library.rights import warn
 
 SORTS = {"colour": "by colour", "likeness": "alike together"}
 LICENCE_FILE = "LICENCE.txt"
@@ -89,6 +90,8 @@ def choose_model(heading: DeltaGenerator | None = None) -> Checkpoint:
                 width=210,
             )
         ]
+        with heading:
+            warn(model)
     st.session_state["model"] = picked.name
     if picked.name != model.name:
         st.query_params.from_dict({"model": picked.name})

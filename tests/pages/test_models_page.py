@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import time
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
-from ganlib.checkpoints import change_card, list_checkpoints, load_generator, read_card
+from ganlib.checkpoints import Checkpoint, change_card, list_checkpoints, load_generator, read_card
+from pages._ui.library import faces, shelf
 
 
 def open_page(repository: Path, **query: str) -> AppTest:
@@ -54,6 +56,22 @@ def test_every_model_has_a_card_with_its_rights_and_a_sheet_kept_beside_it(repos
     assert model.title in shown(app) and "not for sale" in shown(app)
     sheets = list(model.folder.glob("sheet-*.webp"))
     assert len(sheets) == 1 and model.digest[:12] in sheets[0].name
+
+
+def test_sheets_that_take_long_are_made_one_after_the_other(repository, checkpoints, monkeypatch):
+    (model,), _ = list_checkpoints(checkpoints)
+    for name in ("b", "c"):
+        shutil.copy(model.path, checkpoints / f"{name}.safetensors")
+
+    def slow(card: Checkpoint, *, may_make: bool) -> bytes | None:
+        time.sleep(0.3 if may_make else 0)
+        return faces.sheet(card, may_make=may_make)
+
+    monkeypatch.setattr(shelf, "sheet", slow)
+    monkeypatch.setattr(shelf, "SECONDS", 0.2)
+    app = open_page(repository)
+    assert not app.exception and "making its pictures" not in shown(app)
+    assert len(list(checkpoints.glob("*/sheet-*.webp"))) == 3
 
 
 def test_a_damaged_file_is_told_and_the_others_stay(repository, checkpoints):

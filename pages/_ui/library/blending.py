@@ -5,11 +5,11 @@ from typing import Any
 import streamlit as st
 
 from ganlib import images
-from ganlib.blending import KIN, blend, blend_networks, blend_sides, kinship
+from ganlib.blending import KIN, blend, blend_networks, blend_sides, differences, kinship
 from ganlib.checkpoints import Checkpoint, list_checkpoints
 from ganlib.errors import GanlibError
 from ganlib.latents import Recipe
-from ganlib.rights import read_licence, stricter
+from ganlib.rights import conflict, read_licence, stricter
 from pages._ui import models
 from pages._ui.frame import part, plain, show_error
 from pages._ui.library import place
@@ -66,8 +66,7 @@ def show_blend() -> None:
 
 def _alike(a: Checkpoint, b: Checkpoint) -> bool:
     """As far as the cards can tell; the tensors are compared when both are opened."""
-    facts = ("arch", "resolution", "img_channels", "z_dim", "w_dim", "num_ws", "label_dim")
-    return all(getattr(a.spec, fact) == getattr(b.spec, fact) for fact in facts)
+    return not differences(a.spec, b.spec)
 
 
 def _options(model: Checkpoint, way: str) -> tuple[tuple[str, Any], ...]:
@@ -110,6 +109,8 @@ def _save(first: Checkpoint, second: Checkpoint, options: tuple[tuple[str, Any],
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"Its licence: {plain(read_licence(licence).title)}, the stricter of both.")
         badge(licence)
+    if problem := conflict(first.licence, second.licence):
+        st.warning(plain(problem), icon=":material/gavel:")
     title = st.text_input("Name", f"{first.title} × {second.title}", key=f"blend-title-{first.name}-{second.name}")
     if st.button("Keep it as a model", type="primary", icon=":material/save:", key="blend-save"):
         notes: list[str] = []

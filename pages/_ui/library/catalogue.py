@@ -22,6 +22,8 @@ def show_catalogue() -> None:
 
 @part()
 def _table() -> None:
+    if st.session_state.pop("download-started", False):
+        st.rerun()  # the downloads stand beside, in another part
     try:
         known = catalogue()
     except GanlibError as error:

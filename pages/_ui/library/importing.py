@@ -1,6 +1,7 @@
 """Open a model of another tool: upload or path, the job, and the report of what its file asked for."""
 
 import re
+import secrets
 import shutil
 from pathlib import Path, PurePath
 from typing import Any
@@ -100,7 +101,9 @@ def _start(name: str, path: str) -> None:
         if upload is not None:
             folder = data_root() / "uploads"
             folder.mkdir(parents=True, exist_ok=True)
-            file = folder / f"{free_name(_title(upload.name)).stem}{PurePath(upload.name).suffix.lower()}"
+            # A part by chance: two people may upload files of one name at the same time.
+            stem = f"{free_name(_title(upload.name)).stem}-{secrets.token_hex(4)}"
+            file = folder / f"{stem}{PurePath(upload.name).suffix.lower()}"
             with runs.replacing(file) as temporary, temporary.open("wb") as out:
                 shutil.copyfileobj(upload, out)
         else:

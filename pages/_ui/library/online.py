@@ -7,9 +7,10 @@ import streamlit as st
 from ganlib import hub, runs
 from ganlib.errors import GanlibError
 from ganlib.foreign import SafetyReport
-from ganlib.hub import DownloadJob, HubModel
+from ganlib.hub import Cached, DownloadJob, HubModel
 from ganlib.runs import RunDir
 from pages._ui import models
+from pages._ui.components.mounting import tag
 from pages._ui.frame import GALLERY, part, plain, show_error
 from pages._ui.jobs import ACTIVE, job_card
 from pages._ui.library import place
@@ -100,6 +101,7 @@ def start(job: DownloadJob) -> None:
         dest = models.checkpoints_root().resolve()
         config = DownloadJob.from_dict({**job.to_dict(), "dest": str(dest)})
         runs.submit(models.runs_root(), "download", config.entry or config.repo_id.split("/")[-1], config.to_dict())
+        st.session_state["download-started"] = True
     except GanlibError as error:
         st.session_state["download-error"] = error
     except OSError as error:
@@ -127,15 +129,25 @@ def _downloads(was_active: bool) -> None:
     if known:
         st.markdown("#### On this machine")
         st.caption("Files as they were fetched; a model can be made of them without a network.")
-    for i, entry in enumerate(known):
-        with st.container(horizontal=True, vertical_alignment="center", key=f"cached-{i}"):
+    for entry in known:
+        name = tag(str(entry.path))
+        with st.container(horizontal=True, vertical_alignment="center", key=f"cached-{name}"):
             st.markdown(f"{plain(entry.title)} · {entry.bytes / MEGA:.1f} MB", width="stretch")
             job = DownloadJob(
                 repo_id=entry.repo_id, entry=entry.entry,
                 filename=entry.filename if entry.repo_id else "", revision=entry.revision if entry.repo_id else "",
             )  # fmt: skip
-            st.button("Make a model", key=f"cached-make-{i}", on_click=start, args=(job,))
-            st.button("Forget", key=f"cached-forget-{i}", icon=":material/delete:", on_click=hub.forget, args=(entry,))
+            st.button("Make a model", key=f"cached-make-{name}", on_click=start, args=(job,))
+            st.button("Forget", key=f"cached-forget-{name}", icon=":material/delete:", on_click=_forget, args=(entry,))
+
+
+def _forget(entry: Cached) -> None:
+    try:
+        if entry.path.exists():  # a second click, or another window, may have been quicker
+            hub.forget(entry)
+    except (GanlibError, OSError) as error:
+        words = error if isinstance(error, GanlibError) else GanlibError(f"it cannot be deleted: {error}", "try again")
+        st.session_state["download-error"] = words
 
 
 def _outcome(run: RunDir) -> None:

@@ -9,7 +9,7 @@ from ganlib.hub import settle_licence
 from ganlib.modelcard import PublishJob, card_markdown
 from ganlib.runs import RunDir
 from pages._ui import models
-from pages._ui.frame import part, plain, show_error
+from pages._ui.frame import errors_told, part, plain, show_error
 from pages._ui.jobs import ACTIVE, job_card
 
 EVERY = 0.7  # seconds
@@ -20,7 +20,7 @@ def show_publish(model: Checkpoint) -> None:
     try:
         licence, warnings = settle_licence(model)
     except GanlibError as error:
-        show_error(error)
+        show_error(GanlibError(error.message, "Choose its licence under 'Change the words' first."))
         return
     st.caption(
         "Weights, a page with facts, licence and credit, and a contact sheet go to your account on the Hub. Your token "
@@ -32,7 +32,7 @@ def show_publish(model: Checkpoint) -> None:
     repo_id = st.text_input("Where to", key=f"{key}-repo", placeholder="your-name/your-model").strip()
     text = st.text_area("Words about it, for its page", key=f"{key}-text", max_chars=4000)
     private = st.toggle("Private: only you can see it", True, key=f"{key}-private")
-    with st.popover("See its page first", icon=":material/preview:"):
+    with st.popover("See its page first", icon=":material/preview:"), errors_told():
         st.code(card_markdown(model, repo_id=repo_id or "owner/name", text=text), language="markdown", wrap_lines=True)
     st.button(
         f"Publish under {plain(licence)}", type="primary", icon=":material/cloud_upload:", key=f"{key}-start",

@@ -36,7 +36,7 @@ def show_rights(model: Checkpoint) -> None:
     tell(plain(words), icon=":material/gavel:")
     rows = {
         "Weights": plain(model.licence or "not stated"),
-        "Data": plain(model.data or "not stated"),
+        "Data": plain(" ".join(model.data.split()) or "not stated"),
         "Code": CODE,
     }
     st.markdown("\n".join(f"- **{name}:** {words}" for name, words in rows.items()))

@@ -15,6 +15,8 @@ from pages._ui.library.rights import badge
 
 COLUMNS = 3
 SHOWN = 24
+METRICS = ("kid", "fid", "pr", "ppl", "is")
+MOST_WORDS = 120  # characters of credit on a card
 SECONDS = 1.0  # for making sheets before what is there is shown
 
 
@@ -36,7 +38,7 @@ def show_shelf() -> None:
     for error in damaged:
         show_error(error)
     if is_missing:
-        st.rerun(scope="fragment")
+        st.rerun()  # of the whole page: the first run is one, and has no fragment of its own
 
 
 def _lengthen() -> None:
@@ -62,11 +64,18 @@ def _card(model: Checkpoint, *, may_make: bool) -> bool:
             st.markdown(f"**{plain(model.title)}**", width="content")
             badge(model.licence)
         st.caption(plain(facts(model)))
+        st.caption(plain(short(" · ".join(filter(None, (model.licence or "licence not stated", model.data))))))
         with st.container(horizontal=True):
             if st.button("Gallery", key=f"gallery-{model.name}", icon=":material/grid_view:", type="primary"):
                 st.switch_page(GALLERY, query_params={"model": model.name})
             st.button("About it", key=f"about-{model.name}", on_click=place.go, kwargs={"model": model.name})
     return picture is not None or problem is not None
+
+
+def short(text: str) -> str:
+    """A text of somebody on one line, cut where it is long."""
+    line = " ".join(text.split())
+    return line if len(line) <= MOST_WORDS else f"{line[: MOST_WORDS - 1]}…"
 
 
 def facts(model: Checkpoint) -> str:
@@ -77,7 +86,8 @@ def facts(model: Checkpoint) -> str:
         words.append(f"{spec.label_dim} classes")
     if model.kimg:
         words.append(f"{model.kimg:,.0f} kimg")
-    for name, value in list(model.metrics.items())[:1]:
-        if isinstance(value, int | float):
+    for name, value in model.metrics.items():
+        if name.startswith(METRICS) and isinstance(value, int | float):
             words.append(f"{name} {value:.3g}")
+            break
     return " · ".join([*words, f"{model.bytes / 1e6:.1f} MB"])
