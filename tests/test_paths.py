@@ -60,8 +60,10 @@ def path_of(recipes, curve, loop, seconds=UNEVEN) -> LatentPath:
     return LatentPath(tuple(Keyframe(recipe, s) for recipe, s in zip(recipes, seconds, strict=False)), curve, loop)
 
 
-@pytest.mark.parametrize("curve", CURVES)
-@pytest.mark.parametrize("loop", [True, False])
+THROUGH = tuple(curve for curve in CURVES if curve != "noise")  # which stays beside its keyframes
+
+
+@pytest.mark.parametrize("curve, loop", [(c, loop) for c in THROUGH for loop in (True, False) if c != "circle" or loop])
 def test_every_keyframe_is_its_own_picture(curve, loop):
     path = path_of(RICH, curve, loop)
     knots = np.cumsum([0.0, *path.segment_seconds])
@@ -80,7 +82,7 @@ def test_a_loop_closes_with_even_steps_and_repeats_no_frame(curve, recipes):
     assert frames.shape == (24 * len(recipes), LAYERS, W) and torch.isfinite(frames).all()
     again = PathWalker(path, SOURCE).w_plus(path.times(24, [len(frames)]))
     assert torch.allclose(again[0], frames[0], atol=1e-6), "frame F would be frame 0"
-    if recipes[0] == recipes[1]:
+    if recipes[0] == recipes[1] and curve != "noise":
         assert torch.allclose(frames, frames[:1], atol=1e-5)
         return
     steps = (frames.roll(-1, 0) - frames).flatten(1).norm(dim=1)

@@ -25,11 +25,11 @@ def execute(args: argparse.Namespace) -> int:
     from ganlib.errors import InputError
     from ganlib.runs import TerminalReporter
     from ganlib.training.timelapse import TimelapseJob, make_timelapse
-    from ganlib.video import FORMATS
+    from ganlib.video import FILM_FORMATS
 
     dest = args.out or Path(args.run) / "timelapse.mp4"
     kind = dest.suffix.lower().lstrip(".")
-    if kind not in FORMATS:
+    if kind not in FILM_FORMATS:
         raise InputError(f"cannot tell the format of '{dest}'", "end --out in .mp4 or .gif")
     job = TimelapseJob(**{**values_from_flags(TimelapseJob, args), "format": kind})
     dest.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from ganlib import images
 from ganlib.errors import InputError, RunError
 from ganlib.runs import Reporter
 from ganlib.training.folder import Sheet, TrainingFolder, sheet_pictures
-from ganlib.video import FORMATS, write_film
+from ganlib.video import FILM_FORMATS, write_film
 
 _PALETTE_SHEETS = 24
 _BATCH = 16  # frames handed to the encoder at once
@@ -41,8 +41,8 @@ class TimelapseJob:
         """Return self, or raise InputError that names the option and its legal values."""
         if not isinstance(self.run, str) or not self.run:
             raise InputError("no run given", "Name a training run's directory.")
-        if self.format not in FORMATS:
-            raise InputError(f"there is no film format '{str(self.format)[:20]}'", f"Use {' or '.join(FORMATS)}.")
+        if self.format not in FILM_FORMATS:
+            raise InputError(f"there is no film format '{str(self.format)[:20]}'", f"Use {' or '.join(FILM_FORMATS)}.")
         limits = {"seconds": (0.5, 600), "hold": (0, 60), "fps": (1, 60 if self.format == "mp4" else 50)}
         limits |= {"columns": (1, 32), "rows": (1, 32), "width": (32, 4096)}
         for name, (low, high) in limits.items():

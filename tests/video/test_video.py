@@ -3,13 +3,11 @@
 import json
 import re
 import stat
-import subprocess
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from ganlib import video
@@ -19,53 +17,9 @@ from ganlib.latents import Recipe
 from ganlib.networks import tiny_generator
 from ganlib.paths import CURVES, Keyframe, LatentPath
 from ganlib.renderer import Renderer
-from ganlib.runs import RunDir, SilentReporter, Stopped, create_run, work
+from ganlib.runs import RunDir, Stopped, create_run, work
 from ganlib.video import RenderJob
-
-QUIET = SilentReporter()
-
-
-class Listener(SilentReporter):
-    """Notes the progress, and asks to stop after some frames."""
-
-    def __init__(self, stop_after: float = float("inf")) -> None:
-        self.seen: list[tuple[float, float]] = []
-        self.stop_after = stop_after
-
-    def progress(self, done: float, total: float, message: str = "") -> None:
-        self.seen.append((done, total))
-
-    def should_stop(self) -> bool:
-        return bool(self.seen) and self.seen[-1][0] >= self.stop_after
-
-
-@pytest.fixture(scope="module")
-def renderer() -> Renderer:
-    torch.set_num_threads(1)
-    return Renderer(tiny_generator(), name="tiny", digest="abc")
-
-
-def job_of(curve: str = "cubic", loop: bool = True, seeds=(1, 2, 3), seconds: float = 1.0, **options) -> RenderJob:
-    keyframes = tuple(Keyframe(Recipe.of_seed(seed, psi=0.8), seconds) for seed in seeds)
-    return RenderJob("tiny", LatentPath(keyframes, curve, loop), **{"fps": 20, "size": 64, **options})
-
-
-def ffmpeg(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", *arguments], capture_output=True)
-
-
-def decoded(path: Path, side: int) -> np.ndarray:
-    """Every stored frame, int64 `[F, side, side, 3]`."""
-    raw = ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    result = ffmpeg("-loglevel", "error", "-i", str(path), *raw)
-    assert result.returncode == 0, result.stderr
-    return np.frombuffer(result.stdout, np.uint8).reshape(-1, side, side, 3).astype(int)
-
-
-def steps(frames: np.ndarray) -> np.ndarray:
-    """How far every frame is from the next, the last from the first, in grey levels."""
-    return np.abs(np.roll(frames, -1, 0) - frames).mean((1, 2, 3))
-
+from tests.video.films import QUIET, Listener, decoded, ffmpeg, job_of, steps
 
 # --- the film ---------------------------------------------------------------------------------------------------------
 
@@ -179,11 +133,11 @@ def test_a_film_plays_anywhere_and_knows_its_recipe(renderer, tmp_path):
     assert RenderJob.from_dict({**kept["video"], "network": "tiny"}) == job
 
 
-def test_colours_survive(renderer, tmp_path, monkeypatch):
+def test_colours_survive(tmp_path):
     flat = np.zeros((20, 64, 64, 3), np.uint8)
     flat[:, :32, :32], flat[:, :32, 32:], flat[:, 32:, :32] = (200, 40, 30), (30, 160, 60), (40, 60, 190)
-    monkeypatch.setattr(video, "frames", lambda *_: iter([flat]))
-    path = video.render_video(job_of(), tmp_path / "film.mp4", renderer=renderer, reporter=QUIET)
+    path = tmp_path / "film.mp4"
+    video.write_film(path, [flat], (64, 64), fps=20, num_frames=20, palette=list, reporter=QUIET, crf=8)
     frame = decoded(path, 64)[10]
     for corner in (np.s_[8:24, 8:24], np.s_[8:24, 40:56], np.s_[40:56, 8:24], np.s_[40:56, 40:56]):
         assert np.abs(frame[corner] - flat[0][corner]).max() <= 4
@@ -307,6 +261,7 @@ def test_the_job_opens_the_model_and_shows_its_film(tmp_path):
     run = create_run(tmp_path / "runs", "video", "morph", job.to_dict())
     assert work(run, video.run_job, echo=QUIET) == "done", run.log_tail()
     assert RunDir.open(run.path).artefacts == [run.path / "morph.mp4"] and run.progress == 1
+    assert not (run.path / video.PARTS).exists()
     assert len(decoded(run.path / "morph.mp4", 64)) == 60
     lost = create_run(tmp_path / "runs", "video", "morph", {**job.to_dict(), "network": "nobody"})
     assert work(lost, video.run_job, echo=QUIET) == "failed" and lost.hint

@@ -1,0 +1,65 @@
+"""A film of a way through latent space: `RenderJob` → mp4, webm, gif, apng, webp or a folder of pictures.
+
+job         every choice, as one value
+schedule    when each frame is on the path; even speed
+sound       the track: onsets, bands, keyframes on beats
+pictures    the model's pictures and how they are framed; previews
+overlays    caption, logo, card
+ffmpeg      one process, fed by a thread
+codecs      what it is told for each format
+segments    pieces on the disk; going on where a killed render stopped; ranks
+joining     from the pieces to the file
+inside      the recipe in the file
+rendering   all of it in order: `render_video`, `run_job`
+"""
+
+from ganlib.video.estimating import Estimate, estimate
+from ganlib.video.inside import read_description
+from ganlib.video.job import (
+    ASPECTS,
+    BANDS,
+    CODECS,
+    CORNERS,
+    FORMATS,
+    MAX_FRAMES,
+    MAX_SIDE,
+    STREAMED,
+    SUFFIXES,
+    Reaction,
+    RenderJob,
+)
+from ganlib.video.pictures import preview, preview_frames
+from ganlib.video.rendering import PARTS, frames, own_device, render_video, run_job
+from ganlib.video.schedule import frame_times
+from ganlib.video.sound import onsets, read_track, settled
+from ganlib.video.writing import FILM_FORMATS, write_film
+
+__all__ = [
+    "ASPECTS",
+    "BANDS",
+    "CODECS",
+    "CORNERS",
+    "FILM_FORMATS",
+    "FORMATS",
+    "MAX_FRAMES",
+    "MAX_SIDE",
+    "PARTS",
+    "STREAMED",
+    "SUFFIXES",
+    "Estimate",
+    "Reaction",
+    "RenderJob",
+    "estimate",
+    "frame_times",
+    "frames",
+    "onsets",
+    "own_device",
+    "preview",
+    "preview_frames",
+    "read_description",
+    "read_track",
+    "render_video",
+    "run_job",
+    "settled",
+    "write_film",
+]

@@ -1,0 +1,158 @@
+"""One ffmpeg process: frames go in from a thread of their own, its last words come out as an error."""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import imageio_ffmpeg
+import numpy as np
+
+from ganlib.errors import GanlibError
+
+_BATCHES_AHEAD = 2  # rendered and not yet handed to ffmpeg
+_HINT = "Check that there is room on the disk, or try a smaller size."
+
+Put = Callable[[np.ndarray], None]
+
+
+def as_file(path: Path) -> str:
+    """How ffmpeg is told of a file: `foo:bar.mp4` alone would be a protocol, and `-a.mp4` an option."""
+    return f"file:{path}"
+
+
+def raw_input(size: tuple[int, int], fps: float) -> list[str]:
+    """The options for frames, uint8 RGB of (width, height), on the standard input."""
+    sides = f"{size[0]}x{size[1]}"
+    return ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", sides, "-framerate", f"{fps:.6g}", "-i", "pipe:0"]
+
+
+@contextmanager
+def encoder(arguments: Sequence[str], prepare: Callable[[np.ndarray], np.ndarray] | None = None) -> Iterator[Put]:
+    """Start ffmpeg and yield a function that hands it frames, uint8 `[n, H, W, 3]`, and returns before it has them.
+
+    `prepare` is called on every batch in the thread that feeds ffmpeg, while the caller renders the next. Leaving the
+    block waits for ffmpeg and raises GanlibError if it failed; leaving by an exception ends it.
+    """
+    with _process(arguments, stdin=subprocess.PIPE) as process:
+        feeder = _Feeder(process.stdin, prepare)
+        try:
+            # It hung up: its words and its exit status say why, at the end of this block.
+            with suppress(_HungUpError):
+                yield feeder.put
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            feeder.end()
+        if feeder.error is not None:
+            process.kill()
+            raise feeder.error
+        process.hung_up = feeder.hung_up
+
+
+def run_ffmpeg(arguments: Sequence[str]) -> None:
+    """Run ffmpeg to its end. Raises GanlibError with its last words if it fails."""
+    with _process(arguments, stdin=subprocess.DEVNULL):
+        pass
+
+
+@contextmanager
+def reading(arguments: Sequence[str]) -> Iterator[IO[bytes]]:
+    """Start ffmpeg, whose standard output is read; raises GanlibError if it fails. Leaving early ends it."""
+    with _process(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield process.stdout
+        process.stdout.read()
+
+
+class _HungUpError(Exception):
+    """ffmpeg closed its end of the pipe."""
+
+
+class _Process(subprocess.Popen):
+    hung_up = False
+
+
+@contextmanager
+def _process(arguments: Sequence[str], **streams: int) -> Iterator[_Process]:
+    try:
+        program = imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError as error:
+        hint = "Install it: pip install imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to a program."
+        raise GanlibError("there is no ffmpeg", hint) from error
+    options: dict[str, Any] = {"stdout": subprocess.DEVNULL} | streams
+    with tempfile.TemporaryFile() as words:  # a pipe that nobody reads could block it
+        process = _Process(
+            [program, "-hide_banner", "-loglevel", "error", "-nostdin", *arguments],
+            stderr=words,
+            start_new_session=True,  # an interrupt from the terminal is ours to answer
+            **options,
+        )
+        try:
+            yield process
+            if process.stdin is not None:
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
+            process.wait()
+        finally:
+            process.kill()  # does nothing once it has ended
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with suppress(OSError):
+                        pipe.close()
+            process.wait()
+        if process.returncode != 0 or process.hung_up:
+            words.seek(0)
+            lines = words.read().decode("utf-8", errors="replace").strip().splitlines()[-5:]
+            said = " | ".join(lines) or "it said nothing"
+            raise GanlibError(f"ffmpeg ended with status {process.returncode}: {said}", _HINT)
+
+
+class _Feeder:
+    """The thread between the renderer and ffmpeg, with a short queue, so that neither waits for long."""
+
+    def __init__(self, pipe: IO[bytes] | None, prepare: Callable[[np.ndarray], np.ndarray] | None) -> None:
+        assert pipe is not None
+        self._pipe, self._prepare = pipe, prepare
+        self._queue: queue.Queue[np.ndarray | None] = queue.Queue(_BATCHES_AHEAD)
+        self.error: BaseException | None = None
+        self.hung_up = False
+        self._thread = threading.Thread(target=self._run, name="feed-ffmpeg", daemon=True)
+        self._thread.start()
+
+    def put(self, pixels: np.ndarray) -> None:
+        if self.error is not None:
+            raise self.error
+        if self.hung_up:
+            raise _HungUpError
+        self._queue.put(pixels)
+
+    def end(self) -> None:
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        # After a failure it goes on taking what comes, so that nobody waits for room in the queue.
+        while (pixels := self._queue.get()) is not None:
+            if self.error is not None or self.hung_up:
+                continue
+            try:
+                frames = pixels if self._prepare is None else self._prepare(pixels)
+            except BaseException as error:  # raised again by whoever puts the next batch
+                self.error = error
+                continue
+            # Only ffmpeg's own pipe: another one that breaks, such as a closed terminal's, is an error as any.
+            try:
+                self._pipe.write(np.ascontiguousarray(frames).data)
+                self._pipe.flush()
+            except BrokenPipeError:
+                self.hung_up = True
+            except OSError as error:
+                self.error = error

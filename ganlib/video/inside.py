@@ -1,0 +1,140 @@
+"""What a film says about itself: its recipe, model and licence, written into the file and read back."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from ganlib.checkpoints import find_checkpoint, read_card
+from ganlib.errors import DataError, GanlibError
+from ganlib.renderer import Renderer
+from ganlib.runs import replacing
+from ganlib.video.ffmpeg import as_file, reading
+from ganlib.video.job import RenderJob
+
+KEY = "latent-atelier"
+_MOST_BYTES = 8 * 2**20
+_XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description xmlns:la="https://latent-atelier.invalid/" la:film="{}"/></rdf:RDF></x:xmpmeta>'
+)
+_XMP_FILM = re.compile(r'la:film="([^"]*)"')
+
+
+def description(job: RenderJob, renderer: Renderer) -> dict[str, Any]:
+    """What is written inside a film: the settings, and the model by name, digest and licence instead of its path.
+
+    Files of sound and logo are named without their folders.
+    """
+    settings = {key: value for key, value in job.to_dict().items() if key not in ("network", "device")}
+    for name in ("sound", "logo"):
+        settings[name] = Path(settings[name]).name
+    found = {KEY: 1, "model": renderer.name, "digest": renderer.digest, "video": settings}
+    try:
+        card = read_card(find_checkpoint(job.network))
+    except GanlibError:  # a generator that is in no file
+        return found
+    if card.digest == renderer.digest:
+        found |= {"licence": card.licence, "data": card.data}
+    return found
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """Return what a film of this studio says about itself: `model`, `digest`, `licence`, `data` and `video`.
+
+    `video` are the settings, without `network` and `device`: with a network they are `RenderJob.from_dict`'s. Works for
+    every format of film. Raises DataError for other files.
+    """
+    path = Path(path)
+    text = ""
+    try:
+        suffix = path.suffix.lower()
+        if path.is_dir():
+            text = (path / "film.json").read_text(encoding="utf-8")
+        elif suffix == ".zip":
+            with zipfile.ZipFile(path) as archive, archive.open("film.json") as file:
+                text = file.read(_MOST_BYTES).decode()
+        elif suffix in (".mp4", ".webm"):
+            text = _comment_of_film(path)
+        else:
+            text = _text_of_picture(path)
+        found = json.loads(text)
+    except (
+        OSError, ValueError, KeyError, GanlibError, zipfile.BadZipFile, UnidentifiedImageError, RecursionError,
+        SyntaxError,
+    ) as error:  # fmt: skip
+        raise DataError(f"{path.name} holds no recipe of a film", "Choose a film that this studio made.") from error
+    if not isinstance(found, dict) or KEY not in found:
+        raise DataError(f"{path.name} holds no recipe of a film", "Choose a film that this studio made.")
+    return found
+
+
+def _comment_of_film(path: Path) -> str:
+    with reading(["-i", as_file(path), "-f", "ffmetadata", "-"]) as stream:
+        lines = stream.read(_MOST_BYTES).decode("utf-8", errors="replace").splitlines()
+    for line in lines:
+        key, _, value = line.partition("=")
+        if key.lower() == "comment":
+            return re.sub(r"\\(.)", r"\1", value)
+    return ""
+
+
+def _text_of_picture(path: Path) -> str:
+    with Image.open(path, formats=("GIF", "PNG", "WEBP")) as film:
+        if film.format == "WEBP":
+            xmp = film.info.get("xmp", b"")
+            match = _XMP_FILM.search(xmp.decode("utf-8", errors="replace"))
+            return html.unescape(match[1]) if match else ""
+        text = film.info.get(KEY if film.format == "PNG" else "comment", "")
+        return text.decode("utf-8", errors="replace") if isinstance(text, bytes) else str(text)
+
+
+def insert_comment(path: Path, comment: str) -> None:
+    """Put a description into a gif, apng or webp, of which ffmpeg writes none."""
+    insert = {".gif": _into_gif, ".png": _into_png, ".apng": _into_png, ".webp": _into_webp}[path.suffix.lower()]
+    with replacing(path, durable=False) as commented:
+        insert(path, commented, comment)
+
+
+def _into_gif(path: Path, dest: Path, comment: str) -> None:
+    """Before the first frame, where readers look for it."""
+    data = comment.encode("utf-8")
+    blocks = b"".join(bytes([len(data[i : i + 255])]) + data[i : i + 255] for i in range(0, len(data), 255))
+    with path.open("rb") as source, dest.open("wb") as out:
+        head = source.read(13)  # signature and screen descriptor; its flags tell the size of the palette that follows
+        palette = source.read(3 << ((head[10] & 7) + 1)) if head[10] & 0x80 else b""
+        out.write(head + palette + b"\x21\xfe" + blocks + b"\x00")
+        shutil.copyfileobj(source, out)
+
+
+def _into_png(path: Path, dest: Path, comment: str) -> None:
+    """An iTXt chunk after the header."""
+    body = b"iTXt" + KEY.encode() + b"\x00\x00\x00\x00\x00" + comment.encode("utf-8")
+    with path.open("rb") as source, dest.open("wb") as out:
+        out.write(source.read(33))  # signature and IHDR
+        out.write(struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)))
+        shutil.copyfileobj(source, out)
+
+
+def _into_webp(path: Path, dest: Path, comment: str) -> None:
+    """An XMP chunk at the end, and the flag for it in the header."""
+    body = _XMP.format(html.escape(comment).replace("\n", "&#10;")).encode("utf-8")
+    chunk = b"XMP " + struct.pack("<I", len(body)) + body + b"\x00" * (len(body) % 2)
+    with path.open("rb") as source, dest.open("wb") as out:
+        head = bytearray(source.read(30))
+        if head[12:16] != b"VP8X":
+            raise DataError(f"{path.name} is no animated WebP", "Render it again.")
+        head[20] |= 0x04
+        head[4:8] = struct.pack("<I", struct.unpack("<I", head[4:8])[0] + len(chunk))
+        out.write(head)
+        shutil.copyfileobj(source, out)
+        out.write(chunk)
