@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import pickle
+import re
 import threading
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +21,13 @@ from ganlib import checkpoints, device, editing, images, latents
 from ganlib.errors import DataError, InputError
 from ganlib.latents import Recipe
 from ganlib.networks.base import Generator, GeneratorSpec, one_hot
+from ganlib.runs import write_bytes
 
 Place = tuple[tuple[float, float], float]
 """Translation to the right and down in picture widths, and rotation in degrees."""
 _W_CACHE_SIZE = 4096
+_LATENT_NAMES = ("w", "w_plus", "projected_w", "latent", "ws")
+_MOST_LATENT_BYTES = 256 * 2**20
 _PIXELS_PER_BATCH = {"cpu": 8 * 128 * 128, "cuda": 32 * 512 * 512, "mps": 8 * 512 * 512}
 
 
@@ -233,24 +241,77 @@ def _mtime(path: Path) -> int | None:
 
 
 def load_w_plus(path: Path, spec: GeneratorSpec) -> Tensor:
-    """Read array `w` of an .npz (`[N, num_ws, w_dim]`, `[num_ws, w_dim]` or `[N, w_dim]`) → `[N, num_ws, w_dim]`.
+    """Read the latents in an .npz, .npy or .pt → `[N, num_ws, w_dim]` float32.
 
+    Of a file with several arrays those called `w`, `w_plus`, `projected_w`, `latent` or `ws` count, else the only one;
+    a .pt may hold a tensor, a table of tensors, or a table of tables for each picture; nothing in it is run. Shapes:
+    `[N, num_ws, w_dim]`, `[num_ws, w_dim]`, `[N, w_dim]`, `[w_dim]`, and these with more axes of length 1 before.
     Raises `DataError` for a file of another kind or a latent of another model's shape."""
-    hint = f"an .npz with an array `w` of shape [N, {spec.num_ws}, {spec.w_dim}] is expected"
+    path = Path(path)
+    hint = f"a file .npz, .npy or .pt with an array `w` of shape [N, {spec.num_ws}, {spec.w_dim}] is expected"
     try:
-        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            w = np.asarray(arrays["w"], dtype=np.float32)
+        if path.stat().st_size > _MOST_LATENT_BYTES:
+            raise DataError(f"{path.name} is too large for latents", hint)
+        found = [np.asarray(array, np.float32) for array in _latents_in(path)]
     except FileNotFoundError as error:
         raise DataError(f"no file {path}", hint) from error
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, AttributeError, IndexError,
+        zipfile.BadZipFile, pickle.UnpicklingError,
+    ) as error:  # fmt: skip
         # NumPy's own words are left out: of a file with objects they say how to load it unsafely.
-        raise DataError(f"{Path(path).name} holds no latent", hint) from error
-    if w.ndim == 2 and w.shape[0] == spec.num_ws:
-        w = w[None]
-    if w.ndim == 2:
-        w = np.repeat(w[:, None], spec.num_ws, axis=1)
-    if w.ndim != 3 or w.shape[1:] != (spec.num_ws, spec.w_dim) or not len(w):
-        raise DataError(f"{Path(path).name} has w of shape {list(w.shape)}", hint)
-    if not np.isfinite(w).all():
-        raise DataError(f"{Path(path).name} holds values that are not finite", "project the photograph again")
-    return torch.from_numpy(w)
+        raise DataError(f"{path.name} holds no latent", hint) from error
+    rows = []
+    for w in found:
+        shape = list(w.shape)
+        while w.ndim > 2 and len(w) == 1:
+            w = w[0]
+        if w.ndim == 1 or (w.ndim == 2 and w.shape[0] == spec.num_ws):
+            w = w[None]
+        if w.ndim == 2:
+            w = np.repeat(w[:, None], spec.num_ws, axis=1)
+        if w.ndim != 3 or w.shape[1:] != (spec.num_ws, spec.w_dim) or not len(w):
+            raise DataError(f"{path.name} has w of shape {shape}", hint)
+        if not np.isfinite(w).all():
+            raise DataError(f"{path.name} holds values that are not finite", "project the photograph again")
+        rows.append(w)
+    if not rows:
+        raise DataError(f"{path.name} holds no latent", hint)
+    return torch.from_numpy(np.concatenate(rows))
+
+
+def _latents_in(path: Path) -> list[np.ndarray]:
+    """The arrays of a file that are latents by their names, in order."""
+    if path.suffix in (".pt", ".pth"):
+        value = torch.load(path, map_location="cpu", weights_only=True)
+        tables = list(value.values()) if isinstance(value, Mapping) else []
+        if tables and all(isinstance(each, Mapping) for each in tables):  # one table for each projected picture
+            return [_named({str(k): v for k, v in each.items() if isinstance(v, Tensor)}).numpy() for each in tables]
+        named = value if isinstance(value, Mapping) else {"w": value}
+        return [_named({str(k): v.detach() for k, v in named.items() if isinstance(v, Tensor)}).numpy()]
+    with path.open("rb") as stream:
+        loaded = np.load(stream, allow_pickle=False)
+        return [loaded if isinstance(loaded, np.ndarray) else _named({name: loaded[name] for name in loaded})]
+
+
+def _named(arrays: Mapping[str, Any]) -> Any:
+    name = next((name for name in _LATENT_NAMES if name in arrays), None)
+    if name is None and len(arrays) != 1:
+        raise KeyError("no array with the name of a latent")
+    return arrays[name] if name is not None else next(iter(arrays.values()))
+
+
+def keep_w_plus(path: Path, folder: Path, spec: GeneratorSpec) -> list[Recipe]:
+    """Copy every latent of a file (as `load_w_plus`) to a model's `folder` and return a recipe for each, in order.
+
+    The same latent gets the same name again. Raises `DataError` as `load_w_plus`."""
+    recipes = []
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(path).stem).strip("-")[:40] or "w"
+    for row in load_w_plus(path, spec).numpy():
+        name = f"{stem}-{hashlib.sha256(row.tobytes()).hexdigest()[:8]}"
+        buffer = io.BytesIO()
+        np.savez(buffer, w=row[None])
+        (Path(folder) / "w_plus").mkdir(parents=True, exist_ok=True)
+        write_bytes(Path(folder) / "w_plus" / f"{name}.npz", buffer.getvalue())
+        recipes.append(Recipe(base=name))
+    return recipes

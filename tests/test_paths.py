@@ -9,7 +9,22 @@ import torch
 from ganlib.errors import InputError
 from ganlib.latents import Edit, Recipe, seed_z, truncate
 from ganlib.networks.base import GeneratorSpec
-from ganlib.paths import CURVES, Keyframe, LatentPath, PathWalker, coupling, slerp
+from ganlib.paths import (
+    CURVES,
+    EASINGS,
+    Keyframe,
+    LatentPath,
+    PathWalker,
+    circle,
+    class_path,
+    coupling,
+    direction_path,
+    ease,
+    psi_path,
+    slerp,
+    wander,
+)
+from ganlib.paths.arcs import circle_weights
 
 Z, W, LAYERS = 6, 5, 4
 
@@ -213,6 +228,66 @@ def test_slerp_truncates_each_style_input_by_its_own_changing_psi():
     assert torch.allclose(PathWalker(path_of(ends, "slerp", False), plain).w_plus(np.array([0.25]))[0], w, atol=1e-6)
 
 
+def test_a_noise_loop_stays_round_its_keyframe():
+    path = LatentPath((Keyframe(Recipe.of_seed(1), 2.0),), "noise", radius=0.4, swings=3, seed=5)
+    frames = path.frame_w_plus(SOURCE, 24)
+    assert len(frames) == 48 and torch.allclose(PathWalker(path, SOURCE).w_plus(np.array([2.0]))[0], frames[0])
+    far = replace(path, radius=1.2).frame_w_plus(SOURCE, 24)
+    centre = SOURCE.w_plus([Recipe.of_seed(1)])
+    assert 0 < (frames - centre).abs().mean() < (far - centre).abs().mean()
+    assert torch.allclose(replace(path, radius=0.0).frame_w_plus(SOURCE, 24), centre, atol=1e-6)
+    assert not torch.allclose(replace(path, seed=6).frame_w_plus(SOURCE, 24), frames)
+    noise = wander(np.linspace(0, 1, 4001)[:-1], 64, swings=3, seed=1)
+    assert abs(noise.std() - 1) < 0.2 and np.allclose(wander(np.array([0.0]), 64, swings=3, seed=1)[0], noise[0])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
+def test_a_circle_closes_and_meets_its_points(count):
+    points = np.concatenate([seed_z(seed, 64) for seed in range(count)])
+    curve = circle(points, np.linspace(0, count, 50 * count + 1))
+    assert np.allclose(curve[::50], np.concatenate([points, points[:1]]), atol=1e-9)
+    steps = np.linalg.norm(np.diff(curve, axis=0), axis=1)
+    assert steps.min() > 0 and abs(steps[0] - steps[-1]) < (0.75 if count == 2 else 0.2) * steps.max()
+    if count < 3:
+        unit = curve / np.linalg.norm(curve, axis=1, keepdims=True)
+        assert np.linalg.matrix_rank(unit, tol=1e-6) == 2 and np.abs(unit.mean(0)).max() < 0.15, "all the way round"
+    weights = circle_weights(count, np.linspace(0, count, 31))
+    assert np.allclose(weights.sum(1), 1)
+
+
+def test_easing_slows_the_ends_and_meets_the_keyframes():
+    share = np.linspace(0, 1, 101)
+    for kind in EASINGS:
+        eased = ease(kind, share)
+        assert eased[0] == 0 and eased[-1] == 1 and np.diff(eased).min() > 0
+    assert ease("in", share)[10] < 0.1 < ease("out", share)[10]
+    assert ease("in-out", share)[10] < 0.1 and ease("in-out", share)[50] == pytest.approx(0.5)
+    keyframes = (Keyframe(Recipe.of_seed(1), 1.0, "in"), Keyframe(Recipe.of_seed(2), 1.0))
+    weights = LatentPath(keyframes, "linear").weights(np.array([0.5, 1.0, 1.5]))
+    assert np.allclose(weights[:, 1], [0.25, 1.0, 0.5])
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_locked_styles_stay_those_of_the_first_keyframe(curve):
+    path = replace(path_of([Recipe.of_seed(seed) for seed in (1, 2, 3)], curve, True), moving="middle+fine")
+    frames = path.frame_w_plus(SOURCE, 8)
+    moves = path.moving_styles(LAYERS)
+    assert moves.any() and not moves.all()
+    first = SOURCE.w_plus([Recipe.of_seed(1)])
+    assert torch.allclose(frames[:, ~moves], first[:, ~moves].expand(len(frames), -1, -1))
+    assert (frames[:, moves].std(0) > 0).all()
+
+
+def test_sweeps_move_one_thing():
+    recipe = Recipe.of_seed(4, label=1, edits=(Edit("a", 1.0), Edit("b", 2.0)))
+    assert [each.recipe.psi for each in psi_path(recipe, [0.2, 1.0]).keyframes] == [0.2, 1.0]
+    assert [each.recipe.label for each in class_path(recipe, [0, 2, 1]).keyframes] == [0, 2, 1]
+    swept = direction_path(recipe, "a", [-2, 2], first=1, last=2)
+    assert swept.keyframes[0].recipe.edits == (Edit("b", 2.0), Edit("a", -2.0, 1, 2))
+    with pytest.raises(InputError):
+        psi_path(recipe, [0.5])
+
+
 def test_a_path_survives_json_and_refuses_oddities():
     path = path_of(RICH, "slerp", False)
     assert LatentPath.from_dict(path.to_dict()) == path and hash(path)
@@ -230,6 +305,14 @@ def test_a_path_survives_json_and_refuses_oddities():
         {"curve": "bezier"},
         {"loop": "yes"},
         {"speed": 3},
+        {"moving": "hands"},
+        {"moving": ["fine"]},
+        {"radius": 2.0},
+        {"radius": float("nan")},
+        {"swings": 1.5},
+        {"seed": -1},
+        {"curve": "circle"},
+        {"keyframes": [keyframe, {**keyframe, "easing": "bounce"}]},
     ):
         with pytest.raises(InputError) as caught:
             LatentPath.from_dict({**good, **change})

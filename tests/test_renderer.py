@@ -11,7 +11,7 @@ from ganlib import checkpoints, latents, networks
 from ganlib.editing import Direction, save_direction
 from ganlib.errors import DataError, InputError
 from ganlib.latents import Edit, Recipe
-from ganlib.renderer import Renderer, load_w_plus
+from ganlib.renderer import Renderer, keep_w_plus, load_w_plus
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +152,27 @@ def test_load_w_plus_takes_the_common_shapes_and_refuses_others(tmp_path, render
         path.write_bytes(junk)
         with pytest.raises(DataError):
             load_w_plus(path, spec)
+
+
+def test_latents_of_other_tools_are_read_and_kept(tmp_path, renderer):
+    spec = renderer.spec
+    rows = np.random.RandomState(0).randn(2, spec.num_ws, spec.w_dim).astype(np.float32)
+    np.save(tmp_path / "a.npy", rows[None])
+    np.savez(tmp_path / "b.npz", projected_w=rows, loss=np.ones(3))
+    torch.save(torch.from_numpy(rows), tmp_path / "c.pt")
+    torch.save({"latent": torch.from_numpy(rows), "noise": torch.zeros(3)}, tmp_path / "d.pt")
+    torch.save({f"{i}.png": {"latent": torch.from_numpy(row)} for i, row in enumerate(rows)}, tmp_path / "e.pt")
+    for name in ("a.npy", "b.npz", "c.pt", "d.pt", "e.pt"):
+        assert np.array_equal(load_w_plus(tmp_path / name, spec).numpy(), rows), name
+    np.save(tmp_path / "f.npy", rows[0, 0])
+    assert np.array_equal(load_w_plus(tmp_path / "f.npy", spec)[0, -1].numpy(), rows[0, 0])
+    torch.save({"x": torch.zeros(3), "y": torch.zeros(4)}, tmp_path / "g.pt")
+    with pytest.raises(DataError):
+        load_w_plus(tmp_path / "g.pt", spec)
+    kept = Renderer(renderer.generator, folder=tmp_path / "model")
+    recipes = keep_w_plus(tmp_path / "e.pt", tmp_path / "model", spec)
+    assert recipes == keep_w_plus(tmp_path / "e.pt", tmp_path / "model", spec)
+    assert np.array_equal(kept.w_plus(recipes).numpy(), rows)
 
 
 def test_directions_are_read_from_the_folder_and_again_when_they_change(tmp_path):

@@ -33,17 +33,20 @@ def h264_options(crf: int, bitrate: float | None = None) -> list[str]:
     # frame builds on (mbtree), less on blocks with detail (aq), and not enough on the first frame (ipratio; here it is
     # coded at quantiser 0). Measured with the bundled model, 64 px, largest seam of six loops of 1 to 10 s a keyframe,
     # over the largest other step of the same film: mbtree=0 alone 1.58, these options 0.72 (with crf 18: 2.44, 1.03).
-    # Where two pieces of a long film meet is such a seam too.
+    # Where two pieces of a long film meet is such a seam too. Frames that no other builds on are coded more coarsely
+    # (B frames), and so every second step is larger. Measured on loops of three keyframes with even speed, 64 px,
+    # variation of the change in features over that of plain time: with B frames 0.65, 0.60 and 0.53 (lines, cubic,
+    # noise), without 0.44, 0.43 and 0.50, as before coding; the files are from 8 % smaller to 20 % larger.
     if bitrate is not None:
         return ["-vf", _TO_YUV, "-c:v", "libx264", "-preset", "medium", *_rate(bitrate), "-x264-params", "mbtree=0"]
-    fine = "mbtree=0:aq-mode=0" if crf <= _FINE_CRF else "mbtree=0"  # coarsely coded flat areas need aq
+    fine = "mbtree=0:aq-mode=0:bframes=0" if crf <= _FINE_CRF else "mbtree=0"  # coarsely coded flat areas need aq
     quality = ["-preset", "medium", "-crf", str(crf), "-x264-params", f"{fine}:ipratio={min(8.0, 2 ** (crf / 6)):.3f}"]
     return ["-vf", _TO_YUV, "-c:v", "libx264", *quality]
 
 
 def h265_options(crf: int, bitrate: float | None = None) -> list[str]:
     """H.265, 4:2:0, BT.709, under the name (`hvc1`) by which Apple's players know it."""
-    fine = f"cutree=0:aq-mode=0:ipratio={min(8.0, 2 ** (crf / 6)):.3f}" if crf <= _FINE_CRF else "cutree=0"
+    fine = f"cutree=0:aq-mode=0:bframes=0:ipratio={min(8.0, 2 ** (crf / 6)):.3f}" if crf <= _FINE_CRF else "cutree=0"
     rate = _rate(bitrate) if bitrate is not None else ["-crf", str(crf)]
     params = f"log-level=error:open-gop=0:{'cutree=0' if bitrate is not None else fine}"
     return ["-vf", _TO_YUV, "-c:v", "libx265", "-preset", "medium", *rate, "-tag:v", "hvc1", "-x265-params", params]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,7 +65,9 @@ def code_gif(
 
     Raises InputError where even the smallest is too large."""
     most = None if job.size_limit is None else job.size_limit * 1e6 - comment_bytes
-    for step, share, colours in _LADDER:
+    rung = 0
+    while rung < len(_LADDER):
+        step, share, colours = _LADDER[rung]
         if reporter.should_stop():
             raise Stopped
         sides = tuple(max(_LEAST_SIDE, round(side * share)) if share < 1 else side for side in size)
@@ -74,7 +77,16 @@ def code_gif(
                 words = f"{sides[0]} × {sides[1]} px, {job.fps / step:.3g} frames per second, {colours} colours"
                 reporter.log(f"To keep the gif under {job.size_limit:g} MB it has {words}.")
             return
+        needed = _weight(rung) * most / dest.stat().st_size * 1.15  # rungs that have no chance are left out
+        last = len(_LADDER) if rung == len(_LADDER) - 1 else len(_LADDER) - 1
+        rung = next((i for i in range(rung + 1, len(_LADDER)) if _weight(i) <= needed), last)
     raise InputError(f"no gif of this film is under {job.size_limit:g} MB", "Shorten it, or allow more.")
+
+
+def _weight(rung: int) -> float:
+    """About how large a gif of this rung is, beside others."""
+    step, share, colours = _LADDER[rung]
+    return share**2 / step * math.log2(colours)
 
 
 def _code_gif(

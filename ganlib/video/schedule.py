@@ -25,7 +25,7 @@ from ganlib.video.pictures import Rendering
 from ganlib.video.sound import envelopes, quickened, read_track
 
 _PROBES = 12  # of a segment
-_PROBES_PER_SWING = 16  # of noise, over the whole path
+_PROBES_PER_SWING = 28  # of noise, over the whole path
 _FINE = 16  # points of the table of passed change between two probes
 _SMALL = 64  # side in pixels at which grey levels are compared
 _LEAST_SPEED = 0.02  # of the mean: where nothing changes, time passes all the same

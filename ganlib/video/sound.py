@@ -147,7 +147,7 @@ def _analysed(samples: np.ndarray) -> Mapping[str, np.ndarray]:
         for band, (low, high) in _HERTZ.items():
             found[band].append(np.sqrt(power[:, (hertz >= low) & (hertz < high)].mean(axis=1)))
         level = np.log1p(10 * np.sqrt(power))
-        previous = np.concatenate([level[:1] * 0 if before is None else before, level[:-1]])
+        previous = np.concatenate([level[:1] if before is None else before, level[:-1]])
         found["onset"].append(np.maximum(level - previous, 0).mean(axis=1))
         before = level[-1:]
     return {band: np.concatenate(parts) for band, parts in found.items()}
