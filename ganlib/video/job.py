@@ -107,7 +107,7 @@ class RenderJob:
     reactions: tuple[Reaction, ...] = ()
     """Directions that follow the track."""
     pulse: float = 0.0
-    """How much faster the path is walked at the loudest than in silence, 0 (not at all) to 20 times."""
+    """Steps along the path are up to 1 + `pulse` times as long at the loudest as in silence; 0 to 20."""
     title: str = ""
     """Words on a card before the film; empty means no card. A film with a card is no loop."""
     title_seconds: float = 2.0
