@@ -93,7 +93,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--react", action="append", default=[], metavar="NAME:BAND:SIGMAS",
         help="a direction follows bass, middle, treble, loudness or onset; may be given again",
     )  # fmt: skip
-    sound.add_argument("--pulse", type=float, default=0.0, metavar="X", help="steps grow by up to X times where it is loud")
+    sound.add_argument("--pulse", type=float, default=0.0, metavar="X", help="steps grow by up to X times where loud")
 
     parser.add_argument(
         "--out", type=Path, required=True, metavar="F.mp4", help=".mp4, .webm, .gif, .png, .webp, .zip, or a new folder"

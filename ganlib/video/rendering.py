@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -19,13 +20,14 @@ from ganlib.checkpoints import find_checkpoint
 from ganlib.errors import InputError
 from ganlib.renderer import Renderer
 from ganlib.runs import Reporter, replacing
+from ganlib.runs.files import mtime
 from ganlib.video import joining
 from ganlib.video.codecs import segment_coding
 from ganlib.video.inside import description, insert_comment
 from ganlib.video.job import MAX_SIDE, STREAMED, SUFFIXES, RenderJob
 from ganlib.video.pictures import Enlarge, Framing, Rendering
 from ganlib.video.schedule import frame_times, sound_levels
-from ganlib.video.segments import make_parts, open_plan, wait_for_parts
+from ganlib.video.segments import SEGMENT_FRAMES, join_plan, make_parts, open_plan, wait_for_parts
 from ganlib.video.sound import settled
 
 _REVISION = 1  # raised by one when the same job gives other frames than before
@@ -92,6 +94,7 @@ def render_video(
     dest = Path(dest)
     if dest.suffix.lower() not in SUFFIXES[job.format]:
         raise InputError(f"{dest.name} is no name for a {job.format} file", f"Let it end in {job.suffix}.")
+    began = time.time()
     size = job.frame_size(renderer.spec.resolution)
     if max(size) > MAX_SIDE:
         hint = f"No side may be over {MAX_SIDE}: choose a smaller size."
@@ -99,16 +102,27 @@ def render_video(
     job = settled(job)
     rank = int(os.environ.get("RANK", "0")) if rank is None else rank
     world = int(os.environ.get("WORLD_SIZE", "1")) if world is None else world
+    if rank * SEGMENT_FRAMES >= job.num_frames:
+        return dest  # there are fewer pieces than processes
     folder = dest.with_name(f".{dest.name}.{PARTS}") if parts is None else Path(parts)
     levels = sound_levels(job)
     with nullcontext() if parts is not None or rank > 0 else _removed(folder):
         coding, suffix = segment_coding(job)
         framing = Framing(job, renderer.spec.resolution, enlarge)
         key = _key(job, renderer, coding)
-        plan, times = open_plan(
-            folder, key, num_frames=job.num_frames, batch=renderer.default_batch(), suffix=suffix, rank=rank,
-            times=lambda: frame_times(job, renderer, levels=levels, reporter=reporter),
-        )  # fmt: skip
+        if rank == 0:
+            plan, times = open_plan(
+                folder, key, num_frames=job.num_frames, batch=renderer.default_batch(), suffix=suffix,
+                times=lambda: frame_times(job, renderer, levels=levels, reporter=reporter),
+            )  # fmt: skip
+        else:
+            joined = join_plan(
+                folder, key, num_frames=job.num_frames, suffix=suffix,
+                is_over=lambda: (mtime(dest) or 0.0) > began,
+            )  # fmt: skip
+            if joined is None:
+                return dest
+            plan, times = joined
         make_parts(
             plan, lambda span: _pictures(job, renderer, times, levels, span, plan.batch), framing.frames,
             coding=coding, size=size, fps=job.fps, reporter=reporter, rank=rank, world=world,

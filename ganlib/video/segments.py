@@ -60,18 +60,15 @@ class Plan:
 
 
 def open_plan(
-    folder: Path, key: str, *, num_frames: int, batch: int, suffix: str, times: Callable[[], np.ndarray], rank: int = 0
+    folder: Path, key: str, *, num_frames: int, batch: int, suffix: str, times: Callable[[], np.ndarray]
 ) -> tuple[Plan, np.ndarray]:
     """Return the plan in `folder` and the places of the path's frames, made by `times` where there is no plan yet.
 
-    Everything in the folder that belongs to a film with another `key` is removed. Ranks other than 0 wait for rank 0.
+    Everything in the folder that belongs to a film with another `key` is removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "plan.npz"
     found = _read_plan(file, key)
-    if found is None and rank > 0:
-        _wait(lambda: _read_plan(file, key) is not None)
-        found = _read_plan(file, key)
     if found is None:
         for path in folder.iterdir():
             if path.name == "plan.npz" or path.name.startswith("part-"):
@@ -80,6 +77,21 @@ def open_plan(
         with replacing(file) as temporary, temporary.open("wb") as stream:
             np.savez(stream, key=np.array(key), batch=np.array(batch), times=found[1])
     return Plan(folder, num_frames, found[0], suffix), found[1]
+
+
+def join_plan(
+    folder: Path, key: str, *, num_frames: int, suffix: str, is_over: Callable[[], bool]
+) -> tuple[Plan, np.ndarray] | None:
+    """Return the plan that rank 0 makes, waiting for it; None once `is_over`, when the film was finished meanwhile."""
+    found: tuple[int, np.ndarray] | None = None
+
+    def is_there() -> bool:
+        nonlocal found
+        found = _read_plan(folder / "plan.npz", key)
+        return found is not None or is_over()
+
+    _wait(is_there)
+    return None if found is None else (Plan(folder, num_frames, found[0], suffix), found[1])
 
 
 def _read_plan(file: Path, key: str) -> tuple[int, np.ndarray] | None:

@@ -239,3 +239,43 @@ def test_odd_choices_are_refused_by_name():
         with pytest.raises(InputError) as caught:
             RenderJob.from_dict({**good.to_dict(), **change})
         assert caught.value.hint
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_line_has_every_choice(tiny_labelled_model, tmp_path, capsys):
+    from ganlib.__main__ import main
+
+    model = tmp_path / "tiny.safetensors"
+    model.write_bytes(tiny_labelled_model.read_bytes())
+    spec = read_card(model).spec
+    np.save(tmp_path / "w.npy", np.ones((2, spec.num_ws, spec.w_dim), np.float32))
+    short = ["video", "--network", str(model), "--seconds", "0.2", "--fps", "10"]
+    track = str(write_track(tmp_path / "track.wav"))
+    for out, *flags in (
+        ("drift.webm", "--seeds", "3", "--class", "1", "--curve", "noise", "--even-speed"),
+        ("saved.gif", "--projected-w", str(tmp_path / "w.npy"), "--easing", "in-out", "--moving", "fine"),
+        ("psi.webp", "--seeds", "3", "--class", "1", "--sweep-psi", "0.2,1"),
+        ("class.png", "--seeds", "3", "--sweep-class", "0,1,2", "--title", "Three", "--title-seconds", "0.2"),
+        ("song.mp4", "--seeds", "1,2,3", "--class", "0", "--sound", track, "--length", "track", "--beats"),
+        ("frames", "--seeds", "1,2", "--class", "0", "--curve", "circle"),
+    ):
+        assert main([*short, *flags, "--out", str(tmp_path / out)]) == 0, out
+        assert (tmp_path / out).exists() and read_description(tmp_path / out)["model"] == "tiny"
+    assert len(list((tmp_path / "frames").glob("*.png"))) == 4
+    assert "3.00 s" in said(capsys, main, [*short, "--seeds", "1,2", "--class", "0", "--sound", track,
+                                           "--length", "track", "--out", "x.mp4", "--dry-run"])  # fmt: skip
+    assert "MB for 4 frames" in said(
+        capsys, main, [*short, "--seeds", "1,2", "--class", "0", "--out", "x.mp4", "--estimate"]
+    )
+    for wrong in (["--sweep-psi", "a,b"], ["--react", "../x:bass:1"], ["--beats"], ["--curve", "circle", "--no-loop"]):
+        assert main([*short, "--seeds", "1,2", "--class", "0", "--out", str(tmp_path / "no.mp4"), *wrong]) == 2
+    assert main([*short, "--out", str(tmp_path / "no.mp4")]) == 2
+    assert not (tmp_path / "no.mp4").exists()
+
+
+def said(capsys, main, argv: list[str]) -> str:
+    capsys.readouterr()
+    assert main(argv) == 0
+    return capsys.readouterr().out

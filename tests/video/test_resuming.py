@@ -157,4 +157,8 @@ def test_ranks_share_a_film(renderer, tmp_path):
     for thread in threads:
         thread.join(PATIENCE_SECONDS)
     assert same_frames(whole, tmp_path / "film.mp4", 32)
+    # Of a film of one piece the second rank has nothing to do, and waits for nobody.
+    one = job_of(size=32)
+    video.render_video(one, tmp_path / "one.mp4", renderer=made[1], reporter=QUIET, rank=1, world=2)
+    assert list(tmp_path.glob("*one*")) == []
     assert {number: each.made for number, each in made.items()} == {0: 150, 1: 120}
