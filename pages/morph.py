@@ -7,21 +7,39 @@ import streamlit as st
 from ganlib import runs
 from ganlib.errors import InputError
 from ganlib.latents import Recipe, parse_seeds
-from ganlib.paths import Keyframe, LatentPath
-from ganlib.video import RenderJob
+from ganlib.paths import Keyframe
+from ganlib.video import RenderJob, estimate
 from pages._ui import models
 from pages._ui.address import arrived, write_address
 from pages._ui.components import Stop, WallPicture, picture_wall, timeline
-from pages._ui.film_choices import CURVES, FORMATS, FPS, GROUNDS, SHAPES, SIZES, Film
+from pages._ui.film_choices import (
+    CURVES,
+    EASINGS,
+    FORMAT_WORDS,
+    FORMATS,
+    FPS,
+    GROUNDS,
+    MOVING,
+    SHAPES,
+    SIZES,
+    Film,
+)
+from pages._ui.film_extras import show_extras
 from pages._ui.films import show_command, show_jobs, show_preview, show_shelf
 from pages._ui.frame import errors_told, open_page, part, show_error
 from pages._ui.keyframes import Track, from_text, full_name, recipe_id, recipe_of, to_text
 from pages._ui.library.rights import warn
 
-CHOICES = ("fps", "curve", "loop", "size", "format", "shape", "ground")  # keys of widgets, and fields of a Film
+# Keys of widgets, and fields of a Film.
+CHOICES = ("fps", "curve", "loop", "size", "format", "shape", "ground", "easing", "moving", "even")
 TIMELINE, ADDITIONS, PREVIEW = 150, 64, 412  # height in pixels
-FORMAT_HELP = "mp4: H.264, plays everywhere. gif: at most 50 frames per second"
-CURVE_HELP = "Smooth: a cubic spline in w. Straight: lines in w. Around: great circles in z (slerp)."
+FORMAT_HELP = "MP4 in H.264 plays everywhere. GIF has at most 50 frames per second"
+CURVE_HELP = (
+    "Smooth: a cubic spline in w. Straight: lines in w. Around: great circles in z (slerp). Circle: one great circle "
+    "through all. Drift: smooth noise round the pictures; one is enough."
+)
+EVEN_HELP = "Time is re-mapped so that the picture changes by the same amount from frame to frame"
+MOVING_HELP = "The style inputs that move; the others stay those of the first picture"
 SHAPE_HELP = "Width to height of the film; the whole picture stands in its middle"
 LOOP_HELP = "The last picture leads back to the first, without a jump"
 
@@ -71,7 +89,9 @@ def morph() -> None:
     # Room for what is slow to come: on a narrow screen the settings stand below it.
     top = left.container(height=TIMELINE if track.stops else "content", border=False, key="top")
     middle = left.container(height=ADDITIONS, border=False, key="middle")
-    bottom = left.container(height=PREVIEW if len(track.stops) > 1 else "content", border=False, key="bottom")
+    bottom = left.container(
+        height=PREVIEW if len(track.stops) >= state["film"].least else "content", border=False, key="bottom"
+    )
     with right:
         job = show_settings()
         show_jobs()
@@ -101,25 +121,36 @@ def show_settings() -> RenderJob | None:
     st.segmented_control("Way", CURVES, format_func=CURVES.__getitem__, help=CURVE_HELP, key="curve", required=True)
     first, second = st.columns(2)
     first.selectbox("Size", SIZES, format_func=SIZES.__getitem__, help="Side of the picture in the film", key="size")
-    second.selectbox("Format", FORMATS, help=FORMAT_HELP, key="format")
+    second.selectbox("Format", FORMATS, format_func=FORMAT_WORDS.__getitem__, help=FORMAT_HELP, key="format")
     first, second = st.columns(2)
     first.selectbox("Shape", SHAPES, format_func=SHAPES.__getitem__, help=SHAPE_HELP, key="shape")
     if state["shape"] != "1:1":
         second.selectbox("Around it", GROUNDS, format_func=GROUNDS.__getitem__, help="background", key="ground")
-    st.toggle("Loop", help=LOOP_HELP, key="loop")
+    first, second = st.columns(2)
+    first.selectbox("Pace", EASINGS, format_func=EASINGS.__getitem__, help="easing", key="easing")
+    if model.spec.num_ws > 1:
+        second.selectbox("What moves", MOVING, format_func=MOVING.__getitem__, help=MOVING_HELP, key="moving")
+    with st.container(horizontal=True):
+        st.toggle("Loop", help=LOOP_HELP, key="loop")
+        st.toggle("Even speed", help=EVEN_HELP, key="even")
     film = state["film"] = replace(film, **{name: state[name] for name in CHOICES})
-    if len(track.stops) < 2:
+    if len(track.stops) < film.least:
         return None
-    job = film.job(str(model.path), LatentPath(tuple(track.keyframes), curve=film.curve, loop=film.loop))
+    job = show_extras(model, film.job(str(model.path), film.path(track.keyframes)))
     width, height = job.frame_size(model.spec.resolution)
     st.caption(f"{len(track.stops)} pictures · {job.path.seconds:.1f} s · {job.num_frames} frames · {width} × {height}")
     with errors_told():
         job.validate()
         warn(model)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if st.button("What will it take?", type="tertiary", icon=":material/timer:"):
+                with st.spinner("Trying a few frames …"):
+                    cost = estimate(job, models.renderer(model))
+                st.caption(f"about {runs.format_seconds(cost.seconds)} and {cost.megabytes:.1f} MB")
         if st.button("Export the film", type="primary", icon=":material/movie:", width="stretch"):
             runs.submit(models.runs_root(), "video", f"{model.title}, {len(track.stops)} pictures", job.to_dict())
             st.rerun()
-    show_command(job, f"{model.name}.{film.format}")
+    show_command(job, f"{model.name}{job.suffix}")
     return job
 
 

@@ -28,7 +28,12 @@ def show_preview(model: Checkpoint, job: RenderJob) -> None:
     """Play a film at once, small: at most 48 frames."""
     few = 48 if model.spec.resolution <= 128 else 24 if model.spec.resolution <= 256 else 12
     side = min(192, model.spec.resolution)
-    same = replace(job, fps=30, size=None, format="mp4")  # the preview is the same for all of these
+    usual = RenderJob(job.network, job.path)
+    # The preview is the same for all of these.
+    same = replace(
+        job, fps=30, size=None, format="mp4", codec="h264", crf=usual.crf, bitrate=None, size_limit=None, sound="",
+        beats=False, pulse=0.0, reactions=(), length="film", title="", logo="",
+    )  # fmt: skip
     sheet, count, width, height = _sheet(str(model.path), model.digest, same, min(few, job.num_frames), side)
     seconds = job.path.seconds
     keys = [passed / seconds for passed in accumulate((0.0, *job.path.segment_seconds[:-1]))]
@@ -76,6 +81,16 @@ def command_of(job: RenderJob, out: str) -> str:
     words += [] if first.recipe.label is None else ["--class", str(first.recipe.label)]
     words += [] if job.size is None else ["--size", str(job.size)]
     words += [] if job.aspect == "1:1" else ["--aspect", job.aspect, "--background", job.background]
+    words += [] if first.easing == "linear" else ["--easing", first.easing]
+    words += [] if job.path.moving == "all" else ["--moving", job.path.moving]
+    usual = RenderJob(job.network, job.path)
+    for name in ("codec", "crf", "bitrate", "size_limit", "title", "caption", "logo", "sound", "length", "pulse"):
+        if (value := getattr(job, name)) != getattr(usual, name):
+            words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+    words += ["--even-speed"] if job.even_speed else []
+    words += ["--beats"] if job.beats else []
+    if job.reactions or (job.logo and (job.logo_corner, job.logo_opacity) != (usual.logo_corner, usual.logo_opacity)):
+        return ""
     return shlex.join([*words, "--out", out])
 
 
@@ -171,10 +186,11 @@ def _lengthen() -> None:
 def _film(run: RunDir, *, is_newest: bool) -> None:
     film: Path = run.artefacts[0]
     kind = film.suffix.lstrip(".")
-    if kind == "gif":
+    if kind in ("mp4", "webm"):
+        is_mute = not run.job["config"].get("sound")
+        st.video(str(film), loop=True, autoplay=is_newest and is_mute, muted=is_mute, alt=run.name)
+    elif kind != "zip":
         st.image(str(film), width="stretch")
-    else:
-        st.video(str(film), loop=True, autoplay=is_newest, muted=True, alt=run.name)
     label = f"{run.name} · {kind} · {size_words(film.stat().st_size)}"
     download(label, f"{run.path.name}.{kind}", film.read_bytes, width="stretch")
 

@@ -1,0 +1,114 @@
+"""What a film may have besides its pictures: a track, words, a logo, and directions that follow the sound."""
+
+import secrets
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import Any
+
+import streamlit as st
+
+from ganlib import runs
+from ganlib.checkpoints import Checkpoint
+from ganlib.errors import GanlibError
+from ganlib.video import BANDS, CORNERS, STREAMED, Reaction, RenderJob
+from pages._ui import models
+from pages._ui.datasets.intake import data_root
+from pages._ui.frame import show_error
+
+SOUNDS = ["mp3", "wav", "m4a", "aac", "ogg", "opus", "flac", "mp4", "mov", "webm"]
+LOGOS = ["png", "webp", "jpg", "jpeg"]
+LENGTHS = {"film": "the film's", "track": "the track's"}
+BAND_WORDS = {"bass": "the bass", "middle": "the middle", "treble": "the treble", "loudness": "the loudness",
+              "onset": "every onset"}  # fmt: skip
+PLACES = {"bottom-right": "below, right", "bottom-left": "below, left", "top-right": "above, right",
+          "top-left": "above, left"}  # fmt: skip
+
+
+def show_extras(model: Checkpoint, job: RenderJob) -> RenderJob:
+    """Ask for sound, words and a logo, each in its own drawer; return the film with them."""
+    with st.expander("Sound", icon=":material/music_note:"):
+        job = _sound(model, job)
+    with st.expander("Words and logo", icon=":material/title:"):
+        job = _words(job)
+    with st.expander("Quality", icon=":material/high_quality:"):
+        job = _quality(job)
+    return job
+
+
+def _kept(upload: Any, name: str) -> str:
+    """The path of an uploaded file, written once; empty where there is none."""
+    state = st.session_state
+    if upload is None:
+        state.pop(f"{name}-kept", None)
+        return ""
+    known = state.get(f"{name}-kept")
+    if known is None or known[0] != upload.file_id:
+        folder = data_root() / "uploads"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"{name}-{secrets.token_hex(6)}{PurePath(upload.name).suffix.lower()}"
+            runs.write_bytes(path, upload.getvalue())
+        except OSError as error:
+            show_error(GanlibError(f"the upload cannot be kept: {error.strerror}", "Free some disk space."))
+            return ""
+        known = state[f"{name}-kept"] = (upload.file_id, str(path.resolve()))
+    return known[1] if Path(known[1]).exists() else ""
+
+
+def _sound(model: Checkpoint, job: RenderJob) -> RenderJob:
+    if job.format not in STREAMED:
+        st.caption("Only mp4 and webm have sound. The track still moves the pictures.")
+    sound = _kept(st.file_uploader("A track", type=SOUNDS, key="film-sound"), "sound")
+    if not sound:
+        st.caption("Music for the film: cuts on its beats, and directions that follow it.")
+        return job
+    length = st.segmented_control("Length", list(LENGTHS), default="film", format_func=LENGTHS.__getitem__,
+                                  key="film-length")  # fmt: skip
+    beats = st.toggle("Keyframes on its beats", key="film-beats")
+    pulse = st.slider("Quicker where it is louder", 0.0, 5.0, 0.0, 0.5, key="film-pulse")
+    reactions: list[Reaction] = []
+    directions = {direction.name: direction for direction in models.directions(model)}
+    if directions:
+        chosen = st.multiselect("Directions that follow it", list(directions), key="film-follow",
+                                format_func=lambda name: directions[name].words)  # fmt: skip
+        for name in chosen:
+            left, right = st.columns(2)
+            band = left.selectbox(f"{directions[name].words} follows", BANDS, format_func=BAND_WORDS.__getitem__,
+                                  key=f"film-band-{name}")  # fmt: skip
+            strength = right.slider("Strength, sigmas", -6.0, 6.0, 2.0, 0.5, key=f"film-strength-{name}")
+            direction = directions[name]
+            reactions.append(Reaction(name, band, strength, direction.first, direction.last))
+    else:
+        st.caption("With named directions (on the Explore page) the pictures can follow bass and treble.")
+    return replace(
+        job, sound=sound, length=length or "film", beats=beats, pulse=pulse, reactions=tuple(reactions)
+    )
+
+
+def _words(job: RenderJob) -> RenderJob:
+    title = st.text_input("Title card", key="film-title", max_chars=200, help="before the film; it is then no loop")
+    caption = st.text_input("Caption", key="film-caption", max_chars=200, help="at the foot of every picture")
+    logo = _kept(st.file_uploader("Logo", type=LOGOS, key="film-logo"), "logo")
+    job = replace(job, title=title.strip(), caption=caption.strip(), logo=logo)
+    if logo:
+        corner = st.selectbox("Its corner", CORNERS, format_func=PLACES.__getitem__, key="film-corner",
+                              index=CORNERS.index("bottom-right"))  # fmt: skip
+        opacity = st.slider("How much of it is seen", 0.1, 1.0, 0.8, 0.1, key="film-opacity")
+        job = replace(job, logo_corner=corner, logo_opacity=opacity)
+    return job
+
+
+def _quality(job: RenderJob) -> RenderJob:
+    if job.format in STREAMED:
+        bitrate = st.number_input("Megabits a second", 0.0, 200.0, 0.0, 1.0, key="film-bitrate",
+                                  help="0: by quality, below")  # fmt: skip
+        if bitrate:
+            return replace(job, bitrate=float(bitrate))
+        crf = st.slider("Quality, smaller is better", 1, 40, job.crf, key="film-crf", help="crf")
+        return replace(job, crf=crf)
+    if job.format == "gif":
+        limit = st.number_input("At most, megabytes", 0.0, 200.0, 0.0, 1.0, key="film-limit",
+                                help="0: no limit; else it is made smaller until it fits")  # fmt: skip
+        return replace(job, size_limit=float(limit) or None)
+    st.caption("This format keeps every picture as it is.")
+    return job
