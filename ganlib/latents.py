@@ -6,24 +6,20 @@ favourite and a video's keyframe are all this one small dataclass.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import operator
 import re
-import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib.errors import DataError, InputError
+from ganlib.errors import InputError
 from ganlib.links import (
     LINK_HINT,
     mix_ranges,
@@ -34,7 +30,6 @@ from ganlib.links import (
     read_range,
     read_whole,
 )
-from ganlib.runs import write_json
 
 MAX_SEED = 2**32 - 1
 MAX_SEEDS_LISTED = 100_000
@@ -45,7 +40,6 @@ MAX_TEXT = 4000  # characters of one recipe in a URL or a picture
 NOISE_MODES = ("const", "random", "none")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a direction or a saved w_plus: also a file name
 _SEED_HINT = "Write seeds as 85 or 6600-6625 or 1,5,9-12."
-_favourites_lock = threading.Lock()
 
 
 # --- seeds ------------------------------------------------------------------------------------------------------------
@@ -420,72 +414,3 @@ def placement(translate: tuple[float, float], rotate: float) -> Tensor:
     matrix = np.eye(3, dtype=np.float32)
     matrix[:2, :2], matrix[:2, 2] = back, -back @ np.array(translate)
     return torch.from_numpy(matrix)
-
-
-# --- favourites -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Favourite:
-    """A recipe kept beside its checkpoint."""
-
-    id: str
-    """Short hash of the recipe."""
-    recipe: Recipe
-    name: str = ""
-    """What a person called it; may be empty."""
-    added: str = ""
-    """When, in UTC, ISO 8601."""
-
-
-def load_favourites(folder: Path) -> list[Favourite]:
-    """Return the favourites in `folder/favourites.json`, oldest first; none if there is no such file.
-
-    Raises DataError, and leaves the file alone, if it is damaged.
-    """
-    path = Path(folder) / "favourites.json"
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["favourites"]
-        recipes = [Recipe.from_dict(row["recipe"]) for row in rows]
-        texts = [(str(row.get("name", "")), str(row.get("added", ""))) for row in rows]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
-        message = f"{path} is damaged: {error}"
-        raise DataError(message, "Mend it in a text editor, or rename it to begin a new list.") from error
-    return [Favourite(_recipe_id(recipe), recipe, *text) for recipe, text in zip(recipes, texts, strict=True)]
-
-
-def add_favourite(folder: Path, recipe: Recipe, name: str = "") -> Favourite:
-    """Keep a recipe in `folder` (made if need be) and return it. A recipe that is there already gets the new name."""
-    recipe.validate()
-    added = datetime.now(UTC).isoformat(timespec="seconds")
-    favourite = Favourite(_recipe_id(recipe), recipe, name, added)
-    with _favourites_lock:
-        favourites = load_favourites(folder)
-        for i, old in enumerate(favourites):
-            if old.id == favourite.id:
-                favourite = favourites[i] = replace(old, name=name or old.name)
-                break
-        else:
-            favourites.append(favourite)
-        _save_favourites(folder, favourites)
-    return favourite
-
-
-def remove_favourite(folder: Path, id: str) -> None:
-    """Forget a favourite; nothing happens if there is none with this id."""
-    with _favourites_lock:
-        favourites = load_favourites(folder)
-        if any(favourite.id == id for favourite in favourites):
-            _save_favourites(folder, [favourite for favourite in favourites if favourite.id != id])
-
-
-def _save_favourites(folder: Path, favourites: list[Favourite]) -> None:
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    rows = [{"id": f.id, "name": f.name, "added": f.added, "recipe": f.recipe.to_dict()} for f in favourites]
-    write_json(Path(folder) / "favourites.json", {"favourites": rows})
-
-
-def _recipe_id(recipe: Recipe) -> str:
-    return hashlib.sha256(recipe.to_json().encode()).hexdigest()[:12]

@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ORDER = [
     *("errors", "options", "rights", "links", "runs", "device", "images"),
     *("networks",),
-    *("checkpoints", "foreign", "export", "hub", "latents", "editing", "paths"),
+    *("checkpoints", "foreign", "export", "hub", "latents", "editing", "favourites", "paths"),
     *("features", "dataset", "superres", "renderer", "benchmark", "blending", "modelcard"),
     *("directions", "latentmap", "video", "projection", "metrics", "nft"),
     *("training",),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import latents
+from ganlib import favourites, latents
 from ganlib.errors import DataError, InputError
 from ganlib.latents import Edit, Recipe
 
@@ -123,8 +123,8 @@ def test_the_place_of_a_picture_is_written_only_where_it_is_moved():
 
 
 def test_favourites_of_older_versions_keep_their_ids(tmp_path):
-    assert latents.add_favourite(tmp_path, Recipe.of_seed(85)).id == "b606352a5565"
-    assert latents.add_favourite(tmp_path, MOVED).id != "b606352a5565"
+    assert favourites.add_favourite(tmp_path, Recipe.of_seed(85)).id == "b606352a5565"
+    assert favourites.add_favourite(tmp_path, MOVED).id != "b606352a5565"
 
 
 @pytest.mark.parametrize(
@@ -312,16 +312,16 @@ def test_truncation_moves_the_first_style_inputs_towards_the_average():
 
 def test_favourites_persist_and_can_be_renamed_and_removed(tmp_path):
     folder = tmp_path / "checkpoints" / "fruit"
-    assert latents.load_favourites(folder) == [] and not folder.exists()
-    first = latents.add_favourite(folder, Recipe.of_seed(85), "Pear")
-    second = latents.add_favourite(folder, FULL)
-    assert latents.load_favourites(folder) == [first, second] and first.added.endswith("+00:00")
-    assert latents.add_favourite(folder, Recipe.of_seed(85)) == first
-    renamed = latents.add_favourite(folder, Recipe.of_seed(85), "Quince")
+    assert favourites.load_favourites(folder) == [] and not folder.exists()
+    first = favourites.add_favourite(folder, Recipe.of_seed(85), "Pear")
+    second = favourites.add_favourite(folder, FULL)
+    assert favourites.load_favourites(folder) == [first, second] and first.added.endswith("+00:00")
+    assert favourites.add_favourite(folder, Recipe.of_seed(85)) == first
+    renamed = favourites.add_favourite(folder, Recipe.of_seed(85), "Quince")
     assert (renamed.id, renamed.added, renamed.name) == (first.id, first.added, "Quince")
-    latents.remove_favourite(folder, first.id)
-    latents.remove_favourite(folder, "nobody")
-    assert latents.load_favourites(folder) == [second]
+    favourites.remove_favourite(folder, first.id)
+    favourites.remove_favourite(folder, "nobody")
+    assert favourites.load_favourites(folder) == [second]
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_favourites_persist_and_can_be_renamed_and_removed(tmp_path):
 )
 def test_a_damaged_list_of_favourites_is_kept(tmp_path, text):
     (tmp_path / "favourites.json").write_text(text)
-    for action in (latents.load_favourites, lambda folder: latents.add_favourite(folder, FULL)):
+    for action in (favourites.load_favourites, lambda folder: favourites.add_favourite(folder, FULL)):
         with pytest.raises(DataError) as caught:
             action(tmp_path)
         assert caught.value.hint
@@ -338,13 +338,13 @@ def test_a_damaged_list_of_favourites_is_kept(tmp_path, text):
 
 def test_favourites_added_at_once_are_all_kept(tmp_path):
     threads = [
-        threading.Thread(target=latents.add_favourite, args=(tmp_path, Recipe.of_seed(seed))) for seed in range(12)
+        threading.Thread(target=favourites.add_favourite, args=(tmp_path, Recipe.of_seed(seed))) for seed in range(12)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert {favourite.recipe for favourite in latents.load_favourites(tmp_path)} == {
+    assert {favourite.recipe for favourite in favourites.load_favourites(tmp_path)} == {
         Recipe.of_seed(s) for s in range(12)
     }
 

@@ -23,8 +23,9 @@ from ganlib.__main__ import main
 from ganlib.checkpoints import save_snapshot
 from ganlib.editing import Direction, save_direction
 from ganlib.errors import InputError
+from ganlib.favourites import add_favourite
 from ganlib.images import read_recipe_text, says_ai
-from ganlib.latents import Edit, Recipe, add_favourite, parse_embedded
+from ganlib.latents import Edit, Recipe, parse_embedded
 from ganlib.nft import NftConfig, make_drop, preview_drop, rarity_of, validate_drop
 from ganlib.nft.colours import NAMED, WORDS, main_colours
 from ganlib.nft.config import fill

@@ -148,7 +148,8 @@ def _path(args: argparse.Namespace, card: Checkpoint) -> LatentPath:
 
 
 def _recipes(args: argparse.Namespace, card: Checkpoint) -> list[Recipe]:
-    from ganlib.latents import Recipe, load_favourites, parse_seeds
+    from ganlib.favourites import load_favourites
+    from ganlib.latents import Recipe, parse_seeds
     from ganlib.renderer import keep_w_plus
 
     psi = 1.0 if args.trunc is None else args.trunc

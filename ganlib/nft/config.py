@@ -11,7 +11,8 @@ from string import Formatter
 from typing import Any, Literal
 
 from ganlib.errors import InputError
-from ganlib.latents import Recipe, load_favourites, parse_seeds
+from ganlib.favourites import load_favourites
+from ganlib.latents import Recipe, parse_seeds
 from ganlib.options import check_types
 
 TRAITS = ("palette", "cluster", "pca", "psi", "directions", "class")

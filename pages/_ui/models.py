@@ -15,16 +15,9 @@ from ganlib.checkpoints import Checkpoint, list_checkpoints
 from ganlib.editing import FOLDER, Direction, list_directions
 from ganlib.errors import GanlibError, InputError
 from ganlib.export import licence_text
+from ganlib.favourites import Favourite, add_favourite, load_favourites, remove_favourite
 from ganlib.latentmap import by_colour, by_likeness
-from ganlib.latents import (
-    Favourite,
-    Recipe,
-    add_favourite,
-    embed_text,
-    load_favourites,
-    parse_embedded,
-    remove_favourite,
-)
+from ganlib.latents import Recipe, embed_text, parse_embedded
 from ganlib.renderer import Renderer
 from pages._ui.components import ModelCard, model_shelf
 from pages._ui.frame import MODELS, errors_told, plain, show_error

@@ -11,8 +11,9 @@ import imageio_ffmpeg
 import numpy as np
 from playwright.sync_api import Locator, Page, expect
 
+from ganlib.favourites import load_favourites
 from ganlib.images import decode, read_recipe_text
-from ganlib.latents import load_favourites, parse_embedded
+from ganlib.latents import parse_embedded
 
 
 def cells(page: Page) -> Locator:

@@ -11,7 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
 from ganlib.checkpoints import change_card, list_checkpoints
-from ganlib.latents import Recipe, add_favourite
+from ganlib.favourites import add_favourite
+from ganlib.latents import Recipe
 
 
 def open_page(repository: Path, **query: str) -> AppTest:

@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
 from ganlib.checkpoints import save_snapshot
-from ganlib.latents import Recipe, add_favourite
+from ganlib.favourites import add_favourite
+from ganlib.latents import Recipe
 from ganlib.networks import tiny_generator
 from pages._ui.frame import sentences
 

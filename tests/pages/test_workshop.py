@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 from ganlib import runs
 from ganlib.checkpoints import list_checkpoints
 from ganlib.editing import Direction, list_directions, save_direction
-from ganlib.latents import Edit, Recipe, load_favourites
+from ganlib.favourites import load_favourites
+from ganlib.latents import Edit, Recipe
 from ganlib.networks import tiny_generator
 from pages._ui.bench import fitted, groups_of, recipe_words, values_of, with_values
 from pages._ui.exploring.children import child_of

@@ -6,8 +6,9 @@ import streamlit as st
 
 from ganlib.checkpoints import Checkpoint
 from ganlib.errors import InputError
+from ganlib.favourites import add_favourite
 from ganlib.latentmap import METHODS, LatentMap, draw_map, methods_here
-from ganlib.latents import Recipe, add_favourite
+from ganlib.latents import Recipe
 from pages._ui import models
 from pages._ui.components import MapPoint, latent_map
 from pages._ui.frame import errors_told, plain
