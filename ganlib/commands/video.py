@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,7 +105,7 @@ def execute(args: argparse.Namespace) -> int:
     from ganlib.checkpoints import find_checkpoint, read_card
     from ganlib.renderer import Renderer
     from ganlib.runs import SilentReporter, Stopped, TerminalReporter, format_seconds, signals_ask
-    from ganlib.video import estimate, own_device, render_video, settled
+    from ganlib.video import estimate, own_device, render_video, settled, torchrun_rank
 
     kind = SUFFIXES.get(args.out.suffix.lower())
     if kind is None or (kind == "png" and args.out.is_file() and not args.out.suffix):
@@ -124,14 +123,15 @@ def execute(args: argparse.Namespace) -> int:
         print(f"about {format_seconds(cost.seconds)} and {cost.megabytes:.1f} MB for {job.num_frames} frames")
         return 0
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    reporter = TerminalReporter() if _is_first_rank() else SilentReporter()
+    rank, world = torchrun_rank()
+    reporter = SilentReporter() if rank else TerminalReporter()
     try:
         with signals_ask(reporter) if isinstance(reporter, TerminalReporter) else nullcontext():
             renderer = Renderer.open(file, device=own_device(args.device))
-            film = render_video(job, args.out, renderer=renderer, reporter=reporter)
+            film = render_video(job, args.out, renderer=renderer, reporter=reporter, rank=rank, world=world)
     except Stopped:
         raise KeyboardInterrupt("no film was written") from None
-    if _is_first_rank():
+    if rank == 0:
         print(film)
     return 0
 
@@ -212,7 +212,3 @@ def _numbers(flag: str, text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise InputError(f"{flag} {text[:40]}: not numbers", "write them as 0.3,0.7,1") from None
-
-
-def _is_first_rank() -> bool:
-    return os.environ.get("RANK", "0") == "0"

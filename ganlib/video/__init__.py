@@ -29,7 +29,7 @@ from ganlib.video.job import (
     RenderJob,
 )
 from ganlib.video.pictures import preview, preview_frames
-from ganlib.video.rendering import PARTS, frames, own_device, render_video, run_job
+from ganlib.video.rendering import PARTS, frames, own_device, render_video, run_job, torchrun_rank
 from ganlib.video.schedule import frame_times
 from ganlib.video.sound import onsets, read_track, settled
 from ganlib.video.writing import FILM_FORMATS, write_film
@@ -61,5 +61,6 @@ __all__ = [
     "render_video",
     "run_job",
     "settled",
+    "torchrun_rank",
     "write_film",
 ]

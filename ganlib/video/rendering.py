@@ -77,16 +77,16 @@ def render_video(
     reporter: Reporter,
     parts: Path | None = None,
     enlarge: Enlarge = images.resize,
-    rank: int | None = None,
-    world: int | None = None,
+    rank: int = 0,
+    world: int = 1,
 ) -> Path:
     """Render the film to `dest`, replacing what is there when it is whole, and return `dest`.
 
     Every frame goes straight into ffmpeg; memory does not grow with the film. `parts` is a folder for the film's
     pieces: a later call with the same job, model and folder goes on at the frame where this one was killed, stopped or
     failed, and makes the same film. None means a hidden folder beside `dest`, which only a killed process leaves.
-    `enlarge` brings pictures to the film's size. Of `world` processes each renders its share, and rank 0 joins them;
-    None means what `torchrun` says.
+    `enlarge` brings pictures to the film's size. Of `world` processes each renders its share, and rank 0 joins them:
+    `torchrun_rank` tells both.
     Raises InputError for odd settings, Stopped on request, and GanlibError with ffmpeg's last words if it fails; then
     `dest` is untouched.
     """
@@ -100,8 +100,6 @@ def render_video(
         hint = f"No side may be over {MAX_SIDE}: choose a smaller size."
         raise InputError(f"a film of {size[0]} × {size[1]} pixels", hint)
     job = settled(job)
-    rank = int(os.environ.get("RANK", "0")) if rank is None else rank
-    world = int(os.environ.get("WORLD_SIZE", "1")) if world is None else world
     if rank * SEGMENT_FRAMES >= job.num_frames:
         return dest  # there are fewer pieces than processes
     folder = dest.with_name(f".{dest.name}.{PARTS}") if parts is None else Path(parts)
@@ -193,7 +191,15 @@ def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> Non
     job = RenderJob.from_dict(config)
     renderer = Renderer.open(find_checkpoint(job.network), device=own_device(job.device))
     dest = run_dir / f"morph{job.suffix}"
-    reporter.artefact(render_video(job, dest, renderer=renderer, reporter=reporter, parts=run_dir / PARTS))
+    rank, world = torchrun_rank()
+    parts = run_dir / PARTS
+    film = render_video(job, dest, renderer=renderer, reporter=reporter, parts=parts, rank=rank, world=world)
+    reporter.artefact(film)
+
+
+def torchrun_rank() -> tuple[int, int]:
+    """Return the number of this process and how many there are, as `torchrun` says; 0 and 1 without it."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def own_device(name: str) -> str:
