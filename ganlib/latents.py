@@ -34,6 +34,7 @@ from ganlib.links import (
 MAX_SEED = 2**32 - 1
 MAX_SEEDS_LISTED = 100_000
 MAX_SEEDS_BLENDED = 8
+MAX_CENTRES = 64
 MAX_MOVE = 100.0  # picture widths
 MAX_TURN = 36_000.0  # degrees
 MAX_TEXT = 4000  # characters of one recipe in a URL or a picture
@@ -128,6 +129,8 @@ class Recipe:
     """How far the picture is moved to the right and down, in picture widths. Models that cannot move ignore it."""
     rotate: float = 0.0
     """How far the picture is turned about its centre, before it is moved: degrees, counter-clockwise."""
+    centres: int = 0
+    """Truncate towards the nearest of so many centres of w (k-means), not towards its mean; 0 is the mean."""
 
     def __post_init__(self) -> None:
         seeds = tuple((_whole(seed), _real(weight)) for seed, weight in self.seeds)
@@ -139,6 +142,7 @@ class Recipe:
         object.__setattr__(self, "translate", (_real(across), _real(down)))
         object.__setattr__(self, "rotate", _real(self.rotate))
         object.__setattr__(self, "noise_seed", _whole(self.noise_seed))
+        object.__setattr__(self, "centres", _whole(self.centres))
         for name in ("label", "cutoff"):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else _whole(value))
@@ -170,6 +174,7 @@ class Recipe:
         for move in self.translate:
             _within("translation", move, -MAX_MOVE, MAX_MOVE)
         _within("rotation", self.rotate, -MAX_TURN, MAX_TURN)
+        _within("number of centres", self.centres, 0, MAX_CENTRES)
         for name, value in (("label", self.label), ("cutoff", self.cutoff)):
             if value is not None:
                 _within(name, value, 0, 10**6)
@@ -202,9 +207,9 @@ class Recipe:
         return "seeds " + " + ".join(f"{seed} × {weight:.2g}" for (seed, _), weight in parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field, JSON-able; the place of the picture only where it is moved, as ids are made of this."""
+        """Every field, JSON-able; later fields only where they are not as usual, as ids are made of this."""
         values = asdict(self)
-        for name, usual in (("translate", (0, 0)), ("rotate", 0)):
+        for name, usual in (("translate", (0, 0)), ("rotate", 0), ("centres", 0)):
             if values[name] == usual:
                 del values[name]
         return values
@@ -258,6 +263,7 @@ class Recipe:
             "base": self.base or "",
             "translate": "" if self.translate == (0, 0) else ",".join(map(number_text, self.translate)),
             "rotate": "" if self.rotate == 0 else number_text(self.rotate),
+            "centres": "" if self.centres == 0 else str(self.centres),
         }
         return {key: value for key, value in query.items() if value}
 
@@ -308,6 +314,7 @@ class Recipe:
             base=text("base") or None,
             translate=(move[0], move[1]) if move else (0.0, 0.0),
             rotate=read_number("rotate", text("rotate")) if text("rotate") else 0.0,
+            centres=whole("centres") or 0,
         )
         recipe.validate()
         return recipe

@@ -26,6 +26,7 @@ from ganlib.runs import write_bytes
 Place = tuple[tuple[float, float], float]
 """Translation to the right and down in picture widths, and rotation in degrees."""
 _W_CACHE_SIZE = 4096
+_CENTRE_SAMPLES, _CENTRE_BATCH, _CENTRE_SEED = 5000, 1000, 7
 _LATENT_NAMES = ("w", "w_plus", "projected_w", "latent", "ws")
 _MOST_LATENT_BYTES = 256 * 2**20
 _PIXELS_PER_BATCH = {"cpu": 8 * 128 * 128, "cuda": 32 * 512 * 512, "mps": 8 * 512 * 512}
@@ -52,6 +53,7 @@ class Renderer:
         self.generator = generator
         self.spec: GeneratorSpec = generator.spec
         self.digest, self.name, self.licence, self.folder = digest, name, licence, folder
+        self._centres: dict[int, Tensor] = {}
         self._directions: dict[str, tuple[int, Tensor]] = {name: (0, d) for name, d in (directions or {}).items()}
         self.device = generator.w_avg.device
         self.w_avg = generator.w_avg.detach().float()
@@ -107,6 +109,28 @@ class Renderer:
         path = self.folder / "w_plus" / f"{recipe.base}.npz"
         return load_w_plus(path, self.spec)[0].to(self.device)
 
+    def centres(self, count: int) -> Tensor:
+        """Return `count` centres of w, `[count, w_dim]`, for truncation that keeps kinds apart (Mokady et al., 2022):
+        k-means over w of 5,000 random z, the classes in turn. The same for the same weights; kept once found."""
+        if count not in self._centres:
+            from sklearn.cluster import KMeans
+
+            parts = []
+            for start in range(0, _CENTRE_SAMPLES, _CENTRE_BATCH):
+                rng = np.random.default_rng([_CENTRE_SEED, start])
+                z = rng.standard_normal((_CENTRE_BATCH, self.spec.z_dim), dtype=np.float32)
+                kinds = self.spec.label_dim
+                labels = [(start + i) % kinds for i in range(_CENTRE_BATCH)] if kinds else None
+                parts.append(self.mapping(z, labels).cpu().numpy())
+            found = KMeans(count, n_init=2, random_state=0).fit(np.concatenate(parts).astype(np.float64))
+            self._centres[count] = torch.from_numpy(found.cluster_centers_).float().to(self.device)
+        return self._centres[count]
+
+    def nearest_centre(self, row: Tensor, count: int) -> Tensor:
+        """Return that of `centres(count)` which is nearest to w_plus `[num_ws, w_dim]`, by its mean."""
+        centres = self.centres(count)
+        return centres[(centres - row.mean(dim=0)).square().sum(dim=1).argmin()]
+
     def _direction(self, name: str) -> Tensor:
         """Return a direction by name: a given one, or that of its file, which is read anew when it has changed."""
         known = self._directions.get(name)
@@ -148,7 +172,8 @@ class Renderer:
                         raise InputError(f"style input {idx} does not exist", f"this model has 0 … {num_ws - 1}")
                     row[idx] = w_of[seed, recipe.label]
                 if self.spec.truncatable:
-                    row = latents.truncate(row[None], self.w_avg, recipe.psi, recipe.cutoff)[0]
+                    centre = self.nearest_centre(row, recipe.centres) if recipe.centres else self.w_avg
+                    row = latents.truncate(row[None], centre, recipe.psi, recipe.cutoff)[0]
                 for edit in recipe.edits:
                     vector = self._direction(edit.direction)
                     layers = slice(edit.first, num_ws if edit.last is None else edit.last + 1)

@@ -194,3 +194,20 @@ def test_directions_are_read_from_the_folder_and_again_when_they_change(tmp_path
     with pytest.raises(InputError) as caught:
         renderer.w_plus([Recipe(seeds=((3, 1.0),), edits=(Edit("absent", 1.0),))])
     assert "size" in caught.value.hint
+
+
+def test_truncation_towards_the_nearest_of_several_centres():
+    G = networks.tiny_generator(seed=6)
+    renderer, other = Renderer(G), Renderer(G)
+    centres = renderer.centres(4)
+    assert centres.shape == (4, G.spec.w_dim) and torch.equal(centres, other.centres(4))
+    plain = renderer.w_plus([Recipe.of_seed(3)])[0]
+    nearest = centres[(centres - plain[0]).norm(dim=1).argmin()]
+    half = renderer.w_plus([Recipe.of_seed(3, psi=0.5, centres=4)])[0]
+    assert torch.allclose(half, (plain + nearest) / 2, atol=1e-6)
+    assert torch.allclose(renderer.w_plus([Recipe.of_seed(3, psi=0.0, centres=4)])[0], nearest.expand_as(plain))
+    recipe = Recipe.of_seed(3, psi=0.5, centres=4)
+    assert Recipe.from_query(recipe.to_query()) == Recipe.from_json(recipe.to_json()) == recipe
+    assert "centres" not in Recipe.of_seed(3).to_dict()  # ids of favourites from before stay as they were
+    with pytest.raises(InputError, match="centres"):
+        Recipe.of_seed(3, centres=99).validate()

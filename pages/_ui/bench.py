@@ -14,6 +14,8 @@ from pages._ui.models import DEFAULT_PSI
 PREFIX = "d:"  # of a direction's slider
 MAX_STEPS_BACK = 200
 STYLES = ("coarse", "middle", "fine")
+SIMPLE = ("label", "psi", "centres", "noise_mode", "noise_seed")  # controls that are fields of a recipe
+CENTRES = {0: "average", 4: "4 kinds", 8: "8", 16: "16"}
 NOISE_WORDS = {"const": "fixed", "random": "fresh", "none": "none"}
 
 
@@ -34,6 +36,8 @@ def groups_of(spec: GeneratorSpec, directions: Sequence[Direction] = ()) -> list
             "truncation psi: 0 is the average picture, 1 the model as it is; beyond 1 it invents, and fails more often"
         )
         variation.append(Slider("psi", "How unusual", -1, 1.5, DEFAULT_PSI, marks=(0, 1), help=help))
+        help = "what psi leads to: the average picture, or the nearest of several kinds (multi-modal truncation)"
+        variation.append(Choice("centres", "Towards", tuple(CENTRES.items()), help=help))
     if spec.truncatable and spec.num_ws > 1:
         help = "truncation cutoff: how many style inputs, from the coarsest on, that reaches"
         count = spec.num_ws
@@ -101,6 +105,7 @@ def values_of(recipe: Recipe, spec: GeneratorSpec, directions: Sequence[Directio
         "psi": recipe.psi,
         "cutoff": spec.num_ws if recipe.cutoff is None else recipe.cutoff,
         "noise_mode": recipe.noise_mode,
+        "centres": recipe.centres,
         "noise_seed": recipe.noise_seed,
         "right": recipe.translate[0],
         "down": recipe.translate[1],
@@ -119,7 +124,7 @@ def with_values(
     """The recipe with the controls' values; what no control was moved for stays as it is. Raises InputError."""
     before = values_of(recipe, spec, directions)
     moved = {key: value for key, value in values.items() if key in before and value != before[key]}
-    changes: dict[str, Any] = {key: moved[key] for key in ("label", "psi", "noise_mode", "noise_seed") if key in moved}
+    changes: dict[str, Any] = {key: moved[key] for key in SIMPLE if key in moved}
     if moved.keys() & {"a", "b", "mix"}:
         first, second, share = values["a"], values["b"], round(float(values["mix"]), 4)
         pair = ((first, 1.0),) if second is None else ((first, round(1 - share, 4)), (second, share))
@@ -193,6 +198,8 @@ def fitted(
 def recipe_words(recipe: Recipe) -> str:
     """One line about a recipe: `seed 85 · variation 0.7 · fine 12`."""
     words = [recipe.caption(), f"psi {recipe.psi:g}"]
+    if recipe.centres:
+        words.append(f"nearest of {recipe.centres}")
     if recipe.cutoff is not None:
         words.append(f"up to style input {recipe.cutoff}")
     if recipe.mix:
