@@ -7,6 +7,7 @@ import io
 import pickle
 import re
 import threading
+import time
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,8 @@ from ganlib.runs import write_bytes
 
 Place = tuple[tuple[float, float], float]
 """Translation to the right and down in picture widths, and rotation in degrees."""
+SLOW_SECONDS = 0.3
+"""A picture that takes longer is first shown as a sketch."""
 _W_CACHE_SIZE = 4096
 _CENTRE_SAMPLES, _CENTRE_BATCH, _CENTRE_SEED = 5000, 1000, 7
 _LATENT_NAMES = ("w", "w_plus", "projected_w", "latent", "ws")
@@ -54,6 +57,8 @@ class Renderer:
         self.spec: GeneratorSpec = generator.spec
         self.digest, self.name, self.licence, self.folder = digest, name, licence, folder
         self._centres: dict[int, Tensor] = {}
+        self._seconds = 0.0
+        self._colours: tuple[Tensor, Tensor] | None = None
         self._directions: dict[str, tuple[int, Tensor]] = {name: (0, d) for name, d in (directions or {}).items()}
         self.device = generator.w_avg.device
         self.w_avg = generator.w_avg.detach().float()
@@ -243,10 +248,53 @@ class Renderer:
         side = self.spec.resolution
         return np.concatenate(parts) if parts else np.zeros((0, side, side, 3), np.uint8)
 
+    # -- sketches --------------------------------------------------------------------------------------------------
+
+    @property
+    def seconds_per_picture(self) -> float:
+        """How long a picture took lately; 0 before the first."""
+        return self._seconds
+
+    @property
+    def _sketch_side(self) -> int:
+        return self.spec.resolution // 4
+
+    def sketch(self, recipe: Recipe) -> np.ndarray | None:
+        """Return uint8 `[R/4, R/4, 3]`: what the lower blocks make of a recipe, in the colours of the last whole
+        picture; None where the family has none, or no whole picture was made yet.
+
+        The blocks that are left out change colours too. How, is read off the last picture of `render_one`: a gain and
+        a shift for each channel, by least squares."""
+        if self._colours is None:
+            return None
+        found = self._raw_sketch(recipe)
+        if found is None:
+            return None
+        gain, shift = self._colours
+        return images.to_pixels(found * gain[None, :, None, None] + shift[None, :, None, None])[0]
+
+    def render_one(self, recipe: Recipe) -> np.ndarray:
+        """Return `render([recipe])[0]` and keep its colours for sketches where pictures take long."""
+        pixels = self.render([recipe])[0]
+        if self._seconds > SLOW_SECONDS and (found := self._raw_sketch(recipe)) is not None:
+            whole = torch.from_numpy(pixels.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None].to(found)
+            small = torch.nn.functional.interpolate(whole, found.shape[-2:], mode="area")
+            small = small[0, : found.shape[1]].flatten(1)
+            own = found[0].flatten(1)
+            centred = own - own.mean(dim=1, keepdim=True)
+            spread = (centred * small).sum(dim=1) / centred.square().sum(dim=1).clamp(min=1e-6)
+            gain = spread.clamp(0.1, 10)
+            self._colours = gain, small.mean(dim=1) - gain * own.mean(dim=1)
+        return pixels
+
+    def _raw_sketch(self, recipe: Recipe) -> Tensor | None:
+        with self._lock, torch.no_grad():
+            return self.generator.sketch(self.w_plus([recipe]), self._sketch_side)
+
     def render(self, recipes: Sequence[Recipe], *, batch: int | None = None) -> np.ndarray:
         """Return uint8 RGB `[N, R, R, 3]`, one picture per recipe."""
         out = np.zeros((len(recipes), self.spec.resolution, self.spec.resolution, 3), np.uint8)
-        w_plus = self.w_plus(recipes)
+        w_plus, began = self.w_plus(recipes), time.perf_counter()
         for mode in sorted({r.noise_mode for r in recipes}):
             idx = [i for i, r in enumerate(recipes) if r.noise_mode == mode]
             # A model without noise maps has only one mode, whatever a recipe made for another model asks for.
@@ -254,6 +302,8 @@ class Renderer:
             seeds = [recipes[i].noise_seed for i in idx]
             places = [(recipes[i].translate, recipes[i].rotate) for i in idx]
             out[idx] = self.synthesize(w_plus[idx], noise_mode=used, noise_seeds=seeds, places=places, batch=batch)
+        if recipes:
+            self._seconds = (time.perf_counter() - began) / len(recipes)
         return out
 
 

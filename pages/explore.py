@@ -107,7 +107,7 @@ def show_picture(recipe: Recipe) -> None:
         st.warning(plain(bench.note), icon=":material/info:")
     with errors_told():
         pixels = bool(state.get("explore-pixels"))
-        picture = models.stage_picture(model, recipe, pixels)
+        picture = models.stage_picture(model, recipe, pixels, is_dragged=recipe != bench.settled)
         picture_stage(
             picture,
             key="stage",

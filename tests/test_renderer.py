@@ -211,3 +211,20 @@ def test_truncation_towards_the_nearest_of_several_centres():
     assert "centres" not in Recipe.of_seed(3).to_dict()  # ids of favourites from before stay as they were
     with pytest.raises(InputError, match="centres"):
         Recipe.of_seed(3, centres=99).validate()
+
+
+def test_a_sketch_has_the_shapes_and_the_colours_of_the_whole_picture(monkeypatch):
+    G = networks.tiny_generator(seed=4, resolution=64)
+    renderer, recipe = Renderer(G), Recipe.of_seed(3, psi=0.8)
+    assert renderer.sketch(recipe) is None  # nothing is known of its colours yet
+    monkeypatch.setattr("ganlib.renderer.SLOW_SECONDS", 0.0)
+    whole = renderer.render_one(recipe)
+    assert np.array_equal(whole, renderer.render([recipe])[0]) and renderer.seconds_per_picture > 0
+    sketch = renderer.sketch(recipe)
+    assert sketch is not None and sketch.shape == (16, 16, 3)
+    small = whole.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3))
+    assert np.abs(small.mean(axis=(0, 1)) - sketch.mean(axis=(0, 1))).max() < 8  # clipping moves means
+    raw = np.clip(G.sketch(renderer.w_plus([recipe]), 16)[0].detach().permute(1, 2, 0).numpy() * 127.5 + 128, 0, 255)
+    assert np.abs(small - sketch).mean() < np.abs(small - raw).mean()
+    assert networks.tiny_generator("dcgan").sketch(torch.zeros(1, 1, 16), 16) is None
+    assert networks.tiny_generator(architecture="resnet").sketch(torch.zeros(1, 6, 32), 8) is None

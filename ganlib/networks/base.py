@@ -185,6 +185,11 @@ class Generator(nn.Module):
     def grow(self, stage: int, alpha: float = 1.0) -> None:
         """Use the blocks up to `stage`, the last faded in by `alpha`; nothing happens where there is one stage."""
 
+    def sketch(self, w_plus: Tensor, side: int) -> Tensor | None:
+        """w_plus `[N, num_ws, w_dim]` → image `[N, C, side, side]` of the blocks up to `side` alone, with fixed noise:
+        quicker, and of other colours; None where the family makes no picture on its way, or none of that side."""
+        return None
+
     def training_images(self, w_plus: Tensor, rng: Rng = None) -> Tensor:
         """w_plus `[N, num_ws, w_dim]` → image `[N, C, r, r]` as the discriminator of the same growth wants it, with
         fresh noise where the family has any."""

@@ -139,13 +139,20 @@ class SynthesisNetwork(nn.Module):
         """
         assert w_plus.ndim == 3 and w_plus.shape[1] == self.num_ws, w_plus.shape
         assert noise_mode in ("const", "random", "none"), noise_mode
+        picture = self.up_to(self.resolutions[-1], w_plus, noise_mode, rng)
+        assert picture is not None
+        return picture
+
+    def up_to(self, last: int, w_plus: Tensor, noise_mode: str = "const", rng: Rng = None) -> Tensor | None:
+        """Return what the blocks up to the side `last` have made of the picture; None where it has no colours yet."""
         features = picture = None
         remaining = w_plus.float()  # a block's last style is also the next one's first
         for side in self.resolutions:
             block = getattr(self, f"b{side}")
             features, picture = block(features, picture, remaining[:, : block.num_conv + 1], noise_mode, rng)
             remaining = remaining[:, block.num_conv :]
-        assert picture is not None
+            if side == last:
+                break
         return picture
 
 
@@ -163,6 +170,13 @@ class Generator(base.Generator):
     def w_avg(self) -> Tensor:
         """Running mean of w over training, `[w_dim]`."""
         return self.mapping.w_avg  # type: ignore[attr-defined]  # a buffer of the module
+
+    def sketch(self, w_plus: Tensor, side: int) -> Tensor | None:
+        """See `base.Generator.sketch`: a skip generator has a picture at every side."""
+        assert isinstance(self.synthesis, SynthesisNetwork)
+        if self.spec.params.get("architecture", "skip") != "skip" or side not in self.synthesis.resolutions:
+            return None
+        return self.synthesis.up_to(side, w_plus)
 
     def forward(self, z: Tensor, label: Tensor | None = None, noise_mode: str = "const", rng: Rng = None) -> Tensor:
         """z `[N, z_dim]` → image `[N, C, R, R]`, no truncation, one w for all style inputs."""

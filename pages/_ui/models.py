@@ -18,7 +18,7 @@ from ganlib.export import licence_text
 from ganlib.favourites import Favourite, add_favourite, load_favourites, remove_favourite
 from ganlib.latentmap import by_colour, by_likeness
 from ganlib.latents import Recipe, embed_text, parse_embedded
-from ganlib.renderer import Renderer
+from ganlib.renderer import SLOW_SECONDS, Renderer
 from pages._ui.components import ModelCard, model_shelf
 from pages._ui.frame import MODELS, errors_told, plain, show_error
 from pages._ui.library.rights import warn
@@ -200,14 +200,20 @@ def as_many_as_ready(model: Checkpoint, recipes: Sequence[Recipe]) -> list[bytes
     return ready + [None] * (len(recipes) - len(ready))
 
 
-def stage_picture(model: Checkpoint, recipe: Recipe, pixels: bool) -> bytes:
-    """One picture for the stage: as it is (PNG) where single pixels are to be seen, else smooth and large (JPEG)."""
+def stage_picture(model: Checkpoint, recipe: Recipe, pixels: bool, *, is_dragged: bool = False) -> bytes:
+    """One picture for the stage: as it is (PNG) where single pixels are to be seen, else smooth and large (JPEG).
+
+    While a slider `is_dragged` and pictures take long, a sketch of the lower blocks stands in."""
+    if is_dragged and renderer(model).seconds_per_picture > SLOW_SECONDS:
+        sketch = renderer(model).sketch(recipe)
+        if sketch is not None:
+            return images.encode(images.resize(sketch, STAGE, STAGE), "jpeg", quality=85)
     return _stage_picture(str(model.path), model.digest, _edits_tag(model, [recipe]), recipe, pixels)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _stage_picture(path: str, digest: str, edits: str, recipe: Recipe, pixels: bool) -> bytes:
-    picture = open_renderer(path, digest).render([recipe])[0]
+    picture = open_renderer(path, digest).render_one(recipe)
     if pixels:
         return images.encode(picture, "png")
     side = max(STAGE, picture.shape[0])
