@@ -55,7 +55,7 @@ def test_blend_styles_and_cutoff_go_there_and_back():
 
 def test_the_bank_has_what_the_model_can_do():
     ids = [control.id for group in groups_of(SPEC) for control in group.controls]
-    assert ids == ["a", "b", "mix", "psi", "cutoff", "noise_mode", "noise_seed", "coarse", "middle", "fine"]
+    assert ids == ["a", "b", "mix", "psi", "centres", "cutoff", "noise_mode", "noise_seed", "coarse", "middle", "fine"]
     labelled = [control.id for group in groups_of(tiny_generator(label_dim=3).spec) for control in group.controls]
     assert "label" in labelled
 
