@@ -22,6 +22,7 @@ from ganlib.errors import GanlibError
 VERBS = {
     "generate": "make pictures from seeds or from a projected latent",
     "video": "make a morph video between seeds",
+    "project": "find a picture in a model's latent space, and tune the model to it",
     "prepare": "turn a folder or zip of pictures into a training set",
     "examine": "find copies, blur, frames and outliers among pictures; a person decides",
     "train": "train a model on a prepared set",

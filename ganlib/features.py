@@ -38,7 +38,7 @@ SQUEEZENET_SCALE = 8.0  # its last maps have about this root mean square on pict
 CAFFE_MEAN = (104.0, 117.0, 123.0)
 _PIXELS_PER_BATCH = {"cpu": 25 * 128 * 128, "cuda": 64 * 256 * 256, "mps": 32 * 256 * 256}
 # What torch.load(weights_only=True) was seen to raise on damaged and foreign files.
-_UNREADABLE = (
+UNREADABLE = (
     OSError, RuntimeError, LookupError, ValueError, TypeError, EOFError, AttributeError, ArithmeticError,
     AssertionError, pickle.UnpicklingError, struct.error,
 )  # fmt: skip
@@ -133,8 +133,9 @@ class DiscriminatorFeatures(nn.Module):
         if isinstance(maps, Tensor) and maps.ndim == 4 and min(maps.shape[2:]) > 1:
             self._maps.append(maps)
 
-    def forward(self, rgb: Tensor) -> Tensor:
-        """RGB `[N, 3, side, side]` in [0, 255] → `[N, dim]`."""
+    def maps(self, rgb: Tensor) -> list[Tensor]:
+        """RGB `[N, 3, side, side]` in [0, 255] → what each block sees, `[N, C, H, W]` float32, nearest the picture
+        first; at every place the channels have a mean square of 1."""
         image = rgb / 127.5 - 1
         if self.img_channels == 1:
             image = image.mean(dim=1, keepdim=True)
@@ -142,7 +143,11 @@ class DiscriminatorFeatures(nn.Module):
         self._maps = []
         self.discriminator(image, rgb.new_zeros(len(rgb), label_dim) if label_dim else None)
         maps, self._maps = self._maps, []
-        return torch.cat([statistic for x in maps for statistic in _mean_and_std(_normalised(x.float()))], dim=1)
+        return [_normalised(x.float()) for x in maps]
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """RGB `[N, 3, side, side]` in [0, 255] → `[N, dim]`."""
+        return torch.cat([statistic for x in self.maps(rgb) for statistic in _mean_and_std(x)], dim=1)
 
 
 def _normalised(maps: Tensor) -> Tensor:
@@ -276,7 +281,7 @@ def load_squeezenet(path: Path) -> tuple[SqueezeNet, str]:
         tensors: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         network = SqueezeNet()
         network.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("classifier.")})
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise CheckpointError(f"{path} cannot be read: {error}", "copy the file again") from error
     return network, digest
 

@@ -17,7 +17,7 @@ ORDER = [
     *("errors", "options", "rights", "links", "runs", "device", "images"),
     *("networks",),
     *("checkpoints", "foreign", "export", "hub", "latents", "editing", "favourites", "paths"),
-    *("features", "dataset", "superres", "renderer", "benchmark", "blending", "modelcard"),
+    *("features", "perceptual", "dataset", "superres", "renderer", "benchmark", "blending", "modelcard"),
     *("directions", "latentmap", "video", "projection", "metrics", "nft"),
     *("training",),
     *("commands", "__main__"),

@@ -20,7 +20,7 @@ EXAMPLES = ("python -m ganlib run runs/00042-train-fruit",)
 # The module whose `run_job(config, run_dir, reporter)` does the jobs of a verb.
 WORKERS = {"video": "ganlib.video", "prepare": "ganlib.dataset", "train": "ganlib.training"}
 WORKERS |= {"examine": "ganlib.dataset.examine", "import": "ganlib.foreign"}
-WORKERS |= {"directions": "ganlib.directions", "nft": "ganlib.nft"}
+WORKERS |= {"directions": "ganlib.directions", "nft": "ganlib.nft", "project": "ganlib.projection"}
 WORKERS |= {"timelapse": "ganlib.training.timelapse", "estimate": "ganlib.training.estimate"}
 WORKERS |= {"download": "ganlib.hub", "publish": "ganlib.modelcard"}
 EXIT_CODES = {"done": 0, "failed": 2, "stopped": 130}

@@ -115,7 +115,7 @@ class SynthesisLayer(nn.Module):
         # Noise and bias, the activation's √2 folded in; their sum is made channels-last, as the picture is.
         bias, noise = self.bias * act_gain, None
         if noise_mode == "const":
-            noise = self.noise_const[None, :, :, None] * (self.noise_strength * act_gain)
+            noise = self.noise_const.reshape(-1, self.resolution, self.resolution, 1) * (self.noise_strength * act_gain)
         elif noise_mode == "random":
             noise = ops.draw_noise((x.shape[0], 1, self.resolution, self.resolution), rng, x.device).permute(0, 2, 3, 1)
             noise = noise * (self.noise_strength * act_gain)
