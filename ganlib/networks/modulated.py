@@ -58,7 +58,7 @@ class SynthesisLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.resolution, self.up, self.conv_clamp = resolution, up, conv_clamp
-        self._kept = KeptWeight()
+        self._kept, self._kept_with_grad = KeptWeight(), KeptWeight()
         self.affine = EqualizedLinear(w_dim, in_channels, bias_init=1.0)
         self.weight: Tensor = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
         self.noise_strength = nn.Parameter(torch.zeros([]))
@@ -69,7 +69,8 @@ class SynthesisLayer(nn.Module):
         self.resample_filter: Tensor
 
     def _prepared(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Return the weight as the convolution wants it and Σ_k w² `[O, I]`, kept between calls without gradients.
+        """Return the weight as the convolution wants it and Σ_k w² `[O, I]`, kept between calls unless the weight itself
+        is being learned.
 
         Half precision overflows unless the weight is scaled to at most 1/√(I·k²); demodulation undoes any scale. The
         layout matters on CPUs: oneDNN reorders a weight of 512×512×3×3 in as long as it convolves a 32×32 picture; on
@@ -77,7 +78,8 @@ class SynthesisLayer(nn.Module):
         weight = self.weight
         if dtype == torch.float16:
             weight = weight / (weight.abs().amax(dim=[1, 2, 3], keepdim=True) * math.sqrt(weight[0].numel()))
-        if torch.is_grad_enabled() or not weight.is_cpu:
+        learned = torch.is_grad_enabled() and self.weight.requires_grad
+        if learned or not weight.is_cpu:
             return weight, ops.energy(weight)
 
         def make() -> tuple[Tensor, Tensor]:
@@ -87,7 +89,9 @@ class SynthesisLayer(nn.Module):
             layout = layout.clone(memory_format=torch.channels_last)  # never the parameter itself: it may change
             return layout if self.up == 1 else layout.transpose(0, 1), ops.energy(weight)
 
-        return self._kept.get(self.weight, (dtype, self.training), make)
+        # A search for a latent needs gradients through fixed weights, and looks at pictures without in between.
+        kept = self._kept_with_grad if torch.is_grad_enabled() else self._kept
+        return kept.get(self.weight, (dtype, self.training), make)
 
     def _multiplies_less(self, x: Tensor, dtype: torch.dtype) -> bool:
         """Whether `winograd` convolves a picture on the device of x: rendering on a CPU, weights transformed once.
@@ -101,6 +105,7 @@ class SynthesisLayer(nn.Module):
     def forget(self) -> None:
         """Drop the kept weight, after an edit through `.data` of some of its numbers."""
         self._kept.forget()
+        self._kept_with_grad.forget()
 
     def forward(self, x: Tensor, w: Tensor, noise_mode: str, rng: Rng = None, gain: float = 1.0) -> Tensor:
         """x `[N, I, H, W]`, w `[N, w_dim]` → `[N, O, H·up, W·up]` in the dtype of x."""

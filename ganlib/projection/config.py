@@ -50,8 +50,8 @@ class ProjectConfig:
     """the largest square in the middle, the subject on plain ground, or the whole picture on its edges' colour"""
     box: tuple[float, ...] = ()
     """x, y, side, angle of the square instead, in pixels and degrees; four numbers, or four for each picture"""
-    noise: bool = True
-    """also fit the noise maps while searching; the result is shown with the model's own"""
+    noise: bool = False
+    """also fit the noise maps while searching; the result is shown with the model's own all the same"""
     film: bool = True
     """make proj.mp4"""
     save_as: str = ""

@@ -16,7 +16,7 @@ FILE = "figures.json"
 
 def measure(pixels: np.ndarray, target: np.ndarray, distance: float) -> dict[str, float]:
     """Distance, PSNR in dB and SSIM of uint8 `[R, R, 3]` beside its target; SSIM is left out under 11 pixels."""
-    row = {"distance": round(distance, 6), "psnr": round(psnr(pixels, target), 3)}
+    row = {"distance": float(f"{distance:.6g}"), "psnr": round(psnr(pixels, target), 3)}
     if min(pixels.shape[:2]) >= 11:
         row["ssim"] = round(ssim(pixels, target), 5)
     return row

@@ -14,8 +14,10 @@ from ganlib.networks.base import Generator, one_hot
 SAMPLES = 10_000
 SEED = 0  # of the statistics, so that they are the model's own and do not change with a projection's seed
 _LEAST_AXIS = 0.05  # of the widest axis's deviation: narrower ones would turn a little rounding into many sigmas
-_ORDINARY = 99.0  # percentile of the model's own w that still counts as ordinary
-_EDGE = 2.0  # times that is the edge
+_ORDINARY = 99.0  # percentile of the model's own w
+# Sigmas are alike among a model's own w, so that their 99th percentile is near the median; these many times it were
+# seen to tell the bundled model's own pictures, projected, from photographs of other things.
+_INSIDE_TIMES, _EDGE_TIMES = 1.5, 2.0
 INSIDE = "inside what this model knows"
 EDGE = "at the edge of what this model knows: edit it gently"
 OUTSIDE = "outside what this model knows: expect artefacts when it is edited"
@@ -43,9 +45,9 @@ class Prior:
 
     def verdict(self, sigmas: float) -> str:
         """What a number of sigmas means, in plain words."""
-        if sigmas <= self.ordinary:
+        if sigmas <= _INSIDE_TIMES * self.ordinary:
             return INSIDE
-        return EDGE if sigmas <= _EDGE * self.ordinary else OUTSIDE
+        return EDGE if sigmas <= _EDGE_TIMES * self.ordinary else OUTSIDE
 
 
 def measure_prior(generator: Generator, label: int | None = None, *, samples: int = SAMPLES) -> Prior:

@@ -2,8 +2,9 @@
 
 The schedule is that of "Analyzing and Improving the Image Quality of StyleGAN" (Karras et al. 2020), appendix D: Adam
 on w and on the noise maps, noise on w that dies away, and a penalty on what the noise maps have in common with their
-neighbours. Two things differ: the noise maps begin as the model's own rather than as new ones, and what is kept is the
-w whose picture *with the model's own noise* is nearest, because that is the picture that everybody will see.
+neighbours. Three things differ: the noise maps begin as the model's own rather than as new ones, and are fitted only on
+request; what is kept is the w whose picture *with the model's own noise* is nearest, because that is the picture that
+everybody will see; and a small penalty keeps w ordinary along axes that the picture says nothing about.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ WANDERING, WANDERING_ENDS = 0.05, 0.75  # noise on w in units of its spread, and
 NOISE_PENALTY = 1e5
 NOISE_LEAST_SIDE = 8  # the pyramid of the penalty ends here
 SPREAD_PENALTY = 0.1  # w_plus: on the squared distances of its rows from their mean, in units of the spread of w
-CENTRE_PENALTY = 0.002  # w_plus: on that of their mean from the centre, likewise
+ORDINARY_PENALTY = 0.008  # on the squared sigmas of w: what the picture does not decide stays as the model knows it
 
 
 def learning_rate(t: float) -> float:
@@ -78,6 +79,7 @@ class Search:
         self.mode = "const" if "const" in self.spec.noise_modes else self.spec.noise_modes[0]
         self.labels = labels_of(generator, labels)
         self.centre = torch.stack([prior.w_avg for prior in priors])[:, None]
+        self.axes = torch.stack([prior.axes for prior in priors])
         self.spread = torch.tensor([prior.std for prior in priors], device=start.device)[:, None, None]
         rows = {"z": 1, "w": 1, "w_plus": self.spec.num_ws}[config.space]
         self.latent = start.detach()[:, None].repeat(1, rows, 1).requires_grad_(True)
@@ -113,7 +115,7 @@ class Search:
         assert isinstance(synthesis, torch.nn.Module)
         image = functional_call(synthesis, self.noises, (self.w_plus(latent),), {"noise_mode": self.mode})
         loss = self.distance(image)
-        if self.config.space == "w_plus":
+        if self.config.space != "z":
             loss = loss + self._penalty()
         if self.noises:
             maps = [noise for noise in self.noises.values() if noise.shape[-1] >= NOISE_LEAST_SIDE]
@@ -130,10 +132,13 @@ class Search:
                 self.latent *= unit * self.latent.square().sum(dim=2, keepdim=True).rsqrt()
 
     def _penalty(self) -> Tensor:
-        middle = self.latent.mean(dim=1, keepdim=True)
-        apart = ((self.latent - middle) / self.spread).square().sum(dim=2).mean(dim=1)
-        away = ((middle - self.centre) / self.spread).square().sum(dim=2).mean(dim=1)
-        return SPREAD_PENALTY * apart + CENTRE_PENALTY * away
+        """`[N]`: how extraordinary w is, and for w_plus how far its rows are from each other."""
+        sigmas = torch.bmm(self.latent - self.centre, self.axes)
+        total = ORDINARY_PENALTY * sigmas.square().mean(dim=[1, 2])
+        if self.latent.shape[1] > 1:
+            apart = (self.latent - self.latent.mean(dim=1, keepdim=True)) / self.spread
+            total = total + SPREAD_PENALTY * apart.square().sum(dim=2).mean(dim=1)
+        return total
 
     @torch.no_grad()
     def look(self) -> tuple[Tensor, Tensor]:
