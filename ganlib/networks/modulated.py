@@ -69,8 +69,8 @@ class SynthesisLayer(nn.Module):
         self.resample_filter: Tensor
 
     def _prepared(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Return the weight as the convolution wants it and Σ_k w² `[O, I]`, kept between calls unless the weight itself
-        is being learned.
+        """Return the weight as the convolution wants it and Σ_k w² `[O, I]`, kept between calls unless the weight
+        itself is being learned.
 
         Half precision overflows unless the weight is scaled to at most 1/√(I·k²); demodulation undoes any scale. The
         layout matters on CPUs: oneDNN reorders a weight of 512×512×3×3 in as long as it convolves a 32×32 picture; on

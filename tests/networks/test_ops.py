@@ -267,3 +267,43 @@ def test_minibatch_std_of_two_groups_by_hand():
     for i in range(4):
         pair = (x[i] - x[(i + 2) % 4]).abs() / 2  # the standard deviation of two numbers is half their distance
         torch.testing.assert_close(y[i, 3], pair.mean().expand(2, 2), atol=1e-6, rtol=1e-6)
+
+
+def test_fixed_weights_are_kept_between_steps_and_give_the_same_gradients():
+    """A search for a latent differentiates through weights that do not learn; what is kept of them is never stale."""
+    from ganlib.networks.modulated import SynthesisLayer
+
+    torch.manual_seed(3)
+    for up in (1, 2):
+        layer = SynthesisLayer(6, 10, 5, 8 * up, up=up).eval()
+        x, w = torch.randn(2, 6, 8, 8), torch.randn(2, 5, requires_grad=True)
+
+        def gradient(layer=layer, x=x, w=w):
+            return torch.autograd.grad(layer(x, w, "const").square().sum(), w)[0]
+
+        learning = gradient()
+        layer.requires_grad_(False)
+        assert torch.allclose(gradient(), learning, rtol=1e-4, atol=1e-5)
+        assert torch.allclose(gradient(), learning, rtol=1e-4, atol=1e-5)  # from what was kept
+        with torch.no_grad():
+            layer(x, w, "const")  # as a look at the picture in between does
+            layer.weight.mul_(torch.linspace(0.5, 2.0, 10)[:, None, None, None].sqrt())
+            layer.weight[:, 0] += 1.0
+        kept = gradient()
+        layer.requires_grad_(True)
+        assert torch.allclose(kept, gradient(), rtol=1e-4, atol=1e-5)
+
+
+def test_noise_maps_may_be_each_pictures_own():
+    from torch.func import functional_call
+
+    from ganlib.networks.modulated import SynthesisLayer
+
+    torch.manual_seed(4)
+    layer = SynthesisLayer(3, 4, 5, 8).eval().requires_grad_(False)
+    layer.noise_strength.fill_(0.7)
+    x, w, noise = torch.randn(2, 3, 8, 8), torch.randn(2, 5), torch.randn(2, 8, 8)
+    together = functional_call(layer, {"noise_const": noise}, (x, w, "const"))
+    for i in range(2):
+        alone = functional_call(layer, {"noise_const": noise[i]}, (x[i : i + 1], w[i : i + 1], "const"))
+        assert torch.allclose(together[i : i + 1], alone, atol=1e-5)
