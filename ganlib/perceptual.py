@@ -24,6 +24,7 @@ from ganlib.features import DiscriminatorFeatures, Fire, SqueezeNet
 
 MOST_SIDE = 256  # larger pictures are made smaller before a network looks at them
 LEAST_SIDE = 64  # smaller ones are enlarged for networks that were trained on photographs
+COARSE_SIDE = 128  # what such networks look at in coarse measurements, at a quarter of the cost
 _SCALES = 3  # of the pixel terms: the picture, its half and its quarter
 _PIXEL_WEIGHT, _EDGE_WEIGHT = 4.0, 1.0  # beside deep features, whose distance is about 1 for unlike pictures
 
@@ -38,21 +39,25 @@ class Distance:
 
     def __init__(self) -> None:
         self._target: Tensor | None = None
+        self._coarse_target: Tensor | None = None
 
-    def embed(self, images: Tensor) -> Tensor:
-        """Images float `[N, C, R, R]` in about [-1, 1] → vectors `[N, D]` float32, with gradients."""
+    def embed(self, images: Tensor, *, coarse: bool = False) -> Tensor:
+        """Images float `[N, C, R, R]` in about [-1, 1] → vectors `[N, D]` float32, with gradients.
+
+        `coarse` lets a network that takes pictures of any size look at smaller ones; others make no difference."""
         raise NotImplementedError
 
     def prepare(self, target: Tensor) -> Tensor:
         """Keep the vectors of targets `[N, C, R, R]`, to which `__call__` measures; returns them `[N, D]`."""
         with torch.no_grad():
-            self._target = self.embed(target)
+            self._target, self._coarse_target = self.embed(target), self.embed(target, coarse=True)
         return self._target
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Tensor, *, coarse: bool = False) -> Tensor:
         """Distances `[N]` of images `[N, C, R, R]` to the targets of the last `prepare`, row by row."""
-        assert self._target is not None, "prepare(target) comes first"
-        return (self.embed(images) - self._target).square().sum(dim=1)
+        target = self._coarse_target if coarse else self._target
+        assert target is not None, "prepare(target) comes first"
+        return (self.embed(images, coarse=coarse) - target).square().sum(dim=1)
 
 
 # ---- Terms ---------------------------------------------------------------------------------------------------------
@@ -89,11 +94,12 @@ def edges(images: Tensor) -> Tensor:
     return F.conv2d(padded, kernel).reshape(n, 2 * channels, height, width)
 
 
-def _rgb(images: Tensor, side: int | None = None) -> Tensor:
-    """Images `[N, C, R, R]` as RGB in [-1, 1], at `side` pixels; without a side, at most `MOST_SIDE`."""
+def _rgb(images: Tensor, side: int | None = None, *, coarse: bool = False) -> Tensor:
+    """Images `[N, C, R, R]` as RGB in [-1, 1], at `side` pixels; without a side, at most `MOST_SIDE` or, where it is
+    `coarse`, `COARSE_SIDE`."""
     images = images.float().expand(-1, 3, -1, -1)
     have = images.shape[-1]
-    want = side or min(max(have, LEAST_SIDE), MOST_SIDE)
+    want = side or min(max(have, LEAST_SIDE), COARSE_SIDE if coarse else MOST_SIDE)
     if have == want:
         return images
     if have % want == 0:
@@ -110,7 +116,7 @@ class PixelDistance(Distance):
     name = "pixels and edges"
     meaning = "Colours and edges are compared at three sizes; what a picture shows counts for nothing."
 
-    def embed(self, images: Tensor) -> Tensor:
+    def embed(self, images: Tensor, *, coarse: bool = False) -> Tensor:
         return torch.cat(pixel_terms(images.float()), dim=1)
 
 
@@ -126,7 +132,7 @@ class EmbeddedDistance(Distance):
             "three sizes; it knows pictures like those it was trained on."
         )
 
-    def embed(self, images: Tensor) -> Tensor:
+    def embed(self, images: Tensor, *, coarse: bool = False) -> Tensor:
         images = images.float()
         maps = self.network.maps((_rgb(images, self.network.side) + 1) * 127.5)
         deep = [_vector(x, 1.0 / (x.shape[1] * len(maps))) for x in maps]  # channels have a mean square of 1
@@ -143,8 +149,8 @@ class SqueezeNetDistance(Distance):
         super().__init__()
         self.network = network.eval().requires_grad_(False)
 
-    def embed(self, images: Tensor) -> Tensor:
-        maps = self.network.maps((_rgb(images) + 1) * 127.5)
+    def embed(self, images: Tensor, *, coarse: bool = False) -> Tensor:
+        maps = self.network.maps((_rgb(images, coarse=coarse) + 1) * 127.5)
         return torch.cat([*(_vector(_unit(x), 1.0 / len(maps)) for x in maps), *pixel_terms(images.float())], dim=1)
 
 
@@ -234,9 +240,9 @@ class LpipsDistance(Distance):
             torch.tensor(values, device=device)[:, None, None] for values in (self.MEAN, self.DEVIATION)
         )
 
-    def embed(self, images: Tensor) -> Tensor:
+    def embed(self, images: Tensor, *, coarse: bool = False) -> Tensor:
         rows: list[Tensor] = []
-        x = (_rgb(images) - self._mean) / self._deviation
+        x = (_rgb(images, coarse=coarse) - self._mean) / self._deviation
         for number, layer in enumerate(self.layers):
             x = layer(x)
             if number in self._taps:

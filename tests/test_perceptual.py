@@ -87,6 +87,11 @@ def test_squeezenet_is_named_for_what_it_is(repository, monkeypatch):
     assert distance.name == "SqueezeNet feature distance" and "LPIPS" not in distance.name
     distance.prepare(pictures(1))
     assert distance(pictures(1))[0] < 1e-8 < distance(pictures(1, seed=3))[0]
+    large = pictures(1, side=256)
+    distance.prepare(large)
+    coarse, fine = distance.embed(large, coarse=True), distance.embed(large)
+    assert coarse.shape[1] < 0.6 * fine.shape[1]
+    assert distance(large, coarse=True)[0] < 1e-8 < distance(pictures(1, 256, seed=3), coarse=True)[0]
 
 
 def test_lpips_is_the_published_formula():

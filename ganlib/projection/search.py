@@ -27,6 +27,7 @@ LEARNING_RATE = 0.1
 BETAS = (0.9, 0.999)
 RAMP_UP, RAMP_DOWN = 0.05, 0.25  # shares of the search in which the rate rises and falls
 WANDERING, WANDERING_ENDS = 0.05, 0.75  # noise on w in units of its spread, and the share of the search without
+COARSE_ENDS = 0.5  # share of the search in which networks look at smaller pictures, where they can
 NOISE_PENALTY = 1e5
 NOISE_LEAST_SIDE = 8  # the pyramid of the penalty ends here
 SPREAD_PENALTY = 0.1  # w_plus: on the squared distances of its rows from their mean, in units of the spread of w
@@ -114,7 +115,7 @@ class Search:
         synthesis = self.generator.synthesis
         assert isinstance(synthesis, torch.nn.Module)
         image = functional_call(synthesis, self.noises, (self.w_plus(latent),), {"noise_mode": self.mode})
-        loss = self.distance(image)
+        loss = self.distance(image, coarse=t < COARSE_ENDS)
         if self.config.space != "z":
             loss = loss + self._penalty()
         if self.noises:
