@@ -2,8 +2,8 @@
 
 As shipped: one set of weights for all pictures, styles scale the input and the output of each convolution, no gradients
 of weights; networks that judge look at smaller pictures in the first half of the search. Plain: every picture's own
-kernels, so that each step also makes the gradients of all kernels, judged by VGG16 at full size, as published. VGG16 has
-random weights, which cost what trained ones cost. Steps alternate, and the fastest of each counts.
+kernels, so that each step also makes the gradients of all kernels, judged by VGG16 at full size, as published. VGG16
+has random weights, which cost what trained ones cost. Steps alternate, and the fastest of each counts.
 
     python benchmarks/projection.py --resolution 256 --channel-base 16384 --distance own
 """

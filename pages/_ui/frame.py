@@ -23,8 +23,9 @@ STYLE = Path(__file__).with_name("style.css")
 # Once in a session: the browser widens the page and loads the style while nothing is on it yet that could jump.
 DRESSING_SECONDS = 0.35
 MARK = Path(__file__).with_name("mark.svg")
-GALLERY, EXPLORE, MORPH, DROP, DATASETS, TRAIN, MODELS = (
-    str(PAGES / f"{name}.py") for name in ("gallery", "explore", "morph", "drop", "datasets", "train", "models")
+GALLERY, EXPLORE, MORPH, PROJECT, DROP, DATASETS, TRAIN, MODELS = (
+    str(PAGES / f"{name}.py")
+    for name in ("gallery", "explore", "morph", "project", "drop", "datasets", "train", "models")
 )
 
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
@@ -54,6 +55,7 @@ def _navigation() -> Any:
         st.Page(GALLERY, title="Gallery", default=True),
         st.Page(EXPLORE, title="Explore", url_path="explore"),
         st.Page(MORPH, title="Morph", url_path="morph"),
+        st.Page(PROJECT, title="Project", url_path="project"),
         st.Page(DROP, title="Drop", url_path="drop"),
         st.Page(DATASETS, title="Data sets", url_path="datasets"),
         st.Page(TRAIN, title="Train", url_path="train"),

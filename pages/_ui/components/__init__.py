@@ -4,6 +4,7 @@ All data reaches the browser as JSON and enters the page through text nodes and 
 """
 
 from pages._ui.components.address import address_bar
+from pages._ui.components.crop import Square, square_crop
 from pages._ui.components.map import MapPoint, latent_map
 from pages._ui.components.player import film_player
 from pages._ui.components.shelf import ModelCard, model_shelf
@@ -20,6 +21,7 @@ __all__ = [
     "ModelCard",
     "Seed",
     "Slider",
+    "Square",
     "Stop",
     "WallPicture",
     "address_bar",
@@ -29,5 +31,6 @@ __all__ = [
     "picture_stage",
     "picture_wall",
     "slider_bank",
+    "square_crop",
     "timeline",
 ]

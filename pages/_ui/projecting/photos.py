@@ -1,0 +1,96 @@
+"""Photographs as they come in: kept once, decoded safely, with the square that is cut from each."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import streamlit as st
+
+from ganlib import images, runs
+from ganlib.projection import crop_square, read_target
+from pages._ui.components import Square, square_crop
+from pages._ui.datasets.intake import data_root, safe_name
+
+MOST = 12  # photographs at once
+SHOWN = 640  # longest side of the photograph while it is cut, in pixels
+TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photograph on the disk."""
+
+    path: str
+    name: str
+    width: int
+    height: int
+
+
+def keep(uploads: list[Any]) -> list[Photo]:
+    """Write uploads to the disk, each once, and return those that can be read. Raises GanlibError for one that cannot,
+    OSError on a full disk."""
+    folder = data_root() / "uploads" / "photos"
+    found = []
+    for upload in uploads[:MOST]:
+        data = upload.getvalue()
+        digest = hashlib.sha256(data).hexdigest()[:10]
+        path = folder / f"{safe_name(PurePath(upload.name).stem)}-{digest}{PurePath(upload.name).suffix.lower()}"
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            runs.write_bytes(path, data)
+        width, height = _size(str(path))
+        found.append(Photo(str(path.resolve()), upload.name, width, height))
+    return found
+
+
+@st.cache_data(max_entries=64, show_spinner="Opening the photograph …")
+def _size(path: str) -> tuple[int, int]:
+    pixels = read_target(Path(path))
+    return pixels.shape[1], pixels.shape[0]
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _copy(path: str) -> bytes:
+    pixels = read_target(Path(path))
+    scale = min(1.0, SHOWN / max(pixels.shape[:2]))
+    small = images.resize(pixels, max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    return images.encode(small, "jpeg", quality=90)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def cut(path: str, box: tuple[float, float, float, float], side: int) -> bytes:
+    """What is cut from a photograph, at the model's side."""
+    return images.encode(crop_square(read_target(Path(path)), side, box=box), "png")
+
+
+def box_of(photo: Photo) -> tuple[float, float, float, float]:
+    """The square of a photograph: as a person set it, or the largest in the middle."""
+    known = st.session_state.get("project-squares", {}).get(photo.path)
+    if known is not None:
+        return tuple(known)
+    side = float(min(photo.width, photo.height))
+    return (photo.width - side) / 2, (photo.height - side) / 2, side, 0.0
+
+
+def show_cutting(photos: list[Photo], side: int) -> None:
+    """Let a person set the square of each photograph, one at a time, and see what the model will be shown."""
+    names = {photo.path: photo for photo in photos}
+    path = photos[0].path
+    if len(photos) > 1:
+        path = st.selectbox("Photograph", list(names), format_func=lambda path: names[path].name, key="project-photo")
+    photo = names[path]
+    box = box_of(photo)
+
+    def changed(square: Square) -> None:
+        squares = st.session_state.setdefault("project-squares", {})
+        squares[photo.path] = (square.x, square.y, square.side, square.angle)
+
+    left, right = st.columns([3, 1])
+    with left:
+        square_crop(_copy(photo.path), photo.width, photo.height, Square(*box), key="project-crop", rev=photo.path,
+                    on_change=changed)  # fmt: skip
+        st.caption("Drag the square, or its corner; arrow keys, plus and minus work too.")
+    with right:
+        st.image(cut(photo.path, box_of(photo), side), width=160)
+        st.caption(f"{side} × {side} px: what the model is shown")

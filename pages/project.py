@@ -1,0 +1,115 @@
+"""Project: a photograph into latent space, and on to Explore and Morph."""
+
+import re
+from pathlib import PurePath
+from typing import Any
+
+import streamlit as st
+
+from ganlib import runs
+from ganlib.errors import GanlibError
+from ganlib.projection import ProjectConfig, estimate_project
+from pages._ui import models
+from pages._ui.frame import errors_told, open_page, part, show_error
+from pages._ui.jobs import ACTIVE
+from pages._ui.place import Place
+from pages._ui.projecting.photos import MOST, TYPES, Photo, box_of, keep, show_cutting
+from pages._ui.projecting.results import jobs, show_projections
+
+SPEEDS: dict[str, dict[str, Any]] = {
+    "draft": {"steps": 100},
+    "standard": {"steps": 500},
+    "best": {"steps": 1000, "pti": True},
+}
+SPEED_WORDS = {"draft": "Draft", "standard": "Standard", "best": "Best, with a tuned model"}
+SPACES = {"w": "easy to edit", "w_plus": "nearer to the photograph", "z": "as seeds can"}
+
+heading = open_page("Project")
+place = Place("project")
+place.arrive()
+place.take_news()
+model = models.choose_model(heading)
+place.write({"model": model.name})
+state = st.session_state
+
+
+def config_of(photos: list[Photo]) -> ProjectConfig:
+    """The options as they are set now."""
+    values: dict[str, Any] = SPEEDS[state.get("project-speed") or "standard"]
+    boxes = [number for photo in photos for number in box_of(photo)]
+    spaces = {"space": state.get("project-space") or "w"} if model.spec.num_ws > 1 else {"space": "z"}
+    return ProjectConfig.from_dict(
+        {
+            "network": str(model.path.resolve()),
+            "target": [photo.path for photo in photos],
+            "box": boxes,
+            "save_as": _name(photos[0].name),
+            **values,
+            **spaces,
+        }
+    )
+
+
+def _name(text: str) -> str:
+    """A name for a saved latent: letters, digits and dashes of a file's name."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", PurePath(text).stem).strip("-")[:40] or "photo"
+
+
+def start(photos: list[Photo]) -> None:
+    """Submit the job with the squares and choices of this moment."""
+    try:
+        name = photos[0].name if len(photos) == 1 else f"{len(photos)} photographs"
+        runs.submit(models.runs_root(), "project", name, config_of(photos).to_dict())
+    except GanlibError as error:
+        state["project-error"] = error
+    except OSError as error:
+        state["project-error"] = GanlibError(f"the job cannot be written: {error.strerror}", "Free some disk space.")
+
+
+@part()
+def prepare() -> None:
+    """Photographs, their squares, how thorough, and Start."""
+    uploads = st.file_uploader(
+        f"One photograph, or up to {MOST}", type=TYPES, accept_multiple_files=True, key="project-upload"
+    )
+    if not uploads:
+        st.markdown(
+            "Bring a photograph, and the model looks for the picture of its own that is nearest. What it finds is a "
+            "picture like any other: it can be explored, mixed, morphed into the next photograph."
+        )
+        return
+    with st.spinner("Opening the photographs …"):
+        photos = keep(list(uploads))
+    show_cutting(photos, model.spec.resolution)
+    st.segmented_control("How thorough", list(SPEEDS), default="standard", format_func=SPEED_WORDS.__getitem__,
+                         key="project-speed")  # fmt: skip
+    if model.spec.num_ws > 1:
+        st.segmented_control("The result is", ["w", "w_plus"], default="w", format_func=SPACES.__getitem__,
+                             key="project-space", help="one w for all style inputs, or one for each")  # fmt: skip
+    config = config_of(photos)
+    seconds = _estimate(str(model.path), model.digest, config.space, config.steps, config.pti, len(photos))
+    is_busy = any(run.state in ACTIVE for run in jobs())
+    st.button(
+        f"Start, about {runs.format_seconds(seconds)}", type="primary", icon=":material/center_focus_strong:",
+        key="project-start", disabled=is_busy, on_click=start, args=(photos,), width="stretch",
+    )  # fmt: skip
+    if error := state.pop("project-error", None):
+        show_error(error)
+    if is_busy != state.get("project-busy", False):
+        state["project-busy"] = is_busy
+        st.rerun()  # the results stand beside, in another part
+
+
+@st.cache_data(max_entries=64, show_spinner="Trying a few steps …")
+def _estimate(path: str, digest: str, space: str, steps: int, pti: bool, pictures: int) -> float:
+    config = ProjectConfig.from_dict(
+        {"network": path, "target": [path], "space": space, "steps": steps, "pti": pti}
+    )
+    return estimate_project(config, pictures).seconds
+
+
+left, right = st.columns([1, 1], gap="large")
+with left:
+    prepare()
+with right, errors_told():
+    show_projections(model)
