@@ -36,7 +36,29 @@ class LatentMap:
     """`[N]` int, 0 … K-1, the largest cluster first."""
     centres: np.ndarray
     """`[K, w_dim]` float32: the mean w of each cluster."""
+    w: np.ndarray
+    """`[N, w_dim]` float32: where the points are in w."""
     method: str
+
+    def place(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return places `[M, 2]` and clusters `[M]` of other pictures, by w `[M, w_dim]`: the mean place of the three
+        nearest points, weighted by nearness, so that a point of the map lands on itself. The map stays as it is."""
+        gaps = np.linalg.norm(w[:, None] - self.w[None], axis=2)
+        near = np.argsort(gaps, axis=1)[:, : min(3, len(self.w))]
+        weight = 1 / (np.take_along_axis(gaps, near, axis=1) + 1e-6)
+        weight /= weight.sum(axis=1, keepdims=True)
+        xy = (self.xy[near] * weight[:, :, None]).sum(axis=1).astype(np.float32)
+        clusters = np.linalg.norm(w[:, None] - self.centres[None], axis=2).argmin(axis=1)
+        return xy, clusters
+
+
+def mean_w(renderer: Renderer, recipes: Sequence[Recipe]) -> np.ndarray:
+    """Return the mean over style inputs of each picture's w_plus, `[N, w_dim]` float32."""
+    parts = [
+        renderer.w_plus(recipes[start : start + _BATCH]).mean(dim=1).cpu().numpy()
+        for start in range(0, len(recipes), _BATCH)
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, renderer.spec.w_dim), np.float32)
 
 
 def methods_here() -> tuple[str, ...]:
@@ -51,10 +73,9 @@ def draw_map(
     method: str = "pca",
     clusters: int = 8,
     psi: float = 0.7,
-    also: Sequence[Recipe] = (),
     label: int | None = None,
 ) -> LatentMap:
-    """Return a map of the pictures of `seeds` and of `also` (favourites, projections), in this order.
+    """Return a map of the pictures of `seeds`.
 
     Points are placed by w, the mean over style inputs where these differ. The same arguments give the same map. Raises
     `InputError` for an unknown method, under 3 or over 10,000 points, or more clusters than 32.
@@ -64,15 +85,12 @@ def draw_map(
         missing = method in METHODS
         hint = "install it with: pip install umap-learn" if missing else f"choose one of: {known}"
         raise InputError(f"there is no way {method!r} to draw a map here", hint)
-    recipes = tuple(Recipe.of_seed(seed, psi=psi, label=label) for seed in seeds) + tuple(also)
+    recipes = tuple(Recipe.of_seed(seed, psi=psi, label=label) for seed in seeds)
     if not 3 <= len(recipes) <= MOST:
         raise InputError(f"{len(recipes)} pictures make no map", f"use 3 to {MOST}")
     if not 1 <= clusters <= MOST_CLUSTERS:
         raise InputError(f"{clusters} clusters", f"use 1 to {MOST_CLUSTERS}")
-    parts = []
-    for start in range(0, len(recipes), _BATCH):
-        parts.append(renderer.w_plus(recipes[start : start + _BATCH]).mean(dim=1).cpu().numpy())
-    w = np.concatenate(parts).astype(np.float64)
+    w = mean_w(renderer, recipes).astype(np.float64)
     axes = _strongest(w, min(_FIRST_AXES, *w.shape))
     xy = axes[:, :2] if method == "pca" else _neighbours(method, axes)
     grouped = KMeans(min(clusters, len(w)), n_init=4, random_state=0).fit(axes)
@@ -83,7 +101,9 @@ def draw_map(
     centres = np.stack([w[labels == k].mean(axis=0) for k in range(len(order))])
     low, high = xy.min(axis=0), xy.max(axis=0)
     xy = 2 * (xy - low) / np.maximum(high - low, 1e-9) - 1
-    return LatentMap(recipes, xy.astype(np.float32), labels, centres.astype(np.float32), method)
+    return LatentMap(
+        recipes, xy.astype(np.float32), labels, centres.astype(np.float32), w.astype(np.float32), method
+    )
 
 
 def _strongest(w: np.ndarray, count: int) -> np.ndarray:

@@ -144,8 +144,10 @@ class Renderer:
         if known is not None and (known[0] == 0 or known[0] == changed):
             return known[1]
         if path is None or changed is None:
+            self._directions.pop(name, None)  # its file is gone
             found = [] if self.folder is None else editing.list_directions(self.folder)[0]
-            names = ", ".join(dict.fromkeys([*self._directions, *(d.name for d in found)])) or "none"
+            given = [known for known, (changed, _) in self._directions.items() if changed == 0]
+            names = ", ".join(dict.fromkeys([*given, *(d.name for d in found)])) or "none"
             raise InputError(f"no direction named {name!r}", f"directions of this model: {names[:300]}")
         direction = editing.load_direction(path)
         if not direction.suits(self.spec):

@@ -39,9 +39,11 @@ st.markdown(
     "folder. There is no wallet and no chain in here: you mint it where you like, or print it."
 )
 left, right = st.columns([2, 3], gap="large")
+is_possible = False
 with left, errors_told():
     wanted = show_form(model, query.get("seeds", ""))
     wanted.validate()
+    is_possible = True
     is_busy = any(run.state in ACTIVE for run in jobs())
     st.button(
         "Make the collection", type="primary", icon=":material/diamond:", key="drop-start", on_click=start,
@@ -60,4 +62,5 @@ with right:
         with errors_told():
             if any(run.state in ACTIVE for run in jobs()):
                 show_collections()
-            show_preview(model, wanted)
+            if is_possible:
+                show_preview(model, wanted)

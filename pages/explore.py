@@ -44,6 +44,8 @@ def show(recipe: Recipe, note: str = "") -> None:
     bench.note = note + (f" Left out: {', '.join(left_out)}." if left_out else "")
 
 
+if fitted(bench.recipe, spec, models.directions(model))[1]:
+    show(bench.recipe)  # a direction that it used was deleted
 with errors_told():
     if (query := arrived("explore", "seeds", "base")) is not None:
         show(Recipe.from_query(query))
@@ -163,6 +165,11 @@ def show_workshop(recipe: Recipe) -> None:
     chosen = st.segmented_control(
         "Workshop", options, default="Recipe", key="workshop", label_visibility="collapsed", persist_state="session"
     )
+    with errors_told():
+        show_chosen(str(chosen), recipe)
+
+
+def show_chosen(chosen: str, recipe: Recipe) -> None:
     if chosen == "Directions":
         show_directions(model, recipe, st.rerun)
     elif chosen == "Children":
@@ -183,6 +190,7 @@ live()
 left, _ = st.columns([3, 2], gap="large")
 with left:
     show_actions(bench.settled)
-with st.container(key="recipe"):
+(whole,) = st.columns(1)  # a column, as those above: on a narrow screen their order is that of style.css
+with whole, st.container(key="recipe"):
     show_workshop(bench.settled)
 write_address("explore", model.name, bench.settled.to_query())

@@ -8,7 +8,7 @@ from ganlib import runs
 from ganlib.errors import InputError
 from ganlib.latents import Recipe, parse_seeds
 from ganlib.paths import Keyframe
-from ganlib.video import RenderJob, estimate
+from ganlib.video import RenderJob, estimate, settled
 from pages._ui import models
 from pages._ui.address import arrived, write_address
 from pages._ui.components import Stop, WallPicture, picture_wall, timeline
@@ -138,8 +138,10 @@ def show_settings() -> RenderJob | None:
         return None
     job = show_extras(model, film.job(str(model.path), film.path(track.keyframes)))
     width, height = job.frame_size(model.spec.resolution)
-    st.caption(f"{len(track.stops)} pictures · {job.path.seconds:.1f} s · {job.num_frames} frames · {width} × {height}")
+    pictures = f"{len(track.stops)} picture{'s' * (len(track.stops) != 1)}"
     with errors_told():
+        lasting = settled(job)
+        st.caption(f"{pictures} · {lasting.seconds:.1f} s · {lasting.num_frames} frames · {width} × {height}")
         job.validate()
         warn(model)
         with st.container(horizontal=True, vertical_alignment="center"):

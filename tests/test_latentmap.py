@@ -5,7 +5,7 @@ import pytest
 
 from ganlib import latentmap
 from ganlib.errors import InputError
-from ganlib.latentmap import draw_map
+from ganlib.latentmap import draw_map, mean_w
 from ganlib.latents import Recipe
 from ganlib.networks import tiny_generator
 from ganlib.renderer import Renderer
@@ -33,12 +33,19 @@ def test_straight_maps_keep_the_two_strongest_axes(renderer):
 
 @pytest.mark.parametrize("method", [name for name in latentmap.methods_here() if name != "pca"])
 def test_maps_by_neighbours_put_copies_side_by_side(renderer, method):
-    also = [Recipe(seeds=((seed, 0.999), (seed + 100, 0.001)), psi=0.7) for seed in range(5)]
-    drawn = draw_map(renderer, range(60), method=method, also=also, clusters=3)
-    assert drawn.xy.shape == (65, 2) and drawn.recipes[60:] == tuple(also)
+    drawn = draw_map(renderer, range(60), method=method, clusters=3)
     gaps = np.linalg.norm(drawn.xy[:, None] - drawn.xy[None], axis=2)
-    for i in range(5):
-        assert gaps[60 + i, i] < np.median(gaps)
+    in_w = np.linalg.norm(drawn.w[:, None] - drawn.w[None], axis=2) + 1e9 * np.eye(60)
+    nearest = in_w.argmin(axis=1)
+    assert np.median(gaps[np.arange(60), nearest]) < 0.7 * np.median(gaps)
+
+
+def test_other_pictures_are_placed_on_a_map_that_stays(renderer):
+    drawn = draw_map(renderer, range(80), clusters=4)
+    copies = [Recipe(seeds=((seed, 0.9999), (seed + 100, 0.0001)), psi=0.7) for seed in range(5)]
+    xy, clusters = drawn.place(mean_w(renderer, copies))
+    assert np.abs(xy - drawn.xy[:5]).max() < 0.05 and (clusters == drawn.clusters[:5]).mean() >= 0.8
+    assert drawn.place(mean_w(renderer, []))[0].shape == (0, 2)
 
 
 def test_what_makes_no_map_is_told(renderer):

@@ -20,6 +20,7 @@ WORDS = tuple(NAMED)
 _SIDE = 32  # pixels; a picture's main colours are those of its thumbnail
 _GROUPS = 6
 _ROUNDS = 8
+_GROUND_REACH, _GROUND_SHARE = 16.0, 0.7  # in ΔE of 1976; of the edge
 _LEAST_SHARE = 0.04  # of the picture, for a colour to be named
 _WHITE = np.array([0.95047, 1.0, 1.08883])  # D65
 _TO_XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
@@ -44,13 +45,27 @@ def name_of(lab: np.ndarray) -> int:
     return int(np.square(_LAB - lab).sum(axis=1).argmin())
 
 
+def _without_ground(lab: np.ndarray) -> np.ndarray:
+    """The points `[N, 3]` of L*a*b* `[H, W, 3]` that are not of the ground's colour; all, where the edge has no such
+    colour or little else is left."""
+    edge = np.concatenate([lab[0], lab[-1], lab[:, 0], lab[:, -1]])
+    ground = np.median(edge, axis=0)
+    points = lab.reshape(-1, 3)
+    if (np.linalg.norm(edge - ground, axis=1) < _GROUND_REACH).mean() < _GROUND_SHARE:
+        return points
+    left = points[np.linalg.norm(points - ground, axis=1) >= _GROUND_REACH]
+    return left if len(left) >= _LEAST_SHARE * len(points) else points
+
+
 def main_colours(pixels: np.ndarray, count: int = 3) -> list[int]:
     """Return places in `WORDS` of the `count` main colours of a picture uint8 `[H, W, 3]`, the largest first; -1 where
     there are fewer.
 
-    k-means in L*a*b* on a thumbnail, from the points farthest from each other; groups of one name are one colour.
+    k-means in L*a*b* on a thumbnail, from the points farthest from each other; groups of one name are one colour. Plain
+    ground, the colour that most of the edge has, does not count.
     """
-    points = to_lab(images.resize(pixels, _SIDE, _SIDE).reshape(-1, 3))
+    small = to_lab(images.resize(pixels, _SIDE, _SIDE).reshape(-1, 3))
+    points = _without_ground(small.reshape(_SIDE, _SIDE, 3))
     centres = [points.mean(axis=0)]
     gaps = np.square(points - centres[0]).sum(axis=1)
     for _ in range(_GROUPS - 1):

@@ -13,6 +13,7 @@ from ganlib.video.job import RenderJob
 _INK, _GROUND = (250, 247, 242), (22, 20, 18)
 _LOGO_SHARE = 0.14  # of the shorter side
 _MARGIN = 0.03
+_LEAST_LETTER = 7.0  # pixels
 _FADE_SHARE = 0.35  # of the card's time, in which it gives way to the film
 
 
@@ -54,14 +55,14 @@ class Overlay:
 def _write_caption(layer: Image.Image, words: str) -> None:
     width, height = layer.size
     side = min(width, height)
-    font = _fitting(words, side * 0.05, width * (1 - 2 * _MARGIN))
+    font, words = _fitting(words, side * 0.05, width - 4 * side * _MARGIN, most=3)
     draw = ImageDraw.Draw(layer)
-    left, top, right, bottom = draw.textbbox((0, 0), words, font=font)
+    left, top, right, bottom = draw.multiline_textbbox((0, 0), words, font=font)
     x, y = side * _MARGIN - left, height - side * _MARGIN - bottom
     pad = max(2.0, side * 0.012)
     plate = (x + left - pad, y + top - pad, x + right + pad, y + bottom + pad)
     draw.rounded_rectangle(plate, radius=pad, fill=(*_GROUND, 150))
-    draw.text((x, y), words, font=font, fill=(*_INK, 255))
+    draw.multiline_text((x, y), words, font=font, fill=(*_INK, 255))
 
 
 def _open_logo(path: Path) -> Image.Image:
@@ -86,14 +87,41 @@ def _lay_logo(layer: Image.Image, logo: Image.Image, corner: str, opacity: float
 
 def _card(words: str, size: tuple[int, int]) -> np.ndarray:
     card = Image.new("RGB", size, _GROUND)
-    font = _fitting(words, min(size) * 0.11, size[0] * 0.86)
-    ImageDraw.Draw(card).text((size[0] / 2, size[1] / 2), words, font=font, fill=_INK, anchor="mm")
+    font, words = _fitting(words, min(size) * 0.11, size[0] * 0.86, most=5)
+    middle = (size[0] / 2, size[1] / 2)
+    ImageDraw.Draw(card).multiline_text(middle, words, font=font, fill=_INK, anchor="mm", align="center")
     return np.asarray(card, np.float32)
 
 
-def _fitting(words: str, height: float, width: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font as large as fits the width, and no larger than `height`."""
-    height = max(8.0, height)
-    font = ImageFont.load_default(height)
-    wide = font.getbbox(words)[2]
-    return ImageFont.load_default(max(6.0, height * width / wide)) if wide > width else font
+def _fitting(
+    words: str, height: float, width: float, *, most: int
+) -> tuple[ImageFont.FreeTypeFont | ImageFont.ImageFont, str]:
+    """Pillow's own font, no larger than `height`, and the words in at most `most` lines that fit the width; where even
+    the smallest font is too wide, the end is left out."""
+    size = max(8.0, height)
+    while True:
+        font = ImageFont.load_default(size)
+        lines = _wrapped(words, font, width)
+        if len(lines) <= most and all(font.getbbox(line)[2] <= width for line in lines):
+            return font, "\n".join(lines)
+        if size <= _LEAST_LETTER:
+            break
+        size = max(_LEAST_LETTER, size * 0.9)
+    lines = [_cut(line, font, width) for line in lines[:most]]
+    return font, "\n".join(lines)
+
+
+def _wrapped(words: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> list[str]:
+    lines: list[str] = []
+    for word in words.split():
+        if lines and font.getbbox(f"{lines[-1]} {word}")[2] <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines or [""]
+
+
+def _cut(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
+    while len(line) > 1 and font.getbbox(f"{line}…")[2] > width:
+        line = line[:-1]
+    return line if font.getbbox(line)[2] <= width else f"{line}…"

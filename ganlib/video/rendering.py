@@ -28,7 +28,7 @@ from ganlib.video.job import MAX_SIDE, STREAMED, SUFFIXES, RenderJob
 from ganlib.video.pictures import Enlarge, Framing, Rendering
 from ganlib.video.schedule import frame_times, sound_levels
 from ganlib.video.segments import SEGMENT_FRAMES, join_plan, make_parts, open_plan, wait_for_parts
-from ganlib.video.sound import settled
+from ganlib.video.sound import read_track, settled
 
 _REVISION = 1  # raised by one when the same job gives other frames than before
 _MAX_COMMENT = 100_000  # characters; the operating system limits one argument to 131,071 bytes
@@ -99,6 +99,8 @@ def render_video(
     if max(size) > MAX_SIDE:
         hint = f"No side may be over {MAX_SIDE}: choose a smaller size."
         raise InputError(f"a film of {size[0]} × {size[1]} pixels", hint)
+    if job.sound:
+        read_track(Path(job.sound))  # before minutes are spent on pictures for a track that cannot be heard
     job = settled(job)
     if rank * SEGMENT_FRAMES >= job.num_frames:
         return dest  # there are fewer pieces than processes

@@ -127,7 +127,15 @@ def with_values(
     changes: dict[str, Any] = {key: moved[key] for key in SIMPLE if key in moved}
     if moved.keys() & {"a", "b", "mix"}:
         first, second, share = values["a"], values["b"], round(float(values["mix"]), 4)
-        pair = ((first, 1.0),) if second is None else ((first, round(1 - share, 4)), (second, share))
+        pair: tuple[tuple[int, float], ...] = ((first, 1.0),)
+        if second is not None:
+            pair = ((first, round(1 - share, 4)), (second, share))
+        if len(recipe.seeds) > 2 and not moved.keys() & {"a", "b"}:  # the others keep what they have between them
+            weights = recipe.blend_weights
+            left = 1 - share
+            rest = max(1e-9, 1 - weights[1])
+            shares = [share if i == 1 else round(w / rest * left, 4) for i, w in enumerate(weights)]
+            pair = tuple((seed, w) for (seed, _), w in zip(recipe.seeds, shares, strict=True))
         changes |= {"seeds": pair, "base": None}
     if "cutoff" in moved:
         changes["cutoff"] = None if moved["cutoff"] >= spec.num_ws else int(moved["cutoff"])

@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from ganlib import runs
+from ganlib import images, runs
 from ganlib.checkpoints import Checkpoint
 from ganlib.errors import GanlibError
-from ganlib.video import BANDS, CORNERS, STREAMED, Reaction, RenderJob
+from ganlib.video import BANDS, CORNERS, STREAMED, Reaction, RenderJob, read_track
 from pages._ui import models
 from pages._ui.datasets.intake import data_root
 from pages._ui.frame import show_error
@@ -59,6 +59,12 @@ def _sound(model: Checkpoint, job: RenderJob) -> RenderJob:
     if job.format not in STREAMED:
         st.caption("Only mp4 and webm have sound. The track still moves the pictures.")
     sound = _kept(st.file_uploader("A track", type=SOUNDS, key="film-sound"), "sound")
+    try:
+        if sound:
+            _seconds(sound)
+    except GanlibError as error:
+        show_error(error)
+        return job
     if not sound:
         st.caption("Music for the film: cuts on its beats, and directions that follow it.")
         return job
@@ -85,10 +91,28 @@ def _sound(model: Checkpoint, job: RenderJob) -> RenderJob:
     )
 
 
+@st.cache_data(max_entries=16, show_spinner="Listening …")
+def _seconds(path: str) -> int:
+    """Samples of a track. Raises GanlibError for one that cannot be heard."""
+    return len(read_track(Path(path)))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _sides(path: str) -> tuple[int, ...]:
+    """The shape of a picture. Raises GanlibError for one that cannot be read."""
+    return images.decode(Path(path).read_bytes(), name="the logo").shape
+
+
 def _words(job: RenderJob) -> RenderJob:
     title = st.text_input("Title card", key="film-title", max_chars=200, help="before the film; it is then no loop")
     caption = st.text_input("Caption", key="film-caption", max_chars=200, help="at the foot of every picture")
     logo = _kept(st.file_uploader("Logo", type=LOGOS, key="film-logo"), "logo")
+    try:
+        if logo:
+            _sides(logo)
+    except GanlibError as error:
+        show_error(error)
+        logo = ""
     job = replace(job, title=title.strip(), caption=caption.strip(), logo=logo)
     if logo:
         corner = st.selectbox("Its corner", CORNERS, format_func=PLACES.__getitem__, key="film-corner",

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -263,7 +263,15 @@ def favourites(model: Checkpoint) -> list[Favourite]:
     kept: list[Favourite] = []
     with errors_told():
         kept = load_favourites(model.folder)[::-1]
-    return kept
+    known = {direction.name for direction in directions(model)}
+    return [replace(favourite, recipe=without_lost(favourite.recipe, known)) for favourite in kept]
+
+
+def without_lost(recipe: Recipe, known: Container[str]) -> Recipe:
+    """A recipe without the steps along directions that are not `known`: somebody has deleted them."""
+    if all(edit.direction in known for edit in recipe.edits):
+        return recipe
+    return replace(recipe, edits=tuple(edit for edit in recipe.edits if edit.direction in known))
 
 
 def keep(model: Checkpoint, recipe: Recipe, kept: bool) -> None:

@@ -15,6 +15,7 @@ export default function (component) {
   wall.classList.toggle("leaving", data.mode === "leave");
   memory.mode = data.mode;
   wall.style.setProperty("--columns", data.columns);
+  wall.classList.toggle("table", Boolean(data.table));
   wall.style.setProperty("--aspect", data.aspect);
 
   // A place keeps its element: when seeds or sliders change, pictures change in place and nothing flickers.

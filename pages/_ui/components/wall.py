@@ -34,6 +34,7 @@ def picture_wall(
     selected: Sequence[str] = (),
     rev: str = "",
     mode: Literal["", "only", "leave"] = "",
+    is_table: bool = False,
     on_select: Callable[[list[str]], None] | None = None,
     on_keep: Callable[[str, bool], None] | None = None,
 ) -> str | None:
@@ -42,7 +43,8 @@ def picture_wall(
     `on_select(ids)` and `on_keep(id, kept)` are called before the next run of the surrounding fragment. The browser
     owns the selection while a person works on it; `selected` is taken over when `rev` changes. Places without a
     picture ask for it, by another run, when they come into view. In the mode `only` there are no ticks and hearts, and
-    a click opens; in the mode `leave` a click selects, and what is selected is crossed out.
+    a click opens; in the mode `leave` a click selects, and what is selected is crossed out. A wall that `is_table`
+    keeps its columns on a narrow screen and can be pushed sideways.
     """
 
     def select(ids: list[Any]) -> None:
@@ -71,6 +73,7 @@ def picture_wall(
         "pixels": pixels,
         "rev": rev,
         "mode": mode,
+        "table": is_table,
     }
     data = {"pictures": rows, "selected": list(selected), **settings}
     answer = mount(

@@ -1,6 +1,7 @@
 """What a collection is told, as a form in four steps."""
 
 import shlex
+from dataclasses import fields
 from typing import Any
 
 import streamlit as st
@@ -83,7 +84,7 @@ def _traits() -> dict[str, Any]:
         "Names of the groups, the largest first", "", key="drop-groups", placeholder="Orchard, Hedge, Meadow"
     )
     targets = st.text_area(
-        "Wanted shares, one a line", "", key="drop-targets", placeholder="Group=Orchard:30%", height=90,
+        "Wanted shares, one a line", "", key="drop-targets", placeholder="Cluster=Orchard:30%", height=90,
         help="they are checked, not enforced: the table says which are met",
     )  # fmt: skip
     return {
@@ -122,9 +123,16 @@ def _files(model: Checkpoint) -> dict[str, Any]:
 
 
 def summary(config: NftConfig) -> str:
-    """The command that does the same."""
-    words = ["python -m ganlib nft", f"--network {config.network.stem}"]
-    words.append(f"--seeds {config.seeds}" if config.seeds else f"--favourites {','.join(config.favourites)}")
-    words += [f"--count {config.count}"] if config.count else []
-    words += [f"--floor {config.floor:g}", f"--psi {config.psi:g}", f"--collection {shlex.quote(config.collection)}"]
-    return " ".join([*words, "--outdir drop"])
+    """The command that does the same: every option that is not as usual."""
+    usual = NftConfig()
+    words = ["python", "-m", "ganlib", "nft", "--network", str(config.network)]
+    for item in fields(NftConfig):
+        value = getattr(config, item.name)
+        flag = f"--{item.name.replace('_', '-')}"
+        if item.name in ("network", "outdir") or value == getattr(usual, item.name):
+            continue
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        else:
+            words += [flag, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+    return shlex.join([*words, "--outdir", "drop"])

@@ -37,7 +37,8 @@ def show_children(model: Checkpoint, recipe: Recipe, past: Sequence[Recipe], tak
         litter = st.session_state.get("child-litter", 0)
         children = [child_of(recipe, distance, 1_000_003 * litter + i) for i in range(CHILDREN)]
     _wall(model, children, "children", take)
-    forebears = list(dict.fromkeys(past))[-ANCESTORS:]
+    known = {direction.name for direction in models.directions(model)}
+    forebears = list(dict.fromkeys(models.without_lost(each, known) for each in past))[-ANCESTORS:]
     if forebears:
         st.caption("Where it comes from")
         _wall(model, forebears, "forebears", take, columns=ANCESTORS)
@@ -105,10 +106,20 @@ def _mixed(recipe: Recipe, groups: dict[str, range], names: tuple[str, ...], see
     return tuple(sorted(mixed.items()))
 
 
+def _words(recipe: Recipe) -> str:
+    """What is new in a picture: the style of another, the last seed of a blend, or its own seed."""
+    if recipe.mix:
+        return "style " + ", ".join(dict.fromkeys(str(seed) for _, seed in recipe.mix))
+    if len(recipe.seeds) > 1:
+        seed, weight = recipe.seeds[-1]
+        return f"{weight:.0%} of {seed}"
+    return recipe.caption()
+
+
 def _wall(model: Checkpoint, recipes: Sequence[Recipe], key: str, take: Take, *, columns: int = CHILDREN) -> None:
     recipes = list(dict.fromkeys(recipes))
     found = models.pictures(model, recipes, side=SIDE)
-    places = [WallPicture(recipe_id(r), r.caption(), picture) for r, picture in zip(recipes, found, strict=True)]
+    places = [WallPicture(recipe_id(r), _words(r), picture) for r, picture in zip(recipes, found, strict=True)]
     opened = picture_wall(places, key=f"wall-{key}", label=plain(key), columns=columns, mode="only",
                           rev=f"{model.digest}-{key}")  # fmt: skip
     if opened:

@@ -26,6 +26,7 @@ from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.frame import download, errors_told, part, plain, show_error
 from pages._ui.jobs import ACTIVE, job_card
+from pages._ui.keyframes import full_name
 
 STEPS = 7  # pictures on a strip
 SIDE = 96
@@ -47,7 +48,8 @@ def show_directions(model: Checkpoint, recipe: Recipe, changed: Callable[[], Non
     is_active = any(run.state in ACTIVE for run in jobs)
     known = models.directions(model)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox("Find directions by", list(METHODS), format_func=METHODS.__getitem__, key="find-method",
+        methods = [method for method in METHODS if method != "sefa" or model.spec.num_ws > 1]
+        st.selectbox("Find directions by", methods, format_func=METHODS.__getitem__, key="find-method",
                               width=280)  # fmt: skip
         st.selectbox("that change", list(LAYERS), format_func=LAYERS.__getitem__, key="find-layers", width=180)
         st.number_input("How many", 1, 40, 6, key="find-count", width=120)
@@ -92,9 +94,18 @@ def _progress(model: Checkpoint, was_active: bool, changed: Callable[[], None]) 
     is_active = any(run.state in ACTIVE for run in jobs)
     if jobs and jobs[0].state != "done":
         job_card(jobs[0], "directions")
+        if not is_active:
+            st.button("Remove this job", key="find-remove", type="tertiary", on_click=_forget, args=(jobs[0],))
     if was_active and not is_active:
         changed()
         st.rerun()
+
+
+def _forget(run: RunDir) -> None:
+    try:
+        runs.remove(run)
+    except GanlibError as error:
+        st.session_state["directions-error"] = error
 
 
 def _row(model: Checkpoint, recipe: Recipe, direction: Direction) -> None:
@@ -113,10 +124,12 @@ def _row(model: Checkpoint, recipe: Recipe, direction: Direction) -> None:
             )  # fmt: skip
             path = model.folder / FOLDER / f"{direction.name}{SUFFIX}"
             download("File", f"{model.name}-{direction.name}{SUFFIX}", partial(_read, path))
-            st.button(
-                "Delete", icon=":material/delete:", key=f"direction-delete-{direction.name}", type="tertiary",
-                on_click=_delete, args=(model, direction.name),
-            )  # fmt: skip
+            with st.popover("Delete", icon=":material/delete:", type="tertiary"):
+                st.markdown("Pictures and favourites that use it lose this step.")
+                st.button(
+                    "Delete it", type="primary", key=f"direction-delete-{direction.name}", on_click=_delete,
+                    args=(model, direction.name),
+                )  # fmt: skip
 
 
 def _read(path: Path) -> bytes:
@@ -163,7 +176,7 @@ def _from_pictures(model: Checkpoint) -> None:
     st.text_input("Seeds to go to", key="direction-there", placeholder="3, 17, 40")
     st.text_input("Seeds to come from", key="direction-here", placeholder="empty: the average picture")
     st.text_input("Its name", key="direction-name", placeholder="redder")
-    kept = {favourite.name or favourite.recipe.caption(): favourite.recipe for favourite in models.favourites(model)}
+    kept = {f"{each.name or full_name(each.recipe)} ({each.id[:4]})": each.recipe for each in models.favourites(model)}
     if kept:
         st.multiselect("Favourites to go to", list(kept), key="direction-there-kept")
         st.multiselect("Favourites to come from", list(kept), key="direction-here-kept")

@@ -7,7 +7,7 @@ import streamlit as st
 from ganlib.checkpoints import Checkpoint
 from ganlib.errors import InputError
 from ganlib.favourites import add_favourite
-from ganlib.latentmap import METHODS, LatentMap, draw_map, methods_here
+from ganlib.latentmap import METHODS, LatentMap, draw_map, mean_w, methods_here
 from ganlib.latents import Recipe
 from pages._ui import models
 from pages._ui.components import MapPoint, latent_map
@@ -26,33 +26,38 @@ def show_map(model: Checkpoint, recipe: Recipe, take: Callable[[Recipe], None]) 
         clusters = st.number_input("Clusters", 1, 32, 8, key="map-clusters", width=120)
     kept = tuple(dict.fromkeys(favourite.recipe for favourite in models.favourites(model)))
     with errors_told():
-        drawn = _drawn(str(model.path), model.digest, method, count, int(clusters), kept)
-        _show(model, recipe, drawn, take, f"{model.digest}-{method}-{count}-{clusters}-{hash(kept)}", count)
+        drawn = _drawn(str(model.path), model.digest, method, count, int(clusters))
+        _show(model, recipe, drawn, kept, take, f"{model.digest}-{method}-{count}-{clusters}")
 
 
 @st.cache_data(max_entries=8, show_spinner="Drawing the map …")
-def _drawn(
-    path: str, digest: str, method: str, count: int, clusters: int, kept: tuple[Recipe, ...]
-) -> LatentMap:
+def _drawn(path: str, digest: str, method: str, count: int, clusters: int) -> LatentMap:
     renderer = models.open_renderer(path, digest)
-    return draw_map(renderer, range(count), method=method, clusters=clusters, psi=models.DEFAULT_PSI, also=kept)
+    return draw_map(renderer, range(count), method=method, clusters=clusters, psi=models.DEFAULT_PSI)
 
 
 def _show(
-    model: Checkpoint, recipe: Recipe, drawn: LatentMap, take: Callable[[Recipe], None], rev: str, count: int
-) -> None:
+    model: Checkpoint, recipe: Recipe, drawn: LatentMap, kept: tuple[Recipe, ...], take: Callable[[Recipe], None],
+    rev: str,
+) -> None:  # fmt: skip
     state = st.session_state
     if state.get("map-rev") != rev:
         state["map-rev"], state["map-seen"], state["map-chosen"] = rev, None, []
+    # Favourites that are on the map already are marked there; the others are laid over it, and nothing moves.
+    others = [each for each in kept if each not in set(drawn.recipes)]
+    places, groups = drawn.place(mean_w(models.renderer(model), others))
+    shown = (*drawn.recipes, *others)
+    rows = zip(
+        shown, [*drawn.xy.tolist(), *places.tolist()], [*drawn.clusters.tolist(), *groups.tolist()], strict=True
+    )
     points = []
-    rows = zip(drawn.recipes, drawn.xy.tolist(), drawn.clusters.tolist(), strict=True)
-    for i, (each, (x, y), cluster) in enumerate(rows):
-        kind = "" if i < count else "photo" if each.base else "heart"
-        points.append(MapPoint(x, y, each.caption(), cluster, "here" if each == recipe else kind))
+    for each, (x, y), cluster in rows:
+        mark = "here" if each == recipe else "" if each not in kept else "photo" if each.base else "heart"
+        points.append(MapPoint(x, y, each.caption(), cluster, mark))
 
     def hover(index: int) -> None:
         with errors_told():
-            state["map-seen"] = (index, models.pictures(model, [drawn.recipes[index]], side=THUMB)[0])
+            state["map-seen"] = (index, models.pictures(model, [shown[index]], side=THUMB)[0])
 
     def select(indices: list[int]) -> None:
         state["map-chosen"] = indices
@@ -61,7 +66,7 @@ def _show(
         points, key="map", rev=rev, seen=state["map-seen"], selected=state["map-chosen"], on_hover=hover,
         on_select=select,
     )  # fmt: skip
-    chosen = [drawn.recipes[index] for index in state["map-chosen"]]
+    chosen = [shown[index] for index in state["map-chosen"]]
     if chosen:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{len(chosen)}** selected")
@@ -72,7 +77,7 @@ def _show(
     if news := state.pop("map-news", None):
         st.success(plain(news), icon=":material/check:")
     if opened is not None:
-        take(drawn.recipes[opened])
+        take(shown[opened])
 
 
 def _keep(model: Checkpoint, chosen: list[Recipe]) -> None:

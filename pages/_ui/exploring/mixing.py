@@ -39,7 +39,7 @@ def show_grid(model: Checkpoint, recipe: Recipe, take: Callable[[Recipe], None])
         found = models.pictures(model, grid, side=SIDE)
         places = [WallPicture(f"{i}|{recipe_id(cell)}", _words(cell), found[i]) for i, cell in enumerate(grid)]
         opened = picture_wall(places, key="wall-grid", label="Style-mixing grid", columns=len(across) + 1, mode="only",
-                              rev=f"{model.digest}-grid")  # fmt: skip
+                              is_table=True, rev=f"{model.digest}-grid")  # fmt: skip
         download("The grid as a PNG", f"{model.name}-mixing.png", partial(_sheet, model, grid, len(across) + 1))
         if opened:
             take(recipe_of(opened.split("|", 1)[1]))
