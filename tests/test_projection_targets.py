@@ -16,6 +16,7 @@ from ganlib.projection.figures import ordinariness
 from ganlib.projection.prior import INSIDE, OUTSIDE, cluster_centres, measure_prior
 from ganlib.projection.search import LEARNING_RATE, learning_rate, noise_penalty, wandering
 from ganlib.projection.target import to_network
+from ganlib.projection.writing import thinned
 from tests.test_projection import options
 
 
@@ -158,6 +159,12 @@ def test_the_schedule_is_the_published_one():
     assert learning_rate(0.05) == learning_rate(0.75) == pytest.approx(0.1)
     assert learning_rate(0.875) == pytest.approx(0.05) and learning_rate(1.0) == pytest.approx(0.0)
     assert wandering(0.0) == 0.05 and wandering(0.375) == pytest.approx(0.0125) and wandering(0.8) == 0.0
+
+
+def test_a_film_shows_the_whole_way():
+    assert thinned(5, 144) == [0, 1, 2, 3, 4]
+    assert thinned(1001, 3) == [0, 500, 1000]
+    assert (thinned(0, 9), thinned(1, 9)) == ([], [0])
 
 
 def test_noise_with_a_pattern_is_penalised():

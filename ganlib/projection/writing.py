@@ -97,7 +97,8 @@ def save_tuned(path: Path, generator: Generator, card: Checkpoint, picture: str)
 
 def thinned(count: int, most: int) -> list[int]:
     """Indices of at most `most` of `count` things, evenly spread, with the first and the last."""
-    return sorted({round(i * (count - 1) / max(most - 1, 1)) for i in range(min(count, most))}) if count else []
+    frames = min(count, most)
+    return sorted({round(i * (count - 1) / max(frames - 1, 1)) for i in range(frames)})
 
 
 def render_way(generator: Generator, way: Sequence[Tensor], mode: str) -> Iterator[np.ndarray]:
