@@ -11,7 +11,6 @@ from ganlib.editing import Direction, remove_direction, save_direction
 from ganlib.favourites import add_favourite, load_favourites
 from ganlib.latents import Edit, Recipe
 
-
 VIEWS = [("explore", "Children"), ("explore", "Map"), ("gallery", ""), ("morph", "")]
 
 
