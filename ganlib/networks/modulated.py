@@ -79,7 +79,7 @@ class SynthesisLayer(nn.Module):
         if dtype == torch.float16:
             weight = weight / (weight.abs().amax(dim=[1, 2, 3], keepdim=True) * math.sqrt(weight[0].numel()))
         learned = torch.is_grad_enabled() and self.weight.requires_grad
-        if learned or not weight.is_cpu:
+        if learned or not weight.is_cpu or torch.compiler.is_exporting():
             return weight, ops.energy(weight)
 
         def make() -> tuple[Tensor, Tensor]:

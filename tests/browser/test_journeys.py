@@ -72,11 +72,12 @@ def test_the_first_deep_link_after_a_start_has_the_navigation(page: Page) -> Non
     """The first request to a fresh server: Streamlit may run the page without app.py."""
     page.goto("/explore?model=tiny&seeds=3")
     expect(stage(page)).to_be_visible()
-    expect(page.get_by_test_id("stTopNavLink")).to_have_text(["Gallery", "Explore", "Morph", "Data sets", "Train"])
+    pages = ["Gallery", "Explore", "Morph", "Project", "Drop", "Data sets", "Train", "Models"]
+    expect(page.get_by_test_id("stTopNavLink")).to_have_text(pages)
     expect(page.get_by_role("button", name="Undo")).to_be_disabled()
     page.get_by_test_id("stTopNavLink").filter(has_text="Gallery").click()
     expect(cells(page)).to_have_count(24)
-    expect(page.get_by_test_id("stTopNavLink")).to_have_count(5)
+    expect(page.get_by_test_id("stTopNavLink")).to_have_count(len(pages))
 
 
 def test_gallery_to_explore_to_a_saved_picture_and_back(page: Page, tmp_path: Path) -> None:
@@ -174,7 +175,7 @@ def test_the_wall_selects_keeps_and_walks_by_keyboard(page: Page, studio, tmp_pa
         page.get_by_role("button", name="ZIP").click()
     download.value.save_as(tmp_path / "some.zip")
     with zipfile.ZipFile(tmp_path / "some.zip") as archive:
-        assert archive.namelist() == ["tiny-seed101.png", "tiny-seed108.png"]
+        assert archive.namelist() == ["tiny-seed101.png", "tiny-seed108.png", "LICENCE.txt"]
     idle(page)
     with page.expect_download() as download:
         page.get_by_role("button", name="Contact sheet").click()
