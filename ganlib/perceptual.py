@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ _SCALES = 3  # of the pixel terms: the picture, its half and its quarter
 _PIXEL_WEIGHT, _EDGE_WEIGHT = 4.0, 1.0  # beside deep features, whose distance is about 1 for unlike pictures
 
 
-class Distance:
+class Distance(ABC):
     """A distance between pictures; made by `open_distance`."""
 
     name: str
@@ -41,11 +42,11 @@ class Distance:
         self._target: Tensor | None = None
         self._coarse_target: Tensor | None = None
 
+    @abstractmethod
     def embed(self, images: Tensor, *, coarse: bool = False) -> Tensor:
         """Images float `[N, C, R, R]` in about [-1, 1] → vectors `[N, D]` float32, with gradients.
 
         `coarse` lets a network that takes pictures of any size look at smaller ones; others make no difference."""
-        raise NotImplementedError
 
     def prepare(self, target: Tensor) -> Tensor:
         """Keep the vectors of targets `[N, C, R, R]`, to which `__call__` measures; returns them `[N, D]`."""

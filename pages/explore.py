@@ -18,7 +18,7 @@ from pages._ui.exploring.directions import on_sliders, show_directions
 from pages._ui.exploring.mapping import show_map
 from pages._ui.exploring.mixing import show_grid
 from pages._ui.frame import download, errors_told, open_page, part, plain, show_error
-from pages._ui.library.rights import warn
+from pages._ui.stock.rights import warn
 
 EASEL = 390  # height of the picture on a narrow screen, in pixels
 PIXELS_HELP = "Show pixels crisp instead of smoothed"

@@ -14,7 +14,7 @@ from pages._ui.components import Group, Slider, WallPicture, picture_wall, slide
 from pages._ui.film_choices import Film
 from pages._ui.frame import DROP, EXPLORE, MODELS, MORPH, download, empty_state, errors_told, open_page, part
 from pages._ui.keyframes import MAX_KEYFRAMES, full_name, recipe_id, recipe_of, to_text
-from pages._ui.library.rights import warn
+from pages._ui.stock.rights import warn
 from pages._ui.view import EMPTY, STEPS, View, Wall
 
 HINT = "Click opens a picture · shift-click or the tick selects · the heart keeps · arrow keys walk"

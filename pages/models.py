@@ -4,13 +4,13 @@ import streamlit as st
 
 from ganlib.errors import InputError
 from pages._ui.frame import errors_told, open_page, plain
-from pages._ui.library import place
-from pages._ui.library.about import existing, show_model
-from pages._ui.library.blending import show_blend
-from pages._ui.library.catalogue import show_catalogue
-from pages._ui.library.importing import show_import
-from pages._ui.library.online import show_hub
-from pages._ui.library.shelf import show_shelf
+from pages._ui.stock import place
+from pages._ui.stock.about import existing, show_model
+from pages._ui.stock.blending import show_blend
+from pages._ui.stock.catalogue import show_catalogue
+from pages._ui.stock.importing import show_import
+from pages._ui.stock.online import show_hub
+from pages._ui.stock.shelf import show_shelf
 
 VIEWS = {
     "": ("Here", show_shelf),

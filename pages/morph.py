@@ -28,7 +28,7 @@ from pages._ui.film_extras import show_extras
 from pages._ui.films import show_command, show_jobs, show_preview, show_shelf
 from pages._ui.frame import errors_told, open_page, part, show_error
 from pages._ui.keyframes import Track, from_text, full_name, recipe_id, recipe_of, to_text
-from pages._ui.library.rights import warn
+from pages._ui.stock.rights import warn
 
 # Keys of widgets, and fields of a Film.
 CHOICES = ("fps", "curve", "loop", "size", "format", "shape", "ground", "easing", "moving", "even")

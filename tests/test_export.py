@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -206,7 +208,7 @@ def test_families_that_nvidia_does_not_know_are_refused(tmp_path):
 
 
 def run_onnx(path, inputs):
-    session = pytest.importorskip("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = {entry.name for entry in session.get_inputs()}
     assert names == set(inputs)
     return session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})[0]
@@ -220,12 +222,6 @@ def run_torch(path, inputs):
 PROGRAMS = {"onnx": (".onnx", run_onnx), "torch": (".pt2", run_torch)}
 
 
-def needs_packages(kind):
-    if kind == "onnx":
-        for name in ("onnx", "onnxscript", "onnxruntime"):
-            pytest.importorskip(name)
-
-
 # Seconds each. A graph of ONNX is made of a program of torch.export, and both are traced alike: with classes each
 # family as the one, without them the other for the family that has a form of its own in every batch.
 @pytest.mark.parametrize(
@@ -234,7 +230,6 @@ def needs_packages(kind):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_program_draws_what_the_model_draws_in_any_batch(tmp_path, arch, kind, options):
-    needs_packages(kind)
     suffix, run = PROGRAMS[kind]
     source = save(tmp_path, arch, **options)
     notes: list[str] = []
@@ -277,8 +272,6 @@ def test_a_growing_model_is_written_as_far_as_it_has_grown(tmp_path):
 
 
 def test_onnx_states_its_opset_and_says_whose_it_is(tmp_path):
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxscript")
     source = save(tmp_path, **SMALL)
     model = onnx.load(str(export_model(source, tmp_path / "out.onnx", "onnx")))
     onnx.checker.check_model(model, full_check=True)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from ganlib.latents import MAX_SEEDS_BLENDED, Recipe
 from ganlib.nft.config import NftConfig
 from ganlib.paths import Keyframe, LatentPath
 from ganlib.renderer import Renderer
-from ganlib.runs import Reporter
+from ganlib.runs import OnlyStops, Reporter
 from ganlib.video import RenderJob, render_video
 
 CRF = 14
@@ -46,25 +44,3 @@ def film_of(config: NftConfig, recipe: Recipe) -> RenderJob:
 def write_film(config: NftConfig, recipe: Recipe, dest: Path, renderer: Renderer, reporter: Reporter) -> Path:
     """Render the film of a piece to `dest`. Raises as `render_video`."""
     return render_video(film_of(config, recipe), dest, renderer=renderer, reporter=OnlyStops(reporter))
-
-
-class OnlyStops:
-    """Passes on requests to stop and nothing else: the progress of one film of many says little."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter = reporter
-
-    def progress(self, done: float, total: float, message: str = "") -> None:
-        pass
-
-    def stats(self, record: Mapping[str, Any]) -> None:
-        pass
-
-    def log(self, text: str) -> None:
-        pass
-
-    def artefact(self, path: Path) -> None:
-        pass
-
-    def should_stop(self) -> bool:
-        return self._reporter.should_stop()

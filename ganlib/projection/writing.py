@@ -17,7 +17,7 @@ from ganlib.errors import GanlibError
 from ganlib.latents import Recipe, embed_text
 from ganlib.networks.base import Generator
 from ganlib.renderer import load_w_plus
-from ganlib.runs import Reporter, SilentReporter, write_bytes
+from ganlib.runs import OnlyStops, Reporter, write_bytes
 from ganlib.video import write_film
 
 FPS = 24
@@ -129,15 +129,5 @@ def write_way(path: Path, target: np.ndarray, pictures: Iterator[np.ndarray], co
 
     return write_film(
         path, frames(), (2 * film_side, film_side), fps=FPS, num_frames=count + HOLD_FRAMES, palette=lambda: [],
-        reporter=_OnlyStop(reporter), loop=False, title="projection",
+        reporter=OnlyStops(reporter), loop=False, title="projection",
     )  # fmt: skip
-
-
-class _OnlyStop(SilentReporter):
-    """Passes requests to stop on, and keeps the film's progress from the projection's own."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter = reporter
-
-    def should_stop(self) -> bool:
-        return self._reporter.should_stop()

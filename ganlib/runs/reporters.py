@@ -46,6 +46,16 @@ class SilentReporter:
         return False
 
 
+class OnlyStops(SilentReporter):
+    """Passes requests to stop on and nothing else: the progress of a part says little of the whole."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+
+    def should_stop(self) -> bool:
+        return self._reporter.should_stop()
+
+
 class Estimate:
     """Time left, from the speed of about the last minute of this process."""
 

@@ -21,7 +21,7 @@ from ganlib.latents import Recipe, embed_text, parse_embedded
 from ganlib.renderer import SLOW_SECONDS, Renderer
 from pages._ui.components import ModelCard, model_shelf
 from pages._ui.frame import MODELS, errors_told, plain, show_error
-from pages._ui.library.rights import warn
+from pages._ui.stock.rights import warn
 
 SORTS = {"colour": "by colour", "likeness": "alike together"}
 LICENCE_FILE = "LICENCE.txt"

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
 from ganlib.checkpoints import Checkpoint, change_card, list_checkpoints, load_generator, read_card
-from pages._ui.library import faces, shelf
+from pages._ui.stock import faces, shelf
 
 
 def open_page(repository: Path, **query: str) -> AppTest:

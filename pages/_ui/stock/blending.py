@@ -12,9 +12,9 @@ from ganlib.latents import Recipe
 from ganlib.rights import conflict, read_licence, stricter
 from pages._ui import models
 from pages._ui.frame import part, plain, show_error
-from pages._ui.library import place
-from pages._ui.library.importing import free_name
-from pages._ui.library.rights import badge
+from pages._ui.stock import place
+from pages._ui.stock.importing import free_name
+from pages._ui.stock.rights import badge
 
 PICTURES = 6
 SIDE = 128

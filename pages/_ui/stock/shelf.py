@@ -9,9 +9,9 @@ from ganlib.errors import GanlibError
 from ganlib.networks import architecture
 from pages._ui import models
 from pages._ui.frame import GALLERY, part, plain, sentences, show_error
-from pages._ui.library import place
-from pages._ui.library.faces import sheet
-from pages._ui.library.rights import badge
+from pages._ui.stock import place
+from pages._ui.stock.faces import sheet
+from pages._ui.stock.rights import badge
 
 COLUMNS = 3
 SHOWN = 24

@@ -9,11 +9,11 @@ from ganlib.errors import GanlibError, InputError
 from ganlib.networks import architecture
 from pages._ui import models
 from pages._ui.frame import EXPLORE, GALLERY, MORPH, errors_told, part, plain, show_error
-from pages._ui.library import place
-from pages._ui.library.exporting import show_export
-from pages._ui.library.faces import seeds_of, sheet
-from pages._ui.library.publishing import show_publish
-from pages._ui.library.rights import licence_choice, show_rights
+from pages._ui.stock import place
+from pages._ui.stock.exporting import show_export
+from pages._ui.stock.faces import seeds_of, sheet
+from pages._ui.stock.publishing import show_publish
+from pages._ui.stock.rights import licence_choice, show_rights
 
 
 def existing(name: str) -> Path:

@@ -17,8 +17,8 @@ from pages._ui import models
 from pages._ui.datasets.intake import data_root
 from pages._ui.frame import GALLERY, part, plain, show_error
 from pages._ui.jobs import ACTIVE, job_card
-from pages._ui.library import place
-from pages._ui.library.rights import licence_choice
+from pages._ui.stock import place
+from pages._ui.stock.rights import licence_choice
 
 SHOWN = 4  # imports of before
 EVERY = 0.7  # seconds

@@ -13,9 +13,9 @@ from pages._ui import models
 from pages._ui.components.mounting import tag
 from pages._ui.frame import GALLERY, part, plain, show_error
 from pages._ui.jobs import ACTIVE, job_card
-from pages._ui.library import place
-from pages._ui.library.importing import show_report
-from pages._ui.library.rights import badge
+from pages._ui.stock import place
+from pages._ui.stock.importing import show_report
+from pages._ui.stock.rights import badge
 
 TAG_WORDS = {hub.TAG: "of this studio", "stylegan2": "StyleGAN2", "stylegan3": "StyleGAN3", "gan": "any GAN"}
 SHOWN = 4  # downloads of before

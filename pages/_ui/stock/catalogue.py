@@ -5,8 +5,8 @@ import streamlit as st
 from ganlib.errors import GanlibError
 from ganlib.hub import DownloadJob, Entry, catalogue
 from pages._ui.frame import part, plain, show_error
-from pages._ui.library.online import show_downloads, start
-from pages._ui.library.rights import badge
+from pages._ui.stock.online import show_downloads, start
+from pages._ui.stock.rights import badge
 
 SHOWN = 12
 
