@@ -107,7 +107,9 @@ def plain_kernels() -> Iterator[None]:
     from ganlib.networks import ops
     from ganlib.networks.modulated import SynthesisLayer
 
-    def forward(self: Any, x: Any, w: Any, noise_mode: str, rng: Any = None, gain: float = 1.0) -> Any:
+    def forward(
+        self: Any, x: Any, w: Any, noise_mode: str, rng: Any = None, gain: float = 1.0, grain: Any = None
+    ) -> Any:
         if not torch.is_grad_enabled():
             return own(self, x, w, noise_mode, rng, gain)
         y = ops.modulated_conv2d_grouped(x, self.weight, self.affine(w), self.resample_filter, up=self.up)

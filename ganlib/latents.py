@@ -10,7 +10,7 @@ import json
 import math
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any
@@ -37,6 +37,7 @@ MAX_SEEDS_BLENDED = 8
 MAX_CENTRES = 64
 MAX_MOVE = 100.0  # picture widths
 MAX_TURN = 36_000.0  # degrees
+MAX_GRAIN = 10.0  # times the noise that a model learned
 MAX_TEXT = 4000  # characters of one recipe in a URL or a picture
 NOISE_MODES = ("const", "random", "none")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a direction or a saved w_plus: also a file name
@@ -131,12 +132,16 @@ class Recipe:
     """How far the picture is turned about its centre, before it is moved: degrees, counter-clockwise."""
     centres: int = 0
     """Truncate towards the nearest of so many centres of w (k-means), not towards its mean; 0 is the mean."""
+    grain: tuple[tuple[int, float], ...] = ()
+    """(style input, factor): the noise of this style input's layer is multiplied by it; of the others by 1."""
 
     def __post_init__(self) -> None:
         seeds = tuple((_whole(seed), _real(weight)) for seed, weight in self.seeds)
         object.__setattr__(self, "seeds", seeds)
         object.__setattr__(self, "mix", tuple(sorted((_whole(layer), _whole(seed)) for layer, seed in self.mix)))
         object.__setattr__(self, "edits", tuple(self.edits))
+        grain = sorted((_whole(layer), _real(factor)) for layer, factor in self.grain)
+        object.__setattr__(self, "grain", tuple((layer, factor) for layer, factor in grain if factor != 1))
         object.__setattr__(self, "psi", _real(self.psi))
         across, down = self.translate
         object.__setattr__(self, "translate", (_real(across), _real(down)))
@@ -183,6 +188,12 @@ class Recipe:
             raise InputError("a style input is mixed twice", "Give each style input one seed.")
         for layer in layers:
             _within("style input", layer, 0, 1000)
+        layers = [layer for layer, _ in self.grain]
+        if any(a == b for a, b in pairwise(layers)) or len(layers) > 100:
+            raise InputError("the grain of a style input is given twice", "Give each style input one factor.")
+        for layer, factor in self.grain:
+            _within("style input", layer, 0, 1000)
+            _within("grain", factor, 0, MAX_GRAIN)
         if not isinstance(self.noise_mode, str) or self.noise_mode not in NOISE_MODES:
             problem = f"noise mode '{_short(self.noise_mode)}' does not exist"
             raise InputError(problem, f"Use {', '.join(NOISE_MODES)}.")
@@ -209,7 +220,7 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Every field, JSON-able; later fields only where they are not as usual, as ids are made of this."""
         values = asdict(self)
-        for name, usual in (("translate", (0, 0)), ("rotate", 0), ("centres", 0)):
+        for name, usual in (("translate", (0, 0)), ("rotate", 0), ("centres", 0), ("grain", ())):
             if values[name] == usual:
                 del values[name]
         return values
@@ -225,7 +236,7 @@ class Recipe:
             raise InputError(f"a recipe has an unknown field '{sorted(unknown)[0][:40]}'", hint)
         values = dict(data)
         try:
-            for name in ("seeds", "mix", "edits", "translate"):
+            for name in ("seeds", "mix", "edits", "translate", "grain"):
                 if not isinstance(values.get(name, ()), list | tuple):
                     raise InputError(f"'{name}' of a recipe is not a list", "Choose another picture or link.")
             values["edits"] = tuple(Edit(**edit) for edit in values.get("edits", ()))
@@ -264,6 +275,7 @@ class Recipe:
             "translate": "" if self.translate == (0, 0) else ",".join(map(number_text, self.translate)),
             "rotate": "" if self.rotate == 0 else number_text(self.rotate),
             "centres": "" if self.centres == 0 else str(self.centres),
+            "grain": ",".join(f"{range_text(a, b)}:{number_text(factor)}" for a, b, factor in mix_ranges(self.grain)),
         }
         return {key: value for key, value in query.items() if value}
 
@@ -287,14 +299,17 @@ class Recipe:
             (read_whole("seeds", seed), read_number("seeds", rest[0]) if rest else 1.0)
             for seed, *rest in read_items("seeds", text("seeds"), 1, 2)
         ]
-        mix = []
-        for layers, seed in read_items("mix", text("mix"), 2, 2):
-            first, last = read_range("mix", layers)
-            if last is None:
-                hint = f"Write both, such as {first}-{first + 3}."
-                raise InputError(f"'mix={layers[:20]}' in the link has no last style input", hint)
-            _within("style input", last, 0, 1000)
-            mix += [(layer, read_whole("mix", seed)) for layer in range(first, last + 1)]
+        def of_layers(key: str) -> Iterator[tuple[range, str]]:
+            for layers, value in read_items(key, text(key), 2, 2):
+                first, last = read_range(key, layers)
+                if last is None:
+                    hint = f"Write both, such as {first}-{first + 3}."
+                    raise InputError(f"'{key}={layers[:20]}' in the link has no last style input", hint)
+                _within("style input", last, 0, 1000)
+                yield range(first, last + 1), value
+
+        mix = [(layer, read_whole("mix", seed)) for layers, seed in of_layers("mix") for layer in layers]
+        grain = [(layer, read_number("grain", value)) for layers, value in of_layers("grain") for layer in layers]
         move = [read_number("translate", part[0]) for part in read_items("translate", text("translate"), 1, 1)]
         if len(move) not in (0, 2):
             raise InputError(f"'translate={text('translate')[:40]}' in the link is malformed", LINK_HINT)
@@ -315,9 +330,25 @@ class Recipe:
             translate=(move[0], move[1]) if move else (0.0, 0.0),
             rotate=read_number("rotate", text("rotate")) if text("rotate") else 0.0,
             centres=whole("centres") or 0,
+            grain=tuple(grain),
         )
         recipe.validate()
         return recipe
+
+
+def grains_of(recipes: Sequence[Recipe], num_ws: int) -> np.ndarray | None:
+    """Return float64 `[N, num_ws]`: what the noise of every layer is multiplied by; None where nothing is changed.
+
+    Raises InputError for a style input that a model with `num_ws` does not have."""
+    if not any(recipe.grain for recipe in recipes):
+        return None
+    grains = np.ones((len(recipes), num_ws))
+    for row, recipe in zip(grains, recipes, strict=True):
+        if recipe.grain and (last := recipe.grain[-1][0]) >= num_ws:
+            raise InputError(f"there is no style input {last}", f"This model has style inputs 0 to {num_ws - 1}.")
+        for layer, factor in recipe.grain:
+            row[layer] = factor
+    return grains
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import TypeVar
 
 from ganlib.errors import InputError
+
+T = TypeVar("T", int, float)
 
 LINK_HINT = "Open the page without the link's settings and choose them anew."
 
@@ -21,9 +24,9 @@ def range_text(first: int, last: int | None) -> str:
     return f"{first}" if first == last else f"{first}-{last}"
 
 
-def mix_ranges(mix: tuple[tuple[int, int], ...]) -> list[tuple[int, int, int]]:
-    """Neighbouring style inputs of one seed as (first, last, seed)."""
-    ranges: list[tuple[int, int, int]] = []
+def mix_ranges(mix: tuple[tuple[int, T], ...]) -> list[tuple[int, int, T]]:
+    """Neighbouring style inputs of one seed, or one factor, as (first, last, seed)."""
+    ranges: list[tuple[int, int, T]] = []
     for layer, seed in mix:
         if ranges and ranges[-1][1:] == (layer - 1, seed):
             ranges[-1] = (ranges[-1][0], layer, seed)

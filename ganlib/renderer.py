@@ -202,13 +202,15 @@ class Renderer:
         noise_mode: str = "const",
         noise_seeds: Sequence[int] | None = None,
         places: Sequence[Place] | None = None,
+        grains: np.ndarray | None = None,
         batch: int | None = None,
     ) -> Iterator[np.ndarray]:
         """Yield uint8 `[n, R, R, 3]` for w_plus `[N, num_ws, w_dim]`, in order, `batch` pictures at a time.
 
         `noise_seeds`: one per picture for noise mode `random`; the same seed is the same noise on every device.
         `places`: how each picture is moved and turned, as `(recipe.translate, recipe.rotate)`; a model that cannot move
-        ignores it."""
+        ignores it. `grains` `[N, num_ws]`: what the noise of each style input's layer is multiplied by (`grains_of`); a
+        model without noise ignores it."""
         if noise_mode not in self.spec.noise_modes:
             modes = ", ".join(self.spec.noise_modes)
             raise InputError(f"this model has no noise mode {noise_mode!r}", f"choose one of: {modes}")
@@ -218,10 +220,12 @@ class Renderer:
         seeds = list(noise_seeds) if noise_seeds is not None else [0] * len(w_plus)
         for start in range(0, len(w_plus), size):
             part = w_plus[start : start + size].to(self.device, torch.float32)
-            rng, moved = None, {}
+            rng, more = None, {}
             if places is not None and self.spec.movable:
                 matrices = [latents.placement(*place) for place in places[start : start + size]]
-                moved = {"transform": torch.stack(matrices).to(self.device)}
+                more["transform"] = torch.stack(matrices).to(self.device)
+            if grains is not None and len(self.spec.noise_modes) > 1:
+                more["grain"] = torch.from_numpy(grains[start : start + size]).to(self.device, torch.float32)
             if noise_mode == "random":
                 rng = [torch.Generator().manual_seed(s) for s in seeds[start : start + size]]
             with (
@@ -229,7 +233,7 @@ class Renderer:
                 torch.no_grad(),
                 device.out_of_memory_hint(f"use a smaller batch than {size}, or `--device cpu`"),
             ):
-                image = self.generator.synthesis(part, noise_mode=noise_mode, rng=rng, **moved)
+                image = self.generator.synthesis(part, noise_mode=noise_mode, rng=rng, **more)
             yield images.to_pixels(image)
 
     def synthesize(
@@ -239,12 +243,13 @@ class Renderer:
         noise_mode: str = "const",
         noise_seeds: Sequence[int] | None = None,
         places: Sequence[Place] | None = None,
+        grains: np.ndarray | None = None,
         batch: int | None = None,
     ) -> np.ndarray:
         """Return uint8 `[N, R, R, 3]`; arguments as `synthesize_batches`."""
         parts = list(
             self.synthesize_batches(
-                w_plus, noise_mode=noise_mode, noise_seeds=noise_seeds, places=places, batch=batch
+                w_plus, noise_mode=noise_mode, noise_seeds=noise_seeds, places=places, grains=grains, batch=batch
             )
         )
         side = self.spec.resolution
@@ -303,7 +308,10 @@ class Renderer:
             used = mode if len(self.spec.noise_modes) > 1 else self.spec.noise_modes[0]
             seeds = [recipes[i].noise_seed for i in idx]
             places = [(recipes[i].translate, recipes[i].rotate) for i in idx]
-            out[idx] = self.synthesize(w_plus[idx], noise_mode=used, noise_seeds=seeds, places=places, batch=batch)
+            out[idx] = self.synthesize(
+                w_plus[idx], noise_mode=used, noise_seeds=seeds, places=places, batch=batch,
+                grains=latents.grains_of([recipes[i] for i in idx], self.spec.num_ws),
+            )  # fmt: skip
         if recipes:
             self._seconds = (time.perf_counter() - began) / len(recipes)
         return out

@@ -82,6 +82,16 @@ def test_batch_size_does_not_matter(tiny_model, tmp_path):
             assert np.abs(pixels_of(path) - pixels_of(tmp_path / batch / path.name)).max() <= 1
 
 
+def test_noise_is_scaled_layer_by_layer(tiny_model, tmp_path, capsys):
+    for name, flags in {"off": ["--grain", "0-4:0"], "none": ["--noise-mode", "none"], "on": []}.items():
+        assert generate(tiny_model, tmp_path / name, "--seeds", "3", *flags) == 0
+    off, none, _ = (pixels_of(tmp_path / name / "seed0003.png") for name in ("off", "none", "on"))
+    assert np.abs(off - none).max() <= 1
+    for wrong in ("0-99:2", "0-4", "0:-1"):
+        assert generate(tiny_model, tmp_path / "wrong", "--seeds", "3", "--grain", wrong) == 2
+    assert "style input 99" in capsys.readouterr().err
+
+
 def test_a_generated_picture_carries_its_recipe(tiny_model, tmp_path):
     from ganlib.checkpoints import read_card
     from ganlib.images import read_recipe_text

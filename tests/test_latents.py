@@ -21,11 +21,18 @@ FULL = Recipe(
     noise_mode="random",
     noise_seed=5,
 )
+GRAINY = Recipe.of_seed(85, grain=((7, 2.5), (0, 0), (2, 0.0), (1, 0.0), (3, 1.0)))
 MOVED = Recipe.of_seed(85, translate=(-0.125, 0.5), rotate=-30.5)
 SOME = [
-    FULL, MOVED, Recipe.of_seed(85, rotate=90), Recipe.of_seed(85), Recipe.of_seed(0, psi=0.0), Recipe(base="3fa2"),
-    Recipe.of_seed(1, noise_mode="none"),
+    FULL, MOVED, GRAINY, Recipe.of_seed(85, rotate=90), Recipe.of_seed(85), Recipe.of_seed(0, psi=0.0),
+    Recipe(base="3fa2"), Recipe.of_seed(1, noise_mode="none"),
 ]  # fmt: skip
+
+
+def test_grain_as_learned_is_no_change():
+    assert GRAINY.grain == ((0, 0.0), (1, 0.0), (2, 0.0), (7, 2.5))
+    assert GRAINY.to_query()["grain"] == "0-2:0,7:2.5"
+    assert Recipe.of_seed(1, grain=((3, 1.0),)) == Recipe.of_seed(1) and "grain" not in Recipe.of_seed(1).to_dict()
 
 
 # --- seeds ------------------------------------------------------------------------------------------------------------
@@ -186,6 +193,11 @@ def test_numbers_of_numpy_become_plain_ones():
         {"edits": "a"},
         {"edits": ".hidden:1"},
         {"noise": "loud"},
+        {"grain": "0-3:-1"},
+        {"grain": "0-3:99"},
+        {"grain": "0:1:2"},
+        {"grain": "0:2,0:3"},
+        {"grain": "0-:2"},
         {"noise_seed": "x"},
         {"base": "../secret"},
         {"base": "a/b"},

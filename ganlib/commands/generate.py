@@ -10,6 +10,7 @@ from ganlib.commands.flags import add_network_flags, check_label, open_renderer
 from ganlib.errors import InputError
 
 if TYPE_CHECKING:
+    from ganlib.networks.base import GeneratorSpec
     from ganlib.runs import Reporter
 
 EXAMPLES = (
@@ -32,6 +33,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--class", dest="label", type=int, metavar="N", help="class, for a model with labels")
     parser.add_argument(
         "--noise-mode", default="const", choices=("const", "random", "none"), help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--grain", metavar="LIST", help="noise by layer: style inputs and a factor, such as 0-4:0,7:2 (default: 1)"
     )
     parser.add_argument(
         "--translate", type=_two_numbers, metavar="X,Y",
@@ -73,8 +77,8 @@ def _from_seeds(args: argparse.Namespace, reporter: Reporter) -> int:
     renderer = open_renderer(args)
     check_label(args.label, renderer.spec.label_dim)
     psi = 1.0 if args.trunc is None else args.trunc
-    place = _place(args, renderer.spec.movable)
-    choices = {"psi": psi, "label": args.label, "noise_mode": args.noise_mode, **place}
+    place, grain = _place(args, renderer.spec.movable), _grain(args, renderer.spec)
+    choices = {"psi": psi, "label": args.label, "noise_mode": args.noise_mode, **grain, **place}
     recipes = {seed: Recipe.of_seed(seed, **choices) for seed in seeds}
     recipes[seeds[0]].validate()
     args.outdir.mkdir(parents=True, exist_ok=True)
@@ -101,6 +105,19 @@ def _place(args: argparse.Namespace, is_movable: bool) -> dict[str, Any]:
         flags = " and ".join(f"--{name}" for name in place)
         raise InputError(f"{flags}: pictures of this model cannot be moved", "leave it out, or use a StyleGAN3 model")
     return place
+
+
+def _grain(args: argparse.Namespace, spec: GeneratorSpec) -> dict[str, Any]:
+    """`--grain` as a field of a recipe. Raises InputError where the model has no noise or not these style inputs."""
+    from ganlib.latents import Recipe, grains_of
+
+    if args.grain is None:
+        return {}
+    if len(spec.noise_modes) == 1:
+        raise InputError("--grain: this model has no noise", "leave it out, or use a StyleGAN2 model")
+    recipe = Recipe.from_query({"grain": args.grain})
+    grains_of([recipe], spec.num_ws)
+    return {"grain": recipe.grain}
 
 
 def _from_projection(args: argparse.Namespace, reporter: Reporter) -> int:

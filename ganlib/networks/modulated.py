@@ -107,7 +107,15 @@ class SynthesisLayer(nn.Module):
         self._kept.forget()
         self._kept_with_grad.forget()
 
-    def forward(self, x: Tensor, w: Tensor, noise_mode: str, rng: Rng = None, gain: float = 1.0) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        w: Tensor,
+        noise_mode: str,
+        rng: Rng = None,
+        gain: float = 1.0,
+        grain: Tensor | None = None,  # [N]: the noise is multiplied by it
+    ) -> Tensor:
         """x `[N, I, H, W]`, w `[N, w_dim]` → `[N, O, H·up, W·up]` in the dtype of x."""
         # Demodulation divides by a sum of squares: in float32, whatever the picture is.
         styles = self.affine(w)
@@ -124,6 +132,8 @@ class SynthesisLayer(nn.Module):
         elif noise_mode == "random":
             noise = ops.draw_noise((x.shape[0], 1, self.resolution, self.resolution), rng, x.device).permute(0, 2, 3, 1)
             noise = noise * (self.noise_strength * act_gain)
+        if noise is not None and grain is not None:
+            noise = noise * grain[:, None, None, None]
 
         multiplies_less = self._multiplies_less(x, x.dtype)
         alone = not torch.is_grad_enabled() and not multiplies_less and x.shape[0] == 1

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib.latents import Recipe, seed_z, truncate
+from ganlib.latents import Recipe, grains_of, seed_z, truncate
 from ganlib.networks.base import GeneratorSpec
 from ganlib.paths.arcs import Blend, circle, coupling, slerp, wander
 from ganlib.paths.keyframes import LatentPath
@@ -117,6 +117,12 @@ class PathWalker:
         recipes = self._recipes
         rows = self._path.weights(times) @ np.array([(*recipe.translate, recipe.rotate) for recipe in recipes])
         return [((float(across), float(down)), float(turn)) for across, down, turn in rows]
+
+    def grains(self, times: np.ndarray) -> np.ndarray | None:
+        """Return what noise is multiplied by at `times`, float64 `[T, num_ws]`, between the keyframes' own; None where
+        no keyframe changes it."""
+        grains = grains_of(self._recipes, self._source.spec.num_ws)
+        return None if grains is None else np.maximum(self._path.weights(times) @ grains, 0)
 
     def _combine(self, weights: np.ndarray, points: Tensor) -> Tensor:
         matrix = torch.from_numpy(weights).to(points.device, points.dtype)

@@ -12,22 +12,27 @@ _TO_YUV = (
 )
 
 
-def segment_coding(job: RenderJob) -> tuple[list[str], str]:
-    """Return ffmpeg's options for a piece of the film, and the suffix of its file.
+def segment_suffix(job: RenderJob) -> str:
+    """Return the suffix of the file of a piece of the film."""
+    return {"webm": ".webm", "mp4": ".mp4"}.get(job.format, ".mkv")
+
+
+def segment_coding(job: RenderJob, num_frames: int) -> list[str]:
+    """Return ffmpeg's options for a piece of the film of so many frames.
 
     A piece begins with a frame that stands alone and refers to nothing outside. Formats that are finished from the
     whole film (gif, apng, webp, png) have lossless pieces.
     """
     if job.format == "webm":
-        return [*vp9_options(job.crf, job.bitrate), "-f", "webm"], ".webm"
+        return [*vp9_options(job.crf, job.bitrate), "-f", "webm"]
     if job.format == "mp4":
         options = h265_options if job.codec == "h265" else h264_options
-        return [*options(job.crf, job.bitrate), "-f", "mp4"], ".mp4"
-    return ["-pix_fmt", "gbrp", "-c:v", "ffv1", "-level", "3", "-g", "1", "-f", "matroska"], ".mkv"
+        return [*options(job.crf, job.bitrate, last=num_frames - 1), "-f", "mp4"]
+    return ["-pix_fmt", "gbrp", "-c:v", "ffv1", "-level", "3", "-g", "1", "-f", "matroska"]
 
 
-def h264_options(crf: int, bitrate: float | None = None) -> list[str]:
-    """H.264, 4:2:0, BT.709; `bitrate` in megabits per second goes before `crf`."""
+def h264_options(crf: int, bitrate: float | None = None, *, last: int | None = None) -> list[str]:
+    """H.264, 4:2:0, BT.709; `bitrate` in megabits per second goes before `crf`; the frame `last` is coded finely."""
     # The seam of a loop is where the last frame, predicted from many others, meets the first, coded on its own; in a
     # slow film little else moves. Three things of x264 make it a visible step: it spends less on frames that no later
     # frame builds on (mbtree), less on blocks with detail (aq), and not enough on the first frame (ipratio; here it is
@@ -40,14 +45,15 @@ def h264_options(crf: int, bitrate: float | None = None) -> list[str]:
     if bitrate is not None:
         return ["-vf", _TO_YUV, "-c:v", "libx264", "-preset", "medium", *_rate(bitrate), "-x264-params", "mbtree=0"]
     fine = "mbtree=0:aq-mode=0:bframes=0" if crf <= _FINE_CRF else "mbtree=0"  # coarsely coded flat areas need aq
-    quality = ["-preset", "medium", "-crf", str(crf), "-x264-params", f"{fine}:ipratio={min(8.0, 2 ** (crf / 6)):.3f}"]
-    return ["-vf", _TO_YUV, "-c:v", "libx264", *quality]
+    params = f"{fine}:ipratio={min(8.0, 2 ** (crf / 6)):.3f}{_zone(last)}"
+    return ["-vf", _TO_YUV, "-c:v", "libx264", "-preset", "medium", "-crf", str(crf), "-x264-params", params]
 
 
-def h265_options(crf: int, bitrate: float | None = None) -> list[str]:
+def h265_options(crf: int, bitrate: float | None = None, *, last: int | None = None) -> list[str]:
     """H.265, 4:2:0, BT.709, under the name (`hvc1`) by which Apple's players know it."""
     fine = f"cutree=0:aq-mode=0:bframes=0:ipratio={min(8.0, 2 ** (crf / 6)):.3f}" if crf <= _FINE_CRF else "cutree=0"
     rate = _rate(bitrate) if bitrate is not None else ["-crf", str(crf)]
+    fine += _zone(last) if crf <= _FINE_CRF else ""
     params = f"log-level=error:open-gop=0:{'cutree=0' if bitrate is not None else fine}"
     return ["-vf", _TO_YUV, "-c:v", "libx265", "-preset", "medium", *rate, "-tag:v", "hvc1", "-x265-params", params]
 
@@ -57,6 +63,15 @@ def vp9_options(crf: int, bitrate: float | None = None) -> list[str]:
     rate = _rate(bitrate) if bitrate is not None else ["-crf", str(round(crf * 63 / 51)), "-b:v", "0"]
     speed = ["-deadline", "good", "-cpu-used", "4", "-row-mt", "1", "-g", "9999"]
     return ["-vf", _TO_YUV, "-c:v", "libvpx-vp9", *rate, *speed]
+
+
+def _zone(last: int | None) -> str:
+    """x264's and x265's words for the frame before a seam: as fine as the one after it, at quantiser 2.
+
+    Measured on decoded slow loops (3 keyframes of 2 s, even speed), the seam in grey levels over the largest of three
+    neighbours on either side: without 1.06 (cubic) and 1.02 (circle), with quantiser 2 it is 0.83 and 0.84.
+    """
+    return f":zones={last},{last},q=2" if last and last > 0 else ""
 
 
 def _rate(megabits: float) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ganlib.renderer import Renderer
-from ganlib.video.codecs import segment_coding
+from ganlib.video.codecs import segment_coding, segment_suffix
 from ganlib.video.ffmpeg import as_file, encoder, raw_input
 from ganlib.video.job import STREAMED, RenderJob
 from ganlib.video.pictures import Framing, Rendering
@@ -42,7 +42,7 @@ def estimate(job: RenderJob, renderer: Renderer) -> Estimate:
     job.validate()
     job = settled(job)
     framing = Framing(job, renderer.spec.resolution)
-    coding, suffix = segment_coding(job)
+    coding, suffix = segment_coding(job, SEGMENT_FRAMES), segment_suffix(job)
     count = min(_TRIAL, job.path_frames)
     first = max(0, job.path_frames // 2 - count)
     times = (first + np.arange(count)) / job.path_frames * job.path.seconds

@@ -54,8 +54,9 @@ class Rendering:
                 w_plus = w_plus + strength[:, None, None] * step
             seeds = [self._first.noise_seed] * len(w_plus)
             yield self._renderer.synthesize(
-                w_plus, noise_mode=self._noise_mode, noise_seeds=seeds, places=self._walker.places(part), batch=batch
-            )
+                w_plus, noise_mode=self._noise_mode, noise_seeds=seeds, places=self._walker.places(part),
+                grains=self._walker.grains(part), batch=batch,
+            )  # fmt: skip
 
 
 class Framing:

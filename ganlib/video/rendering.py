@@ -22,7 +22,7 @@ from ganlib.renderer import Renderer
 from ganlib.runs import Reporter, replacing
 from ganlib.runs.files import mtime
 from ganlib.video import joining
-from ganlib.video.codecs import segment_coding
+from ganlib.video.codecs import segment_coding, segment_suffix
 from ganlib.video.inside import description, insert_comment
 from ganlib.video.job import MAX_SIDE, STREAMED, SUFFIXES, RenderJob
 from ganlib.video.pictures import Enlarge, Framing, Rendering
@@ -107,9 +107,9 @@ def render_video(
     folder = dest.with_name(f".{dest.name}.{PARTS}") if parts is None else Path(parts)
     levels = sound_levels(job)
     with nullcontext() if parts is not None or rank > 0 else _removed(folder):
-        coding, suffix = segment_coding(job)
+        suffix = segment_suffix(job)
         framing = Framing(job, renderer.spec.resolution, enlarge)
-        key = _key(job, renderer, coding)
+        key = _key(job, renderer, segment_coding(job, SEGMENT_FRAMES))
         if rank == 0:
             plan, times = open_plan(
                 folder, key, num_frames=job.num_frames, batch=renderer.default_batch(), suffix=suffix,
@@ -125,7 +125,8 @@ def render_video(
             plan, times = joined
         make_parts(
             plan, lambda span: _pictures(job, renderer, times, levels, span, plan.batch), framing.frames,
-            coding=coding, size=size, fps=job.fps, reporter=reporter, rank=rank, world=world,
+            coding=lambda count: segment_coding(job, count), size=size, fps=job.fps, reporter=reporter,
+            rank=rank, world=world,
         )  # fmt: skip
         if rank > 0:
             return dest

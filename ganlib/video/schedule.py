@@ -18,6 +18,7 @@ import numpy as np
 from ganlib import images
 from ganlib.errors import GanlibError
 from ganlib.features import FeatureExtractor, open_extractor
+from ganlib.paths import LatentPath
 from ganlib.renderer import Renderer
 from ganlib.runs import Reporter, Stopped
 from ganlib.video.job import RenderJob
@@ -28,6 +29,10 @@ _PROBES = 12  # of a segment
 _PROBES_PER_SWING = 28  # of noise, over the whole path
 _FINE = 16  # points of the table of passed change between two probes
 _SMALL = 64  # side in pixels at which grey levels are compared
+_BESIDE = 3  # steps on either side that the seam's is compared with
+_REACH = 8  # steps that the seam's gives time to
+_SEAM = 0.9  # of the largest neighbour; coding makes a step larger or smaller by a few hundredths
+_TRIES = 8
 _LEAST_SPEED = 0.02  # of the mean: where nothing changes, time passes all the same
 
 
@@ -50,16 +55,26 @@ def frame_times(
 ) -> np.ndarray:
     """Return the place on the path, in seconds, of each of its `job.path_frames` frames: float64, ascending.
 
-    Even speed renders up to a few dozen pictures for each keyframe. `levels` are those of the sound, for a job with a
-    `pulse`. Raises Stopped when the reporter asks for it.
+    A loop's are a little closer before its end where the step over the seam would stand out (see docs/films.md). Even
+    speed renders up to a few dozen pictures for each keyframe, the seam eight at a time. `levels` are those of the
+    sound, for a job with a `pulse`. Raises Stopped when the reporter asks for it.
     """
     path, count = job.path, job.path_frames
     shares = np.arange(count) / (count if path.loop else count - 1)
     if job.pulse:
         assert levels
         shares = quickened(shares, levels["loudness"], job.pulse)
-    if not job.even_speed:
-        return shares * path.seconds
+    times = shares * path.seconds
+    if job.even_speed:
+        times = _even(job, renderer, shares, reporter)
+    if path.loop and not job.title_frames and not job.pulse and not job.reactions:
+        times = _closed(path, renderer, times, reporter)
+    return times
+
+
+def _even(job: RenderJob, renderer: Renderer, shares: np.ndarray, reporter: Reporter | None) -> np.ndarray:
+    """The places, in seconds, at which `shares` of the way's change have passed."""
+    path = job.path
     probes, passed = passed_change(job, renderer, reporter)
     if not passed[-1] > 0:
         return shares * path.seconds  # nothing moves
@@ -81,9 +96,27 @@ def passed_change(
         each = max(each, math.ceil(_PROBES_PER_SWING * path.swings / segments))
     knots = np.concatenate([[0.0], np.cumsum(path.segment_seconds)])
     probes = np.interp(np.arange(segments * each + 1) / each, np.arange(segments + 1), knots)
-    extractor = _extractor(renderer)
+    grey, perceived = _changes(path, renderer, probes, _extractor(renderer), reporter)
+    widths = np.diff(probes)
+    speed = _mixed(grey / widths, perceived / widths, widths)
+    if not speed.any():
+        return probes, np.zeros_like(probes)
+    return _table(probes, np.maximum(speed, _LEAST_SPEED * speed.mean()), each)
+
+
+def _changes(
+    path: LatentPath,
+    renderer: Renderer,
+    times: np.ndarray,
+    extractor: FeatureExtractor | None,
+    reporter: Reporter | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Change of the picture from each of `times` `[P]` to the next, by grey levels and by features: float64 `[P - 1]`.
+
+    Where there is no extractor, both are of grey levels. Memory does not grow with P.
+    """
     grey, perceived, last = [], [], None
-    for pixels in Rendering(path, renderer).pictures(probes):
+    for pixels in Rendering(path, renderer).pictures(times):
         if reporter is not None and reporter.should_stop():
             raise Stopped
         side = min(_SMALL, pixels.shape[1])
@@ -95,12 +128,33 @@ def passed_change(
         grey.append(np.abs(np.diff(now[0], axis=0)).mean(axis=(1, 2, 3)))
         perceived.append(np.linalg.norm(np.diff(now[1], axis=0), axis=1))
         last = (small[-1:], seen[-1:])
-    widths = np.diff(probes)
-    seen_speed = np.concatenate(perceived).astype(np.float64) / widths
-    speed = _mixed(np.concatenate(grey).astype(np.float64) / widths, seen_speed, widths)
-    if not speed.any():
-        return probes, np.zeros_like(probes)
-    return _table(probes, np.maximum(speed, _LEAST_SPEED * speed.mean()), each)
+    return np.concatenate(grey).astype(np.float64), np.concatenate(perceived).astype(np.float64)
+
+
+def _closed(path: LatentPath, renderer: Renderer, times: np.ndarray, reporter: Reporter | None) -> np.ndarray:
+    """`times` of a loop, the last few moved towards its end where the step over the seam would be the largest.
+
+    Seen again and again, the seam is the one step that must not stand out. Both distances of the steps near it are
+    measured between the film's own frames; while it is more than `_SEAM` of the largest of its `_BESIDE` neighbours on
+    either side, it is shortened, and what it loses is shared out among the steps before it, back to the last keyframe.
+    """
+    count = len(times)
+    reach = min(_REACH, count - 2, int(np.count_nonzero(times > path.seconds - path.segment_seconds[-1])) - 1)
+    if reach < 1:
+        return times
+    beside, extractor, times = min(_BESIDE, (count - 1) // 2), _extractor(renderer), times.copy()
+    for _ in range(_TRIES):
+        near = np.concatenate([times[-beside - 1 :], path.seconds + times[: beside + 1]])
+        seam, largest = 0.0, 1.0
+        for change in _changes(path, renderer, near, extractor, reporter):
+            others = float(np.delete(change, beside).max())
+            if others > 0 and change[beside] / others > seam / largest:
+                seam, largest = float(change[beside]), others
+        if seam <= _SEAM * largest:
+            break
+        gained = (path.seconds - times[-1]) * (1 - max(0.5, 0.98 * _SEAM * largest / seam))
+        times[-reach:] += gained * np.arange(1, reach + 1) / reach
+    return times
 
 
 def _mixed(grey: np.ndarray, perceived: np.ndarray, widths: np.ndarray) -> np.ndarray:

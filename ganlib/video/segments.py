@@ -107,7 +107,7 @@ def make_parts(
     pictures: Callable[[range], Iterator[np.ndarray]],
     frames: Callable[[np.ndarray, int], np.ndarray],
     *,
-    coding: Sequence[str],
+    coding: Callable[[int], Sequence[str]],
     size: tuple[int, int],
     fps: float,
     reporter: Reporter,
@@ -117,7 +117,8 @@ def make_parts(
     """Make every piece of this rank that is not there. Raises Stopped on request, GanlibError if ffmpeg fails.
 
     `pictures` gives batches, uint8 `[n, R, R, 3]`, of a range of the film's frames; `frames` makes frames
-    `[n, H, W, 3]` of a batch that begins at a frame.
+    `[n, H, W, 3]` of a batch that begins at a frame; `coding` ffmpeg's options for a
+    piece of so many frames.
     """
     mine = [(i, span) for i, span in enumerate(plan.spans) if i % world == rank]
     total = sum(len(span) for _, span in mine)
@@ -135,7 +136,7 @@ def make_parts(
                 at += len(pixels)
                 return ready
 
-            arguments = [*raw_input(size, fps), "-an", *coding]
+            arguments = [*raw_input(size, fps), "-an", *coding(len(span))]
             with replacing(dest) as temporary, encoder([*arguments, "-y", as_file(temporary)], framed) as put:
                 before = done
                 for pixels in _spooled(spool, span, plan.batch, pictures):

@@ -12,6 +12,7 @@ from pages._ui.components import Choice, Control, Group, Seed, Slider
 from pages._ui.models import DEFAULT_PSI
 
 PREFIX = "d:"  # of a direction's slider
+GRAIN = "n:"  # of a layer's noise slider
 MAX_STEPS_BACK = 200
 STYLES = ("coarse", "middle", "fine")
 SIMPLE = ("label", "psi", "centres", "noise_mode", "noise_seed")  # controls that are fields of a recipe
@@ -66,6 +67,12 @@ def groups_of(spec: GeneratorSpec, directions: Sequence[Direction] = ()) -> list
             Seed(name, name.capitalize(), optional=True, empty="its own", help=help) for name, help in help_of.items()
         )
         groups.append(Group("Style from another seed", styles, note="style mixing"))
+    if len(spec.noise_modes) > 1:
+        sliders = tuple(
+            Slider(f"{GRAIN}{layer}", f"Layer {layer}", 0, 4, 1, marks=(1,), help=f"noise of style input {layer}")
+            for layer in range(spec.num_ws - 1)  # the last makes colours of features, and has none
+        )
+        groups.append(Group("Grain by layer", sliders, note="1 is as learned", closed=True))
     if directions:
         sliders = tuple(_direction_slider(direction) for direction in directions)
         groups.insert(2, Group("Directions", sliders, note="in sigmas; the marks are where it stays ordinary"))
@@ -114,6 +121,9 @@ def values_of(recipe: Recipe, spec: GeneratorSpec, directions: Sequence[Directio
     for name, layers in zip(STYLES, style_groups(spec.num_ws), strict=True):
         seeds_there = {mixed.get(layer) for layer in layers}
         values[name] = seeds_there.pop() if len(seeds_there) == 1 else None
+    if len(spec.noise_modes) > 1:
+        factors = dict(recipe.grain)
+        values |= {f"{GRAIN}{layer}": factors.get(layer, 1.0) for layer in range(spec.num_ws - 1)}
     strengths = {edit.direction: edit.strength for edit in recipe.edits}
     return values | {PREFIX + each.name: strengths.get(each.name, 0.0) for each in directions}
 
@@ -148,6 +158,9 @@ def with_values(
         for layer in layers if name in moved else ():
             mixed[layer] = moved[name]
     changes["mix"] = tuple((layer, seed) for layer, seed in mixed.items() if seed is not None)
+    grain = {int(key.removeprefix(GRAIN)): round(float(moved[key]), 4) for key in moved if key.startswith(GRAIN)}
+    if grain:
+        changes["grain"] = tuple((dict(recipe.grain) | grain).items())
     edits = {edit.direction: edit for edit in recipe.edits}
     for each in directions:
         if PREFIX + each.name in moved:
@@ -195,6 +208,9 @@ def fitted(
     elif recipe.noise_mode not in spec.noise_modes:
         changes["noise_mode"] = spec.noise_modes[0]
         left_out.append(f"noise mode {recipe.noise_mode}")
+    if recipe.grain and (len(spec.noise_modes) == 1 or recipe.grain[-1][0] >= spec.num_ws):
+        changes["grain"] = ()
+        left_out.append("grain by layer")
     known = {direction.name for direction in directions or ()}
     lost = [] if directions is None else [edit.direction for edit in recipe.edits if edit.direction not in known]
     if lost:
@@ -218,6 +234,8 @@ def recipe_words(recipe: Recipe) -> str:
         words.append(f"turned by {recipe.rotate:g}°")
     if recipe.noise_mode != "const":
         words.append(f"{NOISE_WORDS[recipe.noise_mode]} grain")
+    if recipe.grain:
+        words.append("grain by layer")
     words += [f"{edit.direction} {edit.strength:+g}" for edit in recipe.edits]
     return " · ".join(words)
 

@@ -53,8 +53,21 @@ def test_blend_styles_and_cutoff_go_there_and_back():
     assert with_values(recipe, values | {"b": None, "coarse": None, "cutoff": 10}, SPEC) == Recipe.of_seed(1)
 
 
+def test_grain_is_set_for_each_layer():
+    (group,) = [group for group in groups_of(SPEC) if group.closed]
+    assert [control.id for control in group.controls] == [f"n:{layer}" for layer in range(SPEC.num_ws - 1)]
+    values = values_of(Recipe.of_seed(1), SPEC)
+    recipe = with_values(Recipe.of_seed(1), values | {"n:2": 0.0, "n:5": 2.5}, SPEC)
+    assert recipe.grain == ((2, 0.0), (5, 2.5)) and "grain by layer" in recipe_words(recipe)
+    assert values_of(recipe, SPEC)["n:5"] == 2.5
+    assert with_values(recipe, values_of(recipe, SPEC) | {"n:2": 1, "n:5": 1}, SPEC) == Recipe.of_seed(1)
+    for other in (tiny_generator("dcgan").spec, tiny_generator(resolution=8).spec):
+        assert fitted(recipe, other)[0].grain == () and "grain by layer" in fitted(recipe, other)[1]
+
+
 def test_the_bank_has_what_the_model_can_do():
-    ids = [control.id for group in groups_of(SPEC) for control in group.controls]
+    shown = [group for group in groups_of(SPEC) if not group.closed]
+    ids = [control.id for group in shown for control in group.controls]
     assert ids == ["a", "b", "mix", "psi", "centres", "cutoff", "noise_mode", "noise_seed", "coarse", "middle", "fine"]
     labelled = [control.id for group in groups_of(tiny_generator(label_dim=3).spec) for control in group.controls]
     assert "label" in labelled

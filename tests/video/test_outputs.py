@@ -15,9 +15,12 @@ from PIL import Image
 from ganlib import video
 from ganlib.checkpoints import read_card, save_snapshot
 from ganlib.errors import DataError, InputError
+from ganlib.latents import Recipe
 from ganlib.networks import tiny_generator
+from ganlib.paths import Keyframe
 from ganlib.renderer import Renderer
 from ganlib.video import Reaction, RenderJob, estimate, read_description
+from ganlib.video.pictures import Rendering
 from tests.video.films import QUIET, Listener, decoded, ffmpeg, job_of, steps
 
 RATE = 22_050
@@ -200,9 +203,23 @@ def test_even_speed_halves_the_variation_of_decoded_frames(repository, tmp_path,
         path = video.render_video(film, tmp_path / f"{even}.mp4", renderer=fruit, reporter=QUIET)
         got = steps(decoded(path, 64))
         assert len(got) == film.num_frames and got.min() > 0.3
-        assert got[-1] <= 1.5 * max(got[-4:-1].max(), got[:3].max())
+        assert got[-1] <= max(got[-4:-1].max(), got[:3].max()), "the seam is within its neighbours"
         variation.append(got.std() / got.mean())
     assert variation[1] < variation[0] / 2
+
+
+def test_a_seam_that_would_stand_out_is_shortened(repository):
+    fruit = Renderer.open(repository / "checkpoints" / "fruit.safetensors", device="cpu")
+    # The corner at the first keyframe: the last segment is the fast one, and its last step would be the largest.
+    job = job_of("linear", seeds=(1, 4), seconds=0.6, size=None, fps=12)
+    slow = replace(job, path=replace(job.path, keyframes=(Keyframe(Recipe.of_seed(1), 1.5, "in"),
+                                                          Keyframe(Recipe.of_seed(4), 0.5, "in"))))  # fmt: skip
+    plain, times = slow.path.times(12), video.frame_times(slow, fruit)
+    assert times[0] == 0 and np.diff(times).min() > 0 and times[-1] < slow.path.seconds
+    before, after = (steps(np.concatenate(list(Rendering(slow.path, fruit).pictures(t))).astype(int))
+                     for t in (plain, times))  # fmt: skip
+    assert before[-1] > max(before[-4:-1].max(), before[:3].max()) >= after[-1] * 0.99
+    assert after[-1] < before[-1]
 
 
 def test_even_speed_keeps_keyframes_on_their_beats_and_turns_without_repeating(renderer, tmp_path):

@@ -161,4 +161,5 @@ def test_ranks_share_a_film(renderer, tmp_path):
     one = job_of(size=32)
     video.render_video(one, tmp_path / "one.mp4", renderer=made[1], reporter=QUIET, rank=1, world=2)
     assert list(tmp_path.glob("*one*")) == []
-    assert {number: each.made for number, each in made.items()} == {0: 150, 1: 120}
+    # The first rank also looks at the seam, eight pictures at a time.
+    assert made[1].made == 120 and made[0].made in (158, 166, 174, 182)

@@ -54,6 +54,15 @@ function pump(memory) {
 }
 
 function makeGroup(group, memory) {
+  if (group.closed) {
+    memory.opened ??= new Set();
+    const controls = group.controls.map((control) => MAKERS[control.kind](control, memory));
+    const used = group.controls.some((control) => control.reset !== undefined && memory.values[control.id] !== control.reset);
+    const heading = el("summary", {}, el("h3", { textContent: group.title }), el("span", { class: "note", textContent: group.note }));
+    const box = el("details", { class: "group", open: used || memory.opened.has(group.title) }, heading, ...controls);
+    box.addEventListener("toggle", () => memory.opened[box.open ? "add" : "delete"](group.title));
+    return box;
+  }
   return el("section", { class: "group", "aria-label": group.title || null },
     group.title ? el("header", {}, el("h3", { textContent: group.title }), el("span", { class: "note", textContent: group.note })) : null,
     ...group.controls.map((control) => MAKERS[control.kind](control, memory)));

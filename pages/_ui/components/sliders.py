@@ -70,6 +70,8 @@ class Group:
     title: str
     controls: tuple[Control, ...]
     note: str = ""
+    closed: bool = False
+    """Whether only the heading is shown until it is clicked."""
 
 
 def _no_seed(text: str) -> str:
