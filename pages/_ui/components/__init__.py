@@ -4,6 +4,7 @@ All data reaches the browser as JSON and enters the page through text nodes and 
 """
 
 from pages._ui.components.address import address_bar
+from pages._ui.components.compare import before_after
 from pages._ui.components.crop import Square, square_crop
 from pages._ui.components.map import MapPoint, latent_map
 from pages._ui.components.player import film_player
@@ -25,6 +26,7 @@ __all__ = [
     "Stop",
     "WallPicture",
     "address_bar",
+    "before_after",
     "film_player",
     "latent_map",
     "model_shelf",
