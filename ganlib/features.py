@@ -14,6 +14,7 @@ import re
 import struct
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,6 +106,10 @@ def _resized(pixels: Tensor, extractor: FeatureExtractor) -> Tensor:
 # ---- The networks --------------------------------------------------------------------------------------------------
 
 
+class _Enough(Exception):
+    """Ends a forward pass whose remainder is not needed."""
+
+
 class DiscriminatorFeatures(nn.Module):
     """Mean and standard deviation over the picture of what each block of a discriminator sees, side by side.
 
@@ -125,6 +130,8 @@ class DiscriminatorFeatures(nn.Module):
         self.discriminator = discriminator
         self.side, self.img_channels = discriminator.spec.resolution, discriminator.spec.img_channels
         self._maps: list[Tensor] = []
+        self._wanted: int | None = None  # number of maps, after which nothing is needed; at first unknown
+        self._sides: list[int] = []  # of the maps of a whole picture
         for child in discriminator.children():
             child.register_forward_hook(self._keep)
 
@@ -132,16 +139,29 @@ class DiscriminatorFeatures(nn.Module):
         maps = output[0] if isinstance(output, tuple) else output
         if isinstance(maps, Tensor) and maps.ndim == 4 and min(maps.shape[2:]) > 1:
             self._maps.append(maps)
+            if len(self._maps) == self._wanted:
+                raise _Enough
 
     def maps(self, rgb: Tensor) -> list[Tensor]:
         """RGB `[N, 3, side, side]` in [0, 255] → what each block sees, `[N, C, H, W]` float32, nearest the picture
-        first; at every place the channels have a mean square of 1."""
+        first; at every place the channels have a mean square of 1.
+
+        Pictures may be smaller by a power of two: blocks are convolutions. The last ones then see less than two pixels
+        a side and are left out."""
         image = rgb / 127.5 - 1
         if self.img_channels == 1:
             image = image.mean(dim=1, keepdim=True)
         label_dim = self.discriminator.spec.label_dim
-        self._maps = []
-        self.discriminator(image, rgb.new_zeros(len(rgb), label_dim) if label_dim else None)
+        label = rgb.new_zeros(len(rgb), label_dim) if label_dim else None
+        if not self._sides:
+            whole = image if image.shape[-1] == self.side else image.new_zeros(1, image.shape[1], self.side, self.side)
+            with torch.no_grad():
+                self.discriminator(whole[:1], None if label is None else label[:1])
+            self._sides = [x.shape[-1] for x in self._maps]
+        smaller = self.side // image.shape[-1]
+        self._wanted, self._maps = sum(side >= 2 * smaller for side in self._sides), []
+        with suppress(_Enough):
+            self.discriminator(image, label)
         maps, self._maps = self._maps, []
         return [_normalised(x.float()) for x in maps]
 

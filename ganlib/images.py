@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ganlib.errors import DataError, InputError
 
+MOST_DIFFERENCE = 64.0  # grey levels at which `difference` is black
 RECIPE_KEY = "latent-atelier"
 # Formats that are decoded in this process by a bounded decoder; EPS and its kin, which start programs, are not here.
 _READABLE = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
@@ -389,3 +390,13 @@ def _blurred(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     small = (max(1, round(64 * width / max(width, height))), max(1, round(64 * height / max(width, height))))
     blurred = Image.fromarray(picture).resize(small, Image.Resampling.BOX, box=box).filter(ImageFilter.GaussianBlur(3))
     return np.asarray(blurred.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return uint8 `[H, W, 3]`: where two pictures uint8 `[H, W, 3]` differ, from white (the same) over amber to black
+    (their mean absolute difference over the channels is `MOST_DIFFERENCE` grey levels or more)."""
+    apart = np.abs(a.astype(np.int16) - b).mean(axis=2) / MOST_DIFFERENCE
+    stops = np.array([0.0, 0.5, 1.0])
+    colours = np.array([[255, 255, 255], [214, 120, 24], [20, 16, 14]])
+    channels = [np.interp(apart, stops, colours[:, i]) for i in range(3)]
+    return np.stack(channels, axis=2).round().astype(np.uint8)

@@ -25,7 +25,7 @@ from ganlib.features import DiscriminatorFeatures, Fire, SqueezeNet
 
 MOST_SIDE = 256  # larger pictures are made smaller before a network looks at them
 LEAST_SIDE = 64  # smaller ones are enlarged for networks that were trained on photographs
-COARSE_SIDE = 128  # what such networks look at in coarse measurements, at a quarter of the cost
+COARSE_SIDE = 128  # what networks look at in coarse measurements, at a quarter of the cost
 _SCALES = 3  # of the pixel terms: the picture, its half and its quarter
 _PIXEL_WEIGHT, _EDGE_WEIGHT = 4.0, 1.0  # beside deep features, whose distance is about 1 for unlike pictures
 
@@ -135,7 +135,8 @@ class EmbeddedDistance(Distance):
 
     def embed(self, images: Tensor, *, coarse: bool = False) -> Tensor:
         images = images.float()
-        maps = self.network.maps((_rgb(images, self.network.side) + 1) * 127.5)
+        side = min(self.network.side, COARSE_SIDE) if coarse else self.network.side
+        maps = self.network.maps((_rgb(images, side) + 1) * 127.5)
         deep = [_vector(x, 1.0 / (x.shape[1] * len(maps))) for x in maps]  # channels have a mean square of 1
         return torch.cat([*deep, *pixel_terms(images)], dim=1)
 

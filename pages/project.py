@@ -8,9 +8,9 @@ import streamlit as st
 
 from ganlib import runs
 from ganlib.errors import GanlibError
-from ganlib.projection import ProjectConfig, estimate_project
+from ganlib.projection import ProjectConfig, ProjectEstimate, estimate_project
 from pages._ui import models
-from pages._ui.frame import errors_told, open_page, part, show_error
+from pages._ui.frame import errors_told, open_page, part, plain, show_error
 from pages._ui.jobs import ACTIVE
 from pages._ui.place import Place
 from pages._ui.projecting.photos import MOST, TYPES, Photo, box_of, keep, show_cutting
@@ -43,7 +43,7 @@ def config_of(photos: list[Photo]) -> ProjectConfig:
             "network": str(model.path.resolve()),
             "target": [photo.path for photo in photos],
             "box": boxes,
-            "save_as": _name(photos[0].name),
+            "save_as": _name(photos[0].name) if len(photos) == 1 else "photos",
             **values,
             **spaces,
         }
@@ -87,10 +87,11 @@ def prepare() -> None:
         st.segmented_control("The result is", ["w", "w_plus"], default="w", format_func=SPACES.__getitem__,
                              key="project-space", help="one w for all style inputs, or one for each")  # fmt: skip
     config = config_of(photos)
-    seconds = _estimate(str(model.path), model.digest, config.space, config.steps, config.pti, len(photos))
+    estimate = _estimate(str(model.path), model.digest, config.space, config.steps, config.pti, len(photos))
+    st.caption(plain(f"What is near? {estimate.distance_meaning}"), help=plain(estimate.distance_name))
     is_busy = any(run.state in ACTIVE for run in jobs())
     st.button(
-        f"Start, about {runs.format_seconds(seconds)}", type="primary", icon=":material/center_focus_strong:",
+        f"Start, about {runs.format_seconds(estimate.seconds)}", type="primary", icon=":material/center_focus_strong:",
         key="project-start", disabled=is_busy, on_click=start, args=(photos,), width="stretch",
     )  # fmt: skip
     if error := state.pop("project-error", None):
@@ -101,11 +102,11 @@ def prepare() -> None:
 
 
 @st.cache_data(max_entries=64, show_spinner="Trying a few steps …")
-def _estimate(path: str, digest: str, space: str, steps: int, pti: bool, pictures: int) -> float:
+def _estimate(path: str, digest: str, space: str, steps: int, pti: bool, pictures: int) -> ProjectEstimate:
     config = ProjectConfig.from_dict(
         {"network": path, "target": [path], "space": space, "steps": steps, "pti": pti}
     )
-    return estimate_project(config, pictures).seconds
+    return estimate_project(config, pictures)
 
 
 left, right = st.columns([1, 1], gap="large")

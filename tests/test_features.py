@@ -234,3 +234,20 @@ def test_squeezenet_tells_content_from_noise(squeezenet):
     different = np.linalg.norm(vectors - np.roll(vectors, 1, axis=0), axis=1)
     assert same.max() < different.min()
     assert 0.3 < np.sqrt(np.mean(vectors**2)) < 3  # the kernel distance wants vectors of about unit size
+
+
+@pytest.mark.parametrize("family", ["stylegan2", "progan", "dcgan"])
+def test_a_discriminator_sees_smaller_pictures_too(family):
+    network = features.DiscriminatorFeatures(
+        build_discriminator(tiny_generator(family, resolution=32).spec)
+    ).eval()
+    rgb = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255
+    small = torch.nn.functional.avg_pool2d(rgb, 2).requires_grad_()
+    coarse, whole = network.maps(small), network.maps(rgb)
+    assert 0 < len(coarse) <= len(whole)
+    for a, b in zip(coarse, whole, strict=False):
+        assert a.shape[1] == b.shape[1] and a.shape[-1] * 2 == b.shape[-1]
+    sum(x.square().sum() * (i + 1) + x.sum() for i, x in enumerate(coarse)).backward()
+    assert small.grad is not None and small.grad.abs().sum() > 0
+    for a, b in zip(network.maps(rgb), whole, strict=True):
+        assert torch.equal(a, b)

@@ -48,8 +48,8 @@ def upscale(img: Tensor, side: int) -> Tensor:
 
 
 def downscale(img: Tensor, side: int) -> Tensor:
-    """Shrink a picture `[N, C, H, H]` to a divisor of its side by averaging; undoes `upscale`."""
-    return img if img.shape[-1] == side else F.avg_pool2d(img, img.shape[-1] // side)
+    """Shrink a picture `[N, C, H, H]` to a divisor of its side by averaging; undoes `upscale`. A smaller one stays."""
+    return img if img.shape[-1] <= side else F.avg_pool2d(img, img.shape[-1] // side)
 
 
 # ---- Growth (section 2, figure 2) ----------------------------------------------------------------------------------

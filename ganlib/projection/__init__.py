@@ -5,6 +5,7 @@ takes. The pieces: targets and crops, statistics of w, starts, the search, pivot
 """
 
 from ganlib.projection.config import ProjectConfig
+from ganlib.projection.finding import can_find_faces, find_face, find_subject
 from ganlib.projection.job import ProjectEstimate, Projection, estimate_project, project, run_job
 from ganlib.projection.target import crop_square, find_targets, read_target
 
@@ -12,8 +13,11 @@ __all__ = [
     "ProjectConfig",
     "ProjectEstimate",
     "Projection",
+    "can_find_faces",
     "crop_square",
     "estimate_project",
+    "find_face",
+    "find_subject",
     "find_targets",
     "project",
     "read_target",

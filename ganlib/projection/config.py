@@ -46,8 +46,9 @@ class ProjectConfig:
     """what is made small: auto, embedded, squeezenet, pixels, lpips-vgg, lpips-alex or lpips-squeeze"""
     label: int | None = None
     """class of a model with classes; none looks for the nearest"""
-    crop: Literal["center", "subject", "whole"] = "center"
-    """the largest square in the middle, the subject on plain ground, or the whole picture on its edges' colour"""
+    crop: Literal["center", "subject", "face", "whole"] = "center"
+    """the largest square in the middle, the subject on plain ground, the face (where OpenCV is installed), or the whole
+    picture on its edges' colour"""
     box: tuple[float, ...] = ()
     """x, y, side, angle of the square instead, in pixels and degrees; four numbers, or four for each picture"""
     noise: bool = False

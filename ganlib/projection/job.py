@@ -377,6 +377,9 @@ class ProjectEstimate:
     """Of one step of the search, for all pictures that are searched for at once."""
     tuning_step_seconds: float
     """0 without tuning."""
+    distance_name: str
+    distance_meaning: str
+    """One sentence about what is made small."""
 
 
 def estimate_project(config: ProjectConfig, pictures: int = 1, *, tries: int = 3) -> ProjectEstimate:
@@ -402,7 +405,7 @@ def estimate_project(config: ProjectConfig, pictures: int = 1, *, tries: int = 3
     batches = -(-pictures // at_once)
     looks = 1 + 0.4 / look_every(config.steps)
     seconds = batches * config.steps * step * looks + pictures * config.pti_steps * tuning_step
-    return ProjectEstimate(seconds, step, tuning_step)
+    return ProjectEstimate(seconds, step, tuning_step, distance.name, distance.meaning)
 
 
 def _rough_prior(generator: Generator) -> Prior:

@@ -18,8 +18,9 @@ from ganlib.dataset.framing import cut, frame_picture
 from ganlib.errors import DataError, InputError
 from ganlib.networks.base import GeneratorSpec
 from ganlib.projection.config import LEAST_SIDE
+from ganlib.projection.finding import find_face
 
-CROPS = ("center", "subject", "whole")
+CROPS = ("center", "subject", "face", "whole")
 MOST_BYTES = 512 * 2**20  # of a picture file
 MOST_PICTURES = 1000  # in one projection
 _MOST_OUTSIDE = 4.0  # a square may be this many times the picture's longer side
@@ -68,8 +69,9 @@ def crop_square(
 
     `box` is x and y of the square's upper left corner, its side in pixels of the picture, and degrees by which it is
     turned clockwise about its own centre; what lies outside the picture has the median colour of its edges. Without a
-    box, `crop` is `center`, `subject` (the thing on plain ground, as data sets are cut) or `whole`. Raises `InputError`
-    for a square that misses the picture, `DataError` where no subject is found."""
+    box, `crop` is `center`, `subject` (the thing on plain ground, as data sets are cut), `face` (the largest, upright)
+    or `whole`. Raises `InputError` for a square that misses the picture and where no face detector is installed,
+    `DataError` where no subject or face is found."""
     if box is not None:
         return _cut_box(pixels, side, *box)
     if crop == "whole":
@@ -79,6 +81,8 @@ def crop_square(
         if framing.objection:
             raise DataError(f"no subject was found: {framing.objection}", "choose the square by hand, or crop center")
         return cut(pixels, framing, side)
+    if crop == "face":
+        return _cut_box(pixels, side, *find_face(pixels))
     if crop != "center":
         raise InputError(f"there is no crop {crop[:20]!r}", f"choose one of: {', '.join(CROPS)}")
     height, width = pixels.shape[:2]

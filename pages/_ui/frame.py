@@ -164,15 +164,16 @@ def download(
     icon: str = "download",
     help: str | None = None,
     width: Literal["content", "stretch"] = "content",
+    key: str | None = None,
 ) -> None:
-    """Show a button that makes a file when it is clicked and hands it over as `name`."""
+    """Show a button that makes a file when it is clicked and hands it over as `name`; buttons of one name need keys."""
     st.download_button(
         plain(label),
         data,
         name,
         icon=f":material/{icon}:",
         help=help,
-        key=f"download-{name}",
+        key=key or f"download-{name}",
         on_click="ignore",
         width=width,
     )

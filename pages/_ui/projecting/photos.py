@@ -1,17 +1,23 @@
 """Photographs as they come in: kept once, decoded safely, with the square that is cut from each."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from ganlib import images, runs
-from ganlib.projection import crop_square, read_target
+from ganlib.errors import GanlibError
+from ganlib.projection import can_find_faces, crop_square, find_face, find_subject, read_target
 from pages._ui.components import Square, square_crop
 from pages._ui.datasets.intake import data_root, safe_name
+from pages._ui.frame import show_error
 
+Box = tuple[float, float, float, float]
+"""x, y, side and angle of a square, in the photograph's pixels and in degrees."""
 MOST = 12  # photographs at once
 SHOWN = 640  # longest side of the photograph while it is cut, in pixels
 TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"]
@@ -35,9 +41,10 @@ def keep(uploads: list[Any]) -> list[Photo]:
     for upload in uploads[:MOST]:
         data = upload.getvalue()
         digest = hashlib.sha256(data).hexdigest()[:10]
-        path = folder / f"{safe_name(PurePath(upload.name).stem)}-{digest}{PurePath(upload.name).suffix.lower()}"
+        # A folder for each content: the file's name becomes that of the result.
+        path = folder / digest / f"{safe_name(PurePath(upload.name).stem)}{PurePath(upload.name).suffix.lower()}"
         if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             runs.write_bytes(path, data)
         width, height = _size(str(path))
         found.append(Photo(str(path.resolve()), upload.name, width, height))
@@ -73,6 +80,31 @@ def box_of(photo: Photo) -> tuple[float, float, float, float]:
     return (photo.width - side) / 2, (photo.height - side) / 2, side, 0.0
 
 
+def _middle(pixels: np.ndarray) -> Box:
+    height, width = pixels.shape[:2]
+    side = float(min(height, width))
+    return (width - side) / 2, (height - side) / 2, side, 0.0
+
+
+FINDERS: tuple[tuple[str, str, Callable[[np.ndarray], Box], str], ...] = (
+    ("Middle", ":material/crop_square:", _middle, "The largest square in the middle"),
+    ("Subject", ":material/filter_center_focus:", find_subject, "The thing on plain ground, as data sets are cut"),
+    ("Face", ":material/face:", find_face, "The largest face, with its eyes level, as models of faces expect it"),
+)
+
+
+def _set_square(photo: Photo, square: Box) -> None:
+    st.session_state.setdefault("project-squares", {})[photo.path] = square
+
+
+def _find(photo: Photo, find: Callable[[np.ndarray], Box]) -> None:
+    try:
+        _set_square(photo, find(read_target(Path(photo.path))))
+    except GanlibError as error:
+        st.session_state["project-unfound"] = error
+    st.session_state["project-found"] = st.session_state.get("project-found", 0) + 1  # the browser's square follows
+
+
 def show_cutting(photos: list[Photo], side: int) -> None:
     """Let a person set the square of each photograph, one at a time, and see what the model will be shown."""
     names = {photo.path: photo for photo in photos}
@@ -83,14 +115,19 @@ def show_cutting(photos: list[Photo], side: int) -> None:
     box = box_of(photo)
 
     def changed(square: Square) -> None:
-        squares = st.session_state.setdefault("project-squares", {})
-        squares[photo.path] = (square.x, square.y, square.side, square.angle)
+        _set_square(photo, (square.x, square.y, square.side, square.angle))
 
     left, right = st.columns([3, 1])
     with left:
-        square_crop(_copy(photo.path), photo.width, photo.height, Square(*box), key="project-crop", rev=photo.path,
-                    on_change=changed)  # fmt: skip
+        square_crop(_copy(photo.path), photo.width, photo.height, Square(*box), key="project-crop",
+                    rev=f"{photo.path}-{st.session_state.get('project-found', 0)}", on_change=changed)  # fmt: skip
         st.caption("Drag the square, or its corner; arrow keys, plus and minus work too.")
+        with st.container(horizontal=True):
+            for words, icon, find, help in FINDERS:
+                if find is not find_face or can_find_faces():
+                    st.button(words, icon=icon, on_click=_find, args=(photo, find), help=help, key=f"find-{words}")
+        if error := st.session_state.pop("project-unfound", None):
+            show_error(error)
     with right:
         st.image(cut(photo.path, box_of(photo), side), width=160)
         st.caption(f"{side} × {side} px: what the model is shown")

@@ -8,17 +8,22 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from ganlib import runs
+from ganlib import images, runs
 from ganlib.checkpoints import Checkpoint
+from ganlib.errors import GanlibError
 from ganlib.latents import Recipe
 from ganlib.paths import Keyframe
 from ganlib.runs import RunDir
 from pages._ui import models
+from pages._ui.components import before_after
+from pages._ui.components.mounting import data_url
 from pages._ui.frame import EXPLORE, MORPH, download, part, plain
 from pages._ui.jobs import ACTIVE, job_card
 from pages._ui.keyframes import to_text
 
 SHOWN = 6
+LARGE = 512  # side at which pictures are compared, in pixels
+VIEWS = ("Slider", "Beside", "Difference")
 EVERY = 1.0  # seconds
 
 
@@ -57,7 +62,8 @@ def _projections(model: Checkpoint, was_active: bool) -> None:
 
 def _show(path: Path) -> None:
     try:
-        st.image(path.read_bytes(), width="stretch")
+        # Not as a file of the server's: that one is gone when the next preview comes, perhaps before it was fetched.
+        st.image(data_url(path.read_bytes()), width="stretch")
     except (OSError, ValueError):  # it is being replaced at this moment
         st.caption("the next picture is on its way")
 
@@ -75,28 +81,42 @@ def _curve(run: RunDir) -> None:
 
 
 def _done(model: Checkpoint, run: RunDir) -> None:
-    folders = sorted(path.parent for path in run.path.rglob("figures.json"))
-    kept: list[str] = []
-    for folder in folders:
-        figures = _figures(folder / "figures.json")
-        _sides(folder, figures)
-        base = str(figures.get("base") or "")
-        if base and (model.folder / "w_plus" / f"{base}.npz").exists():
-            kept.append(base)
-        tuned = Path(str(figures.get("tuned") or "")).stem
-        with st.container(horizontal=True):
-            if base in kept and st.button("Explore", type="primary", icon=":material/tune:", key=f"explore-{folder}"):
-                st.switch_page(EXPLORE, query_params={"model": model.name, **Recipe(base=base).to_query()})
-            is_there = tuned and (models.checkpoints_root() / f"{tuned}.safetensors").exists()
-            if is_there and st.button("Explore the tuned model", icon=":material/tune:", key=f"tuned-{folder}"):
-                st.switch_page(EXPLORE, query_params={"model": tuned, **Recipe(base=base).to_query()})
-            for name, icon in (("proj.png", "image"), ("projected_w.npz", "data_array"), ("proj.mp4", "movie")):
-                if (folder / name).exists():
-                    download(name, name, partial(_read, folder / name), icon=icon)
+    found = {path.parent: _figures(path) for path in sorted(run.path.rglob("figures.json"))}
+    if not found:
+        return
+    folder = next(iter(found))
+    if len(found) > 1:
+        names = {each: str(figures.get("name") or each.name) for each, figures in found.items()}
+        folder = st.selectbox(
+            "Which", list(found), format_func=names.__getitem__, key=f"one-{run.path.name}",
+            label_visibility="collapsed",
+        )  # fmt: skip
+    _sides(folder, found[folder])
+    kept = [base for figures in found.values() if _is_kept(model, base := str(figures.get("base") or ""))]
+    _ways_on(model, folder, found[folder])
     if len(kept) > 1:
         path = [Keyframe(Recipe(base=name), 2.0) for name in kept]
         if st.button("Morph from photo to photo", icon=":material/movie:", key=f"morph-{run.path.name}"):
             st.switch_page(MORPH, query_params={"model": model.name, "k": to_text(path)})
+
+
+def _is_kept(model: Checkpoint, base: str) -> bool:
+    return bool(base) and (model.folder / "w_plus" / f"{base}.npz").exists()
+
+
+def _ways_on(model: Checkpoint, folder: Path, figures: dict[str, Any]) -> None:
+    base, tuned = str(figures.get("base") or ""), Path(str(figures.get("tuned") or "")).stem
+    with st.container(horizontal=True):
+        is_kept = _is_kept(model, base)
+        if is_kept and st.button("Explore", type="primary", icon=":material/tune:", key=f"explore-{folder}"):
+            st.switch_page(EXPLORE, query_params={"model": model.name, **Recipe(base=base).to_query()})
+        is_there = tuned and (models.checkpoints_root() / f"{tuned}.safetensors").exists()
+        if is_there and st.button("Explore the tuned model", icon=":material/tune:", key=f"tuned-{folder}"):
+            st.switch_page(EXPLORE, query_params={"model": tuned, **Recipe(base=base).to_query()})
+        for name, icon in (("proj.png", "image"), ("projected_w.npz", "data_array"), ("proj.mp4", "movie")):
+            if (folder / name).exists():
+                file = f"{figures.get('name') or 'photo'}-{name}"
+                download(name, file, partial(_read, folder / name), icon=icon, key=f"get-{folder / name}")
 
 
 def _read(path: Path) -> bytes:
@@ -114,10 +134,16 @@ def _figures(path: Path) -> dict[str, Any]:
 def _sides(folder: Path, figures: dict[str, Any]) -> None:
     sides = [("target.png", "the photograph"), ("proj.png", "what the model makes"), ("tuned.png", "tuned to it")]
     sides = [(name, words) for name, words in sides if (folder / name).exists()]
-    for column, (name, words) in zip(st.columns(max(2, len(sides))), sides, strict=False):
-        with column:
-            _show(folder / name)
-            st.caption(words)
+    view = st.segmented_control(
+        "View", VIEWS, default=VIEWS[0], key=f"view-{folder}", label_visibility="collapsed", required=True
+    )
+    if view == "Beside" or len(sides) < 2:
+        for column, (name, words) in zip(st.columns(max(2, len(sides))), sides, strict=False):
+            with column:
+                _show(folder / name)
+                st.caption(words)
+    else:
+        _compared(folder, sides, view)
     before, after = figures.get("before") or {}, figures.get("after") or {}
     rows = [("found", before)] + ([("tuned", after)] if after else [])
     lines = [f"| | {plain(str(figures.get('distance_name', 'distance')))} | PSNR, dB | SSIM |", "|:--|--:|--:|--:|"]
@@ -126,7 +152,42 @@ def _sides(folder: Path, figures: dict[str, Any]) -> None:
         lines.append(f"| {words} | {' | '.join(numbers)} |")
     st.markdown("\n".join(lines))
     sigmas = _number(figures, "sigmas", 2)
-    st.caption(plain(f"{sigmas} sigmas from the centre: {figures.get('verdict', '')}."))
+    meaning = plain(str(figures.get("distance_meaning") or "")) or None
+    st.caption(plain(f"{sigmas} sigmas from the centre: {figures.get('verdict', '')}."), help=meaning)
+
+
+def _compared(folder: Path, sides: list[tuple[str, str]], view: str | None) -> None:
+    """One reconstruction over the photograph, or where they differ."""
+    name, words = sides[-1]
+    if len(sides) > 2:
+        found = {words: name for name, words in sides[1:]}
+        words = str(st.segmented_control(
+            "Which", list(found), default=words, key=f"which-{folder}", label_visibility="collapsed", required=True
+        ))  # fmt: skip
+        name = found[words]
+    try:
+        target, made = (folder / sides[0][0]).read_bytes(), (folder / name).read_bytes()
+        large = [_enlarged(data) for data in (target, made)]
+    except (OSError, GanlibError):
+        st.caption("The pictures of this projection cannot be read.")
+        return
+    if view == "Difference":
+        st.image(_difference(target, made), width="stretch")
+        most = f"{images.MOST_DIFFERENCE:.0f}"
+        st.caption(f"White: the same as {sides[0][1]}. Amber, then black: up to {most} grey levels apart, or more.")
+    else:
+        before_after(*large, key=f"compare-{folder}-{name}", width=LARGE, height=LARGE, labels=(sides[0][1], words))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _enlarged(data: bytes) -> bytes:
+    return images.encode(images.resize(images.decode(data), LARGE, LARGE), "png")
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _difference(target: bytes, made: bytes) -> bytes:
+    apart = images.difference(images.decode(target), images.decode(made))
+    return images.encode(images.resize(apart, LARGE, LARGE), "png")
 
 
 def _number(row: dict[str, Any], name: str, digits: int) -> str:
