@@ -25,6 +25,17 @@ def can_find_faces() -> bool:
     return _opencv() is not None
 
 
+def middle_of(width: int, height: int) -> Box:
+    """Return the largest square in the middle of a picture of this size."""
+    side = float(min(width, height))
+    return (width - side) / 2, (height - side) / 2, side, 0.0
+
+
+def find_middle(pixels: np.ndarray) -> Box:
+    """Return the largest square in the middle of uint8 `[H, W, 3]`."""
+    return middle_of(pixels.shape[1], pixels.shape[0])
+
+
 def find_subject(pixels: np.ndarray) -> Box:
     """Return the square round the thing on plain ground in uint8 `[H, W, 3]`, as data sets are cut.
 

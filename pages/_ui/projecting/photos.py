@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from ganlib import images, runs
 from ganlib.errors import GanlibError
-from ganlib.projection import can_find_faces, crop_square, find_face, find_subject, read_target
+from ganlib.projection import can_find_faces, crop_square, find_face, find_middle, find_subject, middle_of, read_target
 from pages._ui.components import Square, square_crop
 from pages._ui.datasets.intake import data_root, safe_name
 from pages._ui.frame import show_error
@@ -76,18 +75,11 @@ def box_of(photo: Photo) -> tuple[float, float, float, float]:
     known = st.session_state.get("project-squares", {}).get(photo.path)
     if known is not None:
         return tuple(known)
-    side = float(min(photo.width, photo.height))
-    return (photo.width - side) / 2, (photo.height - side) / 2, side, 0.0
+    return middle_of(photo.width, photo.height)
 
 
-def _middle(pixels: np.ndarray) -> Box:
-    height, width = pixels.shape[:2]
-    side = float(min(height, width))
-    return (width - side) / 2, (height - side) / 2, side, 0.0
-
-
-FINDERS: tuple[tuple[str, str, Callable[[np.ndarray], Box], str], ...] = (
-    ("Middle", ":material/crop_square:", _middle, "The largest square in the middle"),
+FINDERS = (
+    ("Middle", ":material/crop_square:", find_middle, "The largest square in the middle"),
     ("Subject", ":material/filter_center_focus:", find_subject, "The thing on plain ground, as data sets are cut"),
     ("Face", ":material/face:", find_face, "The largest face, with its eyes level, as models of faces expect it"),
 )
@@ -97,7 +89,7 @@ def _set_square(photo: Photo, square: Box) -> None:
     st.session_state.setdefault("project-squares", {})[photo.path] = square
 
 
-def _find(photo: Photo, find: Callable[[np.ndarray], Box]) -> None:
+def _find(photo: Photo, find: Callable[..., Box]) -> None:
     try:
         _set_square(photo, find(read_target(Path(photo.path))))
     except GanlibError as error:
