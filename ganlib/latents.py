@@ -344,8 +344,9 @@ def grains_of(recipes: Sequence[Recipe], num_ws: int) -> np.ndarray | None:
         return None
     grains = np.ones((len(recipes), num_ws))
     for row, recipe in zip(grains, recipes, strict=True):
-        if recipe.grain and (last := recipe.grain[-1][0]) >= num_ws:
-            raise InputError(f"there is no style input {last}", f"This model has style inputs 0 to {num_ws - 1}.")
+        if recipe.grain and (last := recipe.grain[-1][0]) >= num_ws - 1:  # the last one makes colours of features
+            hint = f"This model has noise in the layers of style inputs 0 to {num_ws - 2}."
+            raise InputError(f"style input {last} has no noise", hint)
         for layer, factor in recipe.grain:
             row[layer] = factor
     return grains

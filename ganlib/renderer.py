@@ -188,6 +188,10 @@ class Renderer:
                 rows.append(row)
             return torch.stack(rows) if rows else torch.zeros(0, num_ws, self.spec.w_dim, device=self.device)
 
+    def grains(self, recipes: Sequence[Recipe]) -> np.ndarray | None:
+        """Return `latents.grains_of` the recipes; None for a model without noise, which ignores what they say."""
+        return latents.grains_of(recipes, self.spec.num_ws) if len(self.spec.noise_modes) > 1 else None
+
     # -- pictures --------------------------------------------------------------------------------------------------
 
     def default_batch(self) -> int:
@@ -308,10 +312,10 @@ class Renderer:
             used = mode if len(self.spec.noise_modes) > 1 else self.spec.noise_modes[0]
             seeds = [recipes[i].noise_seed for i in idx]
             places = [(recipes[i].translate, recipes[i].rotate) for i in idx]
+            grains = self.grains([recipes[i] for i in idx])
             out[idx] = self.synthesize(
-                w_plus[idx], noise_mode=used, noise_seeds=seeds, places=places, batch=batch,
-                grains=latents.grains_of([recipes[i] for i in idx], self.spec.num_ws),
-            )  # fmt: skip
+                w_plus[idx], noise_mode=used, noise_seeds=seeds, places=places, grains=grains, batch=batch
+            )
         if recipes:
             self._seconds = (time.perf_counter() - began) / len(recipes)
         return out

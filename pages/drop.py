@@ -27,6 +27,8 @@ def start(config: NftConfig) -> None:
     """Submit the job."""
     try:
         runs.submit(models.runs_root(), "nft", config.collection, config.validate().to_dict())
+        st.session_state["drop-view"] = "Collections"
+        st.toast("The collection is being made: it is at the top.", icon=":material/diamond:")
     except GanlibError as error:
         st.session_state["drop-error"] = error
     except OSError as error:
@@ -60,7 +62,5 @@ with right:
         show_collections()
     else:
         with errors_told():
-            if any(run.state in ACTIVE for run in jobs()):
-                show_collections()
             if is_possible:
                 show_preview(model, wanted)

@@ -61,6 +61,17 @@ def drag(values: dict[str, Any], settled: bool) -> None:
         bench.drag(recipe, settled)
 
 
+def walk(back: bool) -> None:
+    """One step back or forward; steps that differ only by directions that were deleted are passed over."""
+    before = bench.recipe
+    while bench.past if back else bench.future:
+        (bench.undo if back else bench.redo)()
+        possible, _ = fitted(bench.recipe, spec, models.directions(model))
+        bench.recipe = bench.settled = possible
+        if possible != before:
+            break
+
+
 def reset() -> None:
     seeds = tuple((seed, 1.0) for seed, _ in bench.recipe.seeds[:1])
     show(Recipe(seeds=seeds or models.FIRST_RECIPE.seeds, psi=models.DEFAULT_PSI))
@@ -116,7 +127,7 @@ def show_picture(recipe: Recipe) -> None:
             width=spec.resolution,
             height=spec.resolution,
             title=recipe.caption(),
-            caption=recipe_words(recipe),
+            caption=recipe_words(recipe, models.directions(model)),
             note=f"{model.title} · {spec.resolution} × {spec.resolution}",
             side=models.STAGE,
             pixels=pixels,
@@ -126,8 +137,8 @@ def show_picture(recipe: Recipe) -> None:
 def show_actions(recipe: Recipe) -> None:
     kept = any(favourite.recipe == recipe for favourite in models.favourites(model))
     with st.container(horizontal=True, vertical_alignment="center", key="explore-actions"):
-        st.button("Undo", icon=":material/undo:", on_click=bench.undo, disabled=not bench.past)
-        st.button("Redo", icon=":material/redo:", on_click=bench.redo, disabled=not bench.future)
+        st.button("Undo", icon=":material/undo:", on_click=walk, args=(True,), disabled=not bench.past)
+        st.button("Redo", icon=":material/redo:", on_click=walk, args=(False,), disabled=not bench.future)
         st.button("Reset", icon=":material/restart_alt:", on_click=reset, help="Back to seed A alone")
         icon = ":material/heart_check:" if kept else ":material/favorite:"
         st.button("Kept" if kept else "Keep", icon=icon, on_click=keep, args=(not kept,), key="keep")

@@ -87,9 +87,10 @@ def test_noise_is_scaled_layer_by_layer(tiny_model, tmp_path, capsys):
         assert generate(tiny_model, tmp_path / name, "--seeds", "3", *flags) == 0
     off, none, _ = (pixels_of(tmp_path / name / "seed0003.png") for name in ("off", "none", "on"))
     assert np.abs(off - none).max() <= 1
-    for wrong in ("0-99:2", "0-4", "0:-1"):
+    for wrong in ("0-99:2", "0-4", "0:-1", "a:b", ""):
         assert generate(tiny_model, tmp_path / "wrong", "--seeds", "3", "--grain", wrong) == 2
-    assert "style input 99" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "style input 99" in said and "--grain 'a:b'" in said and "Open the page" not in said
 
 
 def test_a_generated_picture_carries_its_recipe(tiny_model, tmp_path):

@@ -49,17 +49,18 @@ def test_grain_scales_the_noise_of_its_layer_alone(renderer):
     (as_learned,), (none,) = renderer.render(seeds(3)), renderer.render(seeds(3, noise_mode="none"))
     last = renderer.spec.num_ws - 1
     off = tuple((layer, 0.0) for layer in range(last))
-    recipes = seeds(3, grain=off) + seeds(3) + seeds(3, grain=((1, 3.0),)) + seeds(3, grain=((last, 3.0),))
+    recipes = seeds(3, grain=off) + seeds(3) + seeds(3, grain=((1, 3.0),))
     together = renderer.render(recipes, batch=4)
     assert difference(together[0], none) <= 1, "no grain anywhere is no noise"
-    assert difference(together[1], as_learned) <= 1 and difference(together[3], as_learned) <= 1
+    assert difference(together[1], as_learned) <= 1
     assert difference(together[2], as_learned) > 5
     assert difference(renderer.render(recipes, batch=1), together) <= 1
     fresh = seeds(3, noise_mode="random", noise_seed=7)
     assert difference(renderer.render(seeds(3, noise_mode="random", grain=off)), none[None]) <= 1
     assert difference(renderer.render(fresh), none[None]) > 5
-    with pytest.raises(InputError, match="style input 40"):
-        renderer.render(seeds(3, grain=((40, 2.0),)))
+    for beyond in (last, 40):
+        with pytest.raises(InputError, match=f"style input {beyond} has no noise"):
+            renderer.render(seeds(3, grain=((beyond, 2.0),)))
     silent = Renderer(networks.tiny_generator("dcgan", seed=1))
     assert np.array_equal(silent.render(seeds(3, grain=((0, 2.0),))), silent.render(seeds(3)))
 

@@ -21,6 +21,9 @@ EXAMPLES = (
 )
 
 
+GRAIN_HINT = "write style inputs and a factor from 0 to 10, such as 0-4:0,7:2"
+
+
 def add_flags(parser: argparse.ArgumentParser) -> None:
     add_network_flags(parser)
     what = parser.add_mutually_exclusive_group(required=True)
@@ -115,7 +118,12 @@ def _grain(args: argparse.Namespace, spec: GeneratorSpec) -> dict[str, Any]:
         return {}
     if len(spec.noise_modes) == 1:
         raise InputError("--grain: this model has no noise", "leave it out, or use a StyleGAN2 model")
-    recipe = Recipe.from_query({"grain": args.grain})
+    try:
+        recipe = Recipe.from_query({"grain": args.grain})
+    except InputError as error:
+        raise InputError(f"--grain {args.grain[:40]!r}: {error.message}", GRAIN_HINT) from error
+    if not args.grain.strip():
+        raise InputError("--grain names no layers", GRAIN_HINT)
     grains_of([recipe], spec.num_ws)
     return {"grain": recipe.grain}
 

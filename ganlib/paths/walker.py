@@ -121,7 +121,8 @@ class PathWalker:
     def grains(self, times: np.ndarray) -> np.ndarray | None:
         """Return what noise is multiplied by at `times`, float64 `[T, num_ws]`, between the keyframes' own; None where
         no keyframe changes it."""
-        grains = grains_of(self._recipes, self._source.spec.num_ws)
+        spec = self._source.spec
+        grains = grains_of(self._recipes, spec.num_ws) if len(spec.noise_modes) > 1 else None
         return None if grains is None else np.maximum(self._path.weights(times) @ grains, 0)
 
     def _combine(self, weights: np.ndarray, points: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ _BESIDE = 3  # steps on either side that the seam's is compared with
 _REACH = 8  # steps that the seam's gives time to
 _SEAM = 0.9  # of the largest neighbour; coding makes a step larger or smaller by a few hundredths
 _TRIES = 8
+_LEAST_TURN = 0.35  # of the mean speed, where a cubic turns back
 _LEAST_SPEED = 0.02  # of the mean: where nothing changes, time passes all the same
 
 
@@ -65,11 +66,27 @@ def frame_times(
         assert levels
         shares = quickened(shares, levels["loudness"], job.pulse)
     times = shares * path.seconds
+    if path.curve == "cubic" and path.turns_back and not job.even_speed:
+        times = _never_still(path, times)
     if job.even_speed:
         times = _even(job, renderer, shares, reporter)
     if path.loop and not job.title_frames and not job.pulse and not job.reactions:
         times = _closed(path, renderer, times, reporter)
     return times
+
+
+def _never_still(path: LatentPath, times: np.ndarray) -> np.ndarray:
+    """`times` changed so that a cubic that turns back at a keyframe does not come to a halt there.
+
+    On the way to another keyframe and back it is a wave, whose frames next to the turn would be one picture. The speed
+    in w is no less than `_LEAST_TURN` of its mean; time is then the inverse of the way that has passed."""
+    fine = np.linspace(0, path.seconds, 256 * len(path.segment_seconds) + 1)
+    way = np.linalg.norm(np.diff(path.weights(fine), axis=0), axis=1)
+    speed = way / np.diff(fine)
+    stretched = np.maximum(speed, _LEAST_TURN * speed.mean()) / np.maximum(speed, 1e-12)
+    # Where the speed is too low, time runs faster along the path; elsewhere as it did.
+    passed = np.concatenate([[0.0], np.cumsum(np.diff(fine) / stretched)])
+    return np.interp(times / path.seconds * passed[-1], passed, fine)
 
 
 def _even(job: RenderJob, renderer: Renderer, shares: np.ndarray, reporter: Reporter | None) -> np.ndarray:

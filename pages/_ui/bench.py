@@ -208,7 +208,7 @@ def fitted(
     elif recipe.noise_mode not in spec.noise_modes:
         changes["noise_mode"] = spec.noise_modes[0]
         left_out.append(f"noise mode {recipe.noise_mode}")
-    if recipe.grain and (len(spec.noise_modes) == 1 or recipe.grain[-1][0] >= spec.num_ws):
+    if recipe.grain and (len(spec.noise_modes) == 1 or recipe.grain[-1][0] >= spec.num_ws - 1):
         changes["grain"] = ()
         left_out.append("grain by layer")
     known = {direction.name for direction in directions or ()}
@@ -219,8 +219,9 @@ def fitted(
     return replace(recipe, **changes), left_out
 
 
-def recipe_words(recipe: Recipe) -> str:
-    """One line about a recipe: `seed 85 · variation 0.7 · fine 12`."""
+def recipe_words(recipe: Recipe, directions: Sequence[Direction] = ()) -> str:
+    """One line about a recipe: `seed 85 · variation 0.7 · fine 12`; directions by the words that they have."""
+    named = {direction.name: direction.words for direction in directions}
     words = [recipe.caption(), f"psi {recipe.psi:g}"]
     if recipe.centres:
         words.append(f"nearest of {recipe.centres}")
@@ -236,7 +237,7 @@ def recipe_words(recipe: Recipe) -> str:
         words.append(f"{NOISE_WORDS[recipe.noise_mode]} grain")
     if recipe.grain:
         words.append("grain by layer")
-    words += [f"{edit.direction} {edit.strength:+g}" for edit in recipe.edits]
+    words += [f"{named.get(edit.direction, edit.direction)} {edit.strength:+g}" for edit in recipe.edits]
     return " · ".join(words)
 
 

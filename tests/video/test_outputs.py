@@ -222,6 +222,17 @@ def test_a_seam_that_would_stand_out_is_shortened(repository):
     assert after[-1] < before[-1]
 
 
+def test_a_loop_of_two_does_not_halt_where_it_turns(renderer):
+    job = job_of("cubic", seeds=(1, 2), seconds=2.0, fps=60)
+    times = video.frame_times(job, renderer)
+    assert times[0] == 0 and np.diff(times).min() > 0 and times[-1] < job.path.seconds
+    weights = job.path.weights(np.append(times, job.path.seconds))
+    ways = np.linalg.norm(np.diff(weights, axis=0), axis=1)
+    assert ways.min() > 0.15 * ways.mean()
+    plain = np.linalg.norm(np.diff(job.path.weights(job.path.times(60)), axis=0), axis=1)
+    assert plain.min() < 0.03 * plain.mean()
+
+
 def test_even_speed_keeps_keyframes_on_their_beats_and_turns_without_repeating(renderer, tmp_path):
     track = write_track(tmp_path / "track.wav")
     job = video.settled(job_of(seeds=(1, 2, 3, 4), seconds=0.75, sound=str(track), beats=True, even_speed=True))

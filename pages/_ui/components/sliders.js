@@ -61,6 +61,7 @@ function makeGroup(group, memory) {
     const heading = el("summary", {}, el("h3", { textContent: group.title }), el("span", { class: "note", textContent: group.note }));
     const box = el("details", { class: "group", open: used || memory.opened.has(group.title) }, heading, ...controls);
     box.addEventListener("toggle", () => memory.opened[box.open ? "add" : "delete"](group.title));
+    heading.addEventListener("click", () => requestAnimationFrame(() => box.open && box.scrollIntoView({ block: "nearest" })));
     return box;
   }
   return el("section", { class: "group", "aria-label": group.title || null },

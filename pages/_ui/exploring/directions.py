@@ -115,7 +115,7 @@ def _row(model: Checkpoint, recipe: Recipe, direction: Direction) -> None:
             st.image(sheet, width="stretch")
             reach = f"{strengths[0]:+.1f} to {strengths[-1]:+.1f} sigmas"
             safe = "not measured" if direction.safe is None else f"{direction.safe[0]:+.1f} … {direction.safe[1]:+.1f}"
-            st.caption(plain(f"{reach} · ordinary {safe} · {direction.about or direction.method}"))
+            st.caption(plain(f"{reach} · ordinary for most pictures {safe} · {direction.about or direction.method}"))
         with st.container(horizontal=True, vertical_alignment="center"):
             key = f"direction-title-{direction.name}"
             st.text_input(
