@@ -57,7 +57,7 @@ if error := st.session_state.pop("drop-error", None):
     show_error(error)
 with right:
     view = st.segmented_control("View", ["Preview", "Collections"], default="Preview", key="drop-view",
-                                label_visibility="collapsed")  # fmt: skip
+                                label_visibility="collapsed", required=True)  # fmt: skip
     if view == "Collections":
         show_collections()
     else:
