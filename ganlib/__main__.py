@@ -23,6 +23,8 @@ VERBS = {
     "generate": "make pictures from seeds or from a projected latent",
     "video": "make a morph video between seeds",
     "project": "find a picture in a model's latent space, and tune the model to it",
+    "upscale": "enlarge pictures and films by a network",
+    "upscaler": "train an upscaling network on pictures of your own",
     "prepare": "turn a folder or zip of pictures into a training set",
     "examine": "find copies, blur, frames and outliers among pictures; a person decides",
     "train": "train a model on a prepared set",

@@ -109,6 +109,18 @@ def memory_report(device: torch.device | str = "cpu") -> str:
     return f"CPU, {threads} threads: {_gib(free_bytes)} of {_gib(total_bytes)} GiB free"
 
 
+def free_bytes(device: torch.device | str = "cpu") -> int:
+    """Bytes of memory that are free on a device; 0 where the system does not tell."""
+    import torch
+
+    device = torch.device(device)
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
+    return _system_memory_bytes()[0]
+
+
 @contextmanager
 def out_of_memory_hint(hint: str) -> Iterator[None]:
     """Inside this block, running out of memory on any device raises `DeviceError` with `hint`.

@@ -82,12 +82,13 @@ def decode(
     *,
     name: str = "picture",
     max_pixels: int = 64_000_000,
-    background: tuple[int, int, int] = (255, 255, 255),
+    background: tuple[int, int, int] | None = (255, 255, 255),
 ) -> np.ndarray:
     """Return uint8 `[H, W, 3]` sRGB of a picture file's bytes; made for files from strangers.
 
     The EXIF orientation is applied, an embedded colour profile is converted, alpha lies on `background`, 16 bits become
-    8, and of an animation the first frame is taken. Raises DataError, naming `name`, for what is not a picture, is cut
+    8, and of an animation the first frame is taken. Without a background (None) alpha is kept, and a picture that has
+    any is `[H, W, 4]`. Raises DataError, naming `name`, for what is not a picture, is cut
     off, or has more than `max_pixels` pixels; the size is looked at before anything is decoded.
     """
     pixels, flaw = decode_what_is_there(data, name=name, max_pixels=max_pixels, background=background)
@@ -101,7 +102,7 @@ def decode_what_is_there(
     *,
     name: str = "picture",
     max_pixels: int = 64_000_000,
-    background: tuple[int, int, int] = (255, 255, 255),
+    background: tuple[int, int, int] | None = (255, 255, 255),
 ) -> tuple[np.ndarray, str]:
     """Return what `decode` does and a flaw: empty, or why the picture is only the upper part of what it was.
 
@@ -123,6 +124,26 @@ def decode_what_is_there(
         raise _too_large(name, "far more", max_pixels) from error
     except MemoryError as error:
         raise DataError(f"{name} does not fit into memory", "Make it smaller first.") from error
+    except _DAMAGE as error:
+        raise _damaged(name, str(error)) from error
+
+
+def size_of(data: bytes, *, name: str = "picture") -> tuple[int, int]:
+    """Return width and height of a picture file's bytes, upright, from its header. Raises DataError."""
+    Image.init()
+    _register_heif()
+    try:
+        with Image.open(BytesIO(data), formats=[kind for kind in _READABLE if kind in Image.OPEN]) as file:
+            width, height = file.size
+            try:
+                is_turned = int(file.getexif().get(0x0112, 1)) >= 5
+            except _DAMAGE:
+                is_turned = False
+            return (height, width) if is_turned else (width, height)
+    except Image.UnidentifiedImageError:
+        raise DataError(f"{name} is not a picture: {_describe(data)}", _hint(data)) from None
+    except _BOMB as error:
+        raise DataError(f"{name} has far too many pixels", "Make it smaller first.") from error
     except _DAMAGE as error:
         raise _damaged(name, str(error)) from error
 
@@ -198,13 +219,16 @@ def _upright(picture: Image.Image, file: Image.Image) -> Image.Image:
     return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
 
 
-def _as_rgb(picture: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+def _as_rgb(picture: Image.Image, background: tuple[int, int, int] | None) -> Image.Image:
     if picture.mode.startswith(("I", "F")):
         return Image.fromarray(_to_8_bits(np.asarray(picture))).convert("RGB")
     profile = picture.info.get("icc_profile")
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         opaque = _to_srgb(picture.convert("RGB"), profile)
+        if background is None:
+            opaque.putalpha(picture.getchannel("A"))
+            return opaque
         ground = Image.new("RGB", picture.size, background)
         return Image.composite(opaque, ground, picture.getchannel("A"))
     if picture.mode in ("P", "1", "YCbCr", "HSV"):
@@ -246,6 +270,8 @@ def encode(
     pixels: np.ndarray, kind: str = "png", *, recipe: str | None = None, quality: int = 90, mark_ai: bool = False
 ) -> bytes:
     """Return the bytes of a `png`, `jpeg` or `webp` file of uint8 pixels `[H, W, 3]` (or `[H, W]`, grey).
+
+    With alpha, `[H, W, 4]`, not as jpeg.
 
     `recipe` is text kept inside the file (PNG: an iTXt chunk called `latent-atelier`; the others: XMP) and found again
     by `read_recipe_text`. `quality`, 1 to 100, is for jpeg and webp. `mark_ai` says in the file's XMP that a trained

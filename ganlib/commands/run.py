@@ -22,6 +22,7 @@ WORKERS = {"video": "ganlib.video", "prepare": "ganlib.dataset", "train": "ganli
 WORKERS |= {"examine": "ganlib.dataset.examine", "import": "ganlib.foreign"}
 WORKERS |= {"directions": "ganlib.directions", "nft": "ganlib.nft", "project": "ganlib.projection"}
 WORKERS |= {"timelapse": "ganlib.training.timelapse", "estimate": "ganlib.training.estimate"}
+WORKERS |= {"upscale": "ganlib.superres", "upscaler": "ganlib.superres.training"}
 WORKERS |= {"download": "ganlib.hub", "publish": "ganlib.modelcard"}
 EXIT_CODES = {"done": 0, "failed": 2, "stopped": 130}
 

@@ -5,7 +5,6 @@ schedule    when each frame is on the path; even speed
 sound       the track: onsets, bands, keyframes on beats
 pictures    the model's pictures and how they are framed; previews
 overlays    caption, logo, card
-ffmpeg      one process, fed by a thread
 codecs      what it is told for each format
 segments    pieces on the disk; going on where a killed render stopped; ranks
 joining     from the pieces to the file

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
+from ganlib.ffmpeg import TO_YUV
 from ganlib.video.job import RenderJob
 
 _FINE_CRF = 20
-# Players take untagged small films as BT.601 and large ones as BT.709, so the colours are converted and tagged.
-_TO_YUV = (
-    "scale=out_color_matrix=bt709:out_range=tv:flags=lanczos+accurate_rnd+full_chroma_int,format=yuv420p,"
-    "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
-)
 
 
 def segment_suffix(job: RenderJob) -> str:
@@ -43,10 +39,10 @@ def h264_options(crf: int, bitrate: float | None = None, *, last: int | None = N
     # variation of the change in features over that of plain time: with B frames 0.65, 0.60 and 0.53 (lines, cubic,
     # noise), without 0.44, 0.43 and 0.50, as before coding; the files are from 8 % smaller to 20 % larger.
     if bitrate is not None:
-        return ["-vf", _TO_YUV, "-c:v", "libx264", "-preset", "medium", *_rate(bitrate), "-x264-params", "mbtree=0"]
+        return ["-vf", TO_YUV, "-c:v", "libx264", "-preset", "medium", *_rate(bitrate), "-x264-params", "mbtree=0"]
     fine = "mbtree=0:aq-mode=0:bframes=0" if crf <= _FINE_CRF else "mbtree=0"  # coarsely coded flat areas need aq
     params = f"{fine}:ipratio={min(8.0, 2 ** (crf / 6)):.3f}{_zone(last)}"
-    return ["-vf", _TO_YUV, "-c:v", "libx264", "-preset", "medium", "-crf", str(crf), "-x264-params", params]
+    return ["-vf", TO_YUV, "-c:v", "libx264", "-preset", "medium", "-crf", str(crf), "-x264-params", params]
 
 
 def h265_options(crf: int, bitrate: float | None = None, *, last: int | None = None) -> list[str]:
@@ -55,14 +51,14 @@ def h265_options(crf: int, bitrate: float | None = None, *, last: int | None = N
     rate = _rate(bitrate) if bitrate is not None else ["-crf", str(crf)]
     fine += _zone(last) if crf <= _FINE_CRF else ""
     params = f"log-level=error:open-gop=0:{'cutree=0' if bitrate is not None else fine}"
-    return ["-vf", _TO_YUV, "-c:v", "libx265", "-preset", "medium", *rate, "-tag:v", "hvc1", "-x265-params", params]
+    return ["-vf", TO_YUV, "-c:v", "libx265", "-preset", "medium", *rate, "-tag:v", "hvc1", "-x265-params", params]
 
 
 def vp9_options(crf: int, bitrate: float | None = None) -> list[str]:
     """VP9, 4:2:0, BT.709. Its scale of quality ends at 63, where that of H.264 ends at 51."""
     rate = _rate(bitrate) if bitrate is not None else ["-crf", str(round(crf * 63 / 51)), "-b:v", "0"]
     speed = ["-deadline", "good", "-cpu-used", "4", "-row-mt", "1", "-g", "9999"]
-    return ["-vf", _TO_YUV, "-c:v", "libvpx-vp9", *rate, *speed]
+    return ["-vf", TO_YUV, "-c:v", "libvpx-vp9", *rate, *speed]
 
 
 def _zone(last: int | None) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ganlib.ffmpeg import as_file, encoder, raw_input
 from ganlib.renderer import Renderer
 from ganlib.video.codecs import segment_coding, segment_suffix
-from ganlib.video.ffmpeg import as_file, encoder, raw_input
 from ganlib.video.job import STREAMED, RenderJob
 from ganlib.video.pictures import Framing, Rendering
 from ganlib.video.segments import SEGMENT_FRAMES

@@ -16,9 +16,9 @@ from PIL import Image, UnidentifiedImageError
 
 from ganlib.checkpoints import find_checkpoint, read_card
 from ganlib.errors import DataError, GanlibError
+from ganlib.ffmpeg import as_file, reading
 from ganlib.renderer import Renderer
 from ganlib.runs import replacing
-from ganlib.video.ffmpeg import as_file, reading
 from ganlib.video.job import RenderJob
 
 KEY = "latent-atelier"

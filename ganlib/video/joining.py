@@ -12,8 +12,8 @@ import numpy as np
 
 from ganlib import images
 from ganlib.errors import GanlibError, InputError
+from ganlib.ffmpeg import as_file, reading, run_ffmpeg
 from ganlib.runs import Reporter, Stopped, write_bytes
-from ganlib.video.ffmpeg import as_file, reading, run_ffmpeg
 from ganlib.video.job import RenderJob
 
 _BAYER = "dither=bayer:bayer_scale=4"  # ordered dithering stands still from frame to frame; error diffusion crawls

@@ -23,8 +23,8 @@ from typing import BinaryIO
 import numpy as np
 
 from ganlib.errors import RunError
+from ganlib.ffmpeg import as_file, encoder, raw_input
 from ganlib.runs import Reporter, Stopped, replacing
-from ganlib.video.ffmpeg import as_file, encoder, raw_input
 
 SEGMENT_FRAMES = 120
 PATIENCE_SECONDS = 24 * 3600.0  # for pieces of other ranks

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ganlib.errors import DataError, GanlibError
+from ganlib.ffmpeg import as_file, reading
 from ganlib.paths import LatentPath
-from ganlib.video.ffmpeg import as_file, reading
 from ganlib.video.job import BANDS, RenderJob
 
 RATE = 22_050

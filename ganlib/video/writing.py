@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ganlib.ffmpeg import as_file, encoder, raw_input
 from ganlib.runs import Reporter, Stopped, replacing
 from ganlib.video.codecs import h264_options
-from ganlib.video.ffmpeg import as_file, encoder, raw_input
 from ganlib.video.inside import insert_comment
 
 FILM_FORMATS = ("mp4", "gif")

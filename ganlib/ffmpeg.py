@@ -19,6 +19,12 @@ from ganlib.errors import GanlibError
 _BATCHES_AHEAD = 2  # rendered and not yet handed to ffmpeg
 _HINT = "Check that there is room on the disk, or try a smaller size."
 
+# Players take untagged small films as BT.601 and large ones as BT.709, so the colours are converted and tagged.
+TO_YUV = (
+    "scale=out_color_matrix=bt709:out_range=tv:flags=lanczos+accurate_rnd+full_chroma_int,format=yuv420p,"
+    "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
+)
+
 Put = Callable[[np.ndarray], None]
 
 

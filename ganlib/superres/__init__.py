@@ -1,0 +1,40 @@
+"""Pictures and films enlarged by a network, in tiles: `UpscaleConfig` → files.
+
+networks    SRVGGNetCompact and RRDBNet, their sizes read from tensors
+weights     files of networks, opened safely; our own with a card
+known       models by name: embedded, to be fetched, a person's own
+enlarging   one picture: tiles, alpha, sizes
+films       frame by frame, with the sound kept
+config      every choice, as one value
+job         many files; what is done stays done
+degrading   pictures as they are met, to learn from
+training    a network of our own
+"""
+
+from ganlib.superres.config import FORMATS, UpscaleConfig
+from ganlib.superres.enlarging import Enlarger, Target, choose_size, open_enlarger
+from ganlib.superres.films import SUFFIXES as FILM_SUFFIXES
+from ganlib.superres.job import RECORDS, Upscaled, picture_size, read_records, run_job, upscale
+from ganlib.superres.known import EMBEDDED, Choice, choices, download_model, find_model, models_folder
+
+__all__ = [
+    "EMBEDDED",
+    "FILM_SUFFIXES",
+    "FORMATS",
+    "RECORDS",
+    "Choice",
+    "Enlarger",
+    "Target",
+    "UpscaleConfig",
+    "Upscaled",
+    "choices",
+    "choose_size",
+    "download_model",
+    "find_model",
+    "models_folder",
+    "open_enlarger",
+    "picture_size",
+    "read_records",
+    "run_job",
+    "upscale",
+]

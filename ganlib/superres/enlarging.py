@@ -1,0 +1,242 @@
+"""One picture through an upscaling network: in overlapping tiles, with its alpha apart, to any size."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ganlib import images
+from ganlib.device import choose_device, free_bytes, out_of_memory_hint
+from ganlib.errors import DeviceError, InputError
+from ganlib.superres.known import find_model
+from ganlib.superres.networks import Upscaler
+from ganlib.superres.weights import Card, open_upscaler
+
+LEAST_TILE, MOST_TILE = 32, 4096  # pixels of the small picture
+MOST_PIXELS = 600_000_000  # of an enlarged picture
+MOST_SCALE = 16
+_MOST_OVERLAP = 32  # pixels; what lies farther away moves no pixel by a grey level
+_LARGEST_AUTOMATIC = {"cpu": 256, "mps": 384, "cuda": 1024}  # larger tiles are no faster
+_SHARE = 0.4  # of the free memory that a tile may take
+_FALLBACK_BYTES = 2**30  # where the system does not tell
+_FEWER = "choose a smaller size, or close other programs"
+
+Tick = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The size that a picture is brought to."""
+
+    width: int
+    height: int
+    box: tuple[int, int, int, int]
+    """The part of the picture that is kept: left, top, right, bottom, in its own pixels."""
+
+
+def choose_size(
+    width: int, height: int, *, scale: float = 4.0, size: str = "", fit: str = "crop", even: bool = False
+) -> Target:
+    """Return what a picture of `width` × `height` becomes: `scale` times larger, or `size`, where that is given.
+
+    `size` is `3840x2160`; `3840x` or `x2160` keeps the proportions. Where both are given and the proportions differ,
+    `fit` cuts the middle out (`crop`) or stretches it (`stretch`). `even` makes both sides even, as films need them.
+    Raises InputError for a size that cannot be read, that is not larger, or too large."""
+    wide, high = _asked(width, height, scale, size)
+    box = (0, 0, width, height)
+    if size and fit == "crop":
+        kept_wide = max(1, min(width, round(height * wide / high)))
+        kept_high = max(1, min(height, round(width * high / wide)))
+        left, top = (width - kept_wide) // 2, (height - kept_high) // 2
+        box = (left, top, left + kept_wide, top + kept_high)
+    if even:
+        wide, high = wide + wide % 2, high + high % 2
+    if wide * high > MOST_PIXELS:
+        raise InputError(f"{wide}×{high} pixels are more than {MOST_PIXELS / 1e6:.0f} million", _FEWER)
+    kept = (box[2] - box[0], box[3] - box[1])
+    if wide < kept[0] or high < kept[1]:
+        hint = f"the picture has {width}×{height} pixels: name a size above that"
+        raise InputError(f"{wide}×{high} pixels are fewer than the picture has", hint)
+    if max(wide / kept[0], high / kept[1]) > MOST_SCALE + 0.01:
+        raise InputError(f"{wide}×{high} pixels are over {MOST_SCALE} times as wide or high as the picture", _FEWER)
+    return Target(wide, high, box)
+
+
+def _asked(width: int, height: int, scale: float, size: str) -> tuple[int, int]:
+    if not size:
+        if not 1 <= scale <= MOST_SCALE:
+            raise InputError(f"a scale of {scale:g} is not between 1 and {MOST_SCALE}", "2, 3 and 4 are usual")
+        return max(1, round(width * scale)), max(1, round(height * scale))
+    wide, high = read_size(size)
+    return wide or max(1, round(high * width / height)), high or max(1, round(wide * height / width))
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """Return width and height of `3840x2160`; 0 for the side that `3840x` or `x2160` leaves open. Raises InputError."""
+    match = re.fullmatch(r"(\d{0,6})\s*[x×]\s*(\d{0,6})", text.strip().lower())
+    sides = [int(side) for side in match.groups() if side] if match else []
+    if match is None or not sides or min(sides) == 0:
+        raise InputError(f"{text[:40]!r} is no size", "write it as 3840x2160, or 3840x for a width alone")
+    return int(match[1] or 0), int(match[2] or 0)
+
+
+class Enlarger:
+    """A loaded upscaling network and how it is used; made by `open_enlarger`."""
+
+    def __init__(
+        self, network: Upscaler, card: Card, name: str, digest: str, device: torch.device, tile: int = 0
+    ) -> None:
+        """`name` and `digest` are those of its file. `tile` is the side of a tile in pixels of the small picture; 0
+        chooses it by the free memory."""
+        if tile and not LEAST_TILE <= tile <= MOST_TILE:
+            raise InputError(f"a tile of {tile} pixels is not between {LEAST_TILE} and {MOST_TILE}", "0 chooses one")
+        self.network = network.to(device)
+        self.card, self.name, self.digest, self.device = card, name, digest, device
+        self.scale = network.scale
+        self.overlap = min(network.reach, _MOST_OVERLAP)
+        self._floats = network.floats_per_pixel
+        self._tile = tile
+
+    def tile_side(self) -> int:
+        """The side of a tile without its overlap: the one that was given, or what 40 % of the free memory holds."""
+        if self._tile:
+            return self._tile
+        free = free_bytes(self.device) or _FALLBACK_BYTES
+        side = int((free * _SHARE / (4 * self._floats)) ** 0.5) - 2 * self.overlap
+        return max(LEAST_TILE, min(side // 8 * 8, _LARGEST_AUTOMATIC.get(self.device.type, 256)))
+
+    def passes(self, target: Target) -> int:
+        """How many times a picture goes through the network before it has the size of the target."""
+        left, top, right, bottom = target.box
+        count, scale = 0, 1
+        while scale < max(target.width / (right - left), target.height / (bottom - top)) - 1e-9 and self.scale > 1:
+            count, scale = count + 1, scale * self.scale
+        return max(1, count)
+
+    def work(self, target: Target) -> float:
+        """Millions of pixels that go through the network for a target."""
+        left, top, right, bottom = target.box
+        pixels = (right - left) * (bottom - top) / 1e6
+        return float(sum(pixels * self.scale ** (2 * number) for number in range(self.passes(target))))
+
+    def to_size(self, pixels: np.ndarray, target: Target, tick: Tick | None = None) -> np.ndarray:
+        """Return uint8 `[target.height, target.width, 3 or 4]` of uint8 pixels `[H, W, 3 or 4]`.
+
+        The network enlarges as often as it takes, and Lanczos makes the rest smaller. Alpha is enlarged by Lanczos
+        alone, and what lies under it unseen gets the colour of what is seen beside it. `tick` is called with the
+        millions of pixels that each tile brought through the network. Raises DeviceError where memory runs out."""
+        left, top, right, bottom = target.box
+        pixels = pixels[top:bottom, left:right]
+        self._check_room(pixels, target)
+        with out_of_memory_hint(_FEWER):
+            alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
+            rgb = pixels if alpha is None else bled(pixels)
+            for _ in range(self.passes(target)):
+                rgb = self.native(rgb, tick)
+            rgb = images.resize(rgb, target.width, target.height)
+            if alpha is None:
+                return rgb
+            grey = np.repeat(alpha[:, :, None], 3, axis=2)
+            shape = images.resize(grey, target.width, target.height)[..., :1]
+            return np.concatenate([rgb, shape], axis=2)
+
+    def native(self, rgb: np.ndarray, tick: Tick | None = None) -> np.ndarray:
+        """Return uint8 `[scale·H, scale·W, 3]` of uint8 `[H, W, 3]`, tile by tile.
+
+        Each tile sees `overlap` pixels around it, mirrored at the picture's edges; so tiles of any size give the same
+        picture. Where memory runs out the tiles are halved; DeviceError is raised when they cannot be smaller."""
+        height, width = rgb.shape[:2]
+        margin, scale = self.overlap, self.scale
+        padded = np.pad(rgb, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
+        out = np.empty((height * scale, width * scale, 3), np.uint8)
+        side = self.tile_side()
+        todo = _tiles(width, height, side)
+        while todo:
+            left, top, right, bottom = todo.pop()
+            part = padded[top : bottom + 2 * margin, left : right + 2 * margin]
+            try:
+                with out_of_memory_hint(_FEWER):
+                    large = self._through(part)
+            except DeviceError:
+                longest = max(right - left, bottom - top)
+                if longest <= LEAST_TILE:
+                    raise
+                tiles = _tiles(right - left, bottom - top, -(-longest // 2))
+                todo += [(left + a, top + b, left + c, top + d) for a, b, c, d in tiles]
+                continue
+            edge = margin * scale
+            out[top * scale : bottom * scale, left * scale : right * scale] = large[
+                edge : edge + (bottom - top) * scale, edge : edge + (right - left) * scale
+            ]
+            if tick is not None:
+                tick((right - left) * (bottom - top) / 1e6)
+        return out
+
+    def _through(self, part: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            unit = (images.from_pixels(part[None]).to(self.device) + 1) / 2
+            return images.to_pixels(self.network(unit) * 2 - 1)[0]
+
+    def _check_room(self, pixels: np.ndarray, target: Target) -> None:
+        """Raise DeviceError before the work where the enlarged picture will not fit into memory."""
+        largest = pixels.shape[0] * pixels.shape[1] * self.scale ** (2 * self.passes(target))
+        needed = 3 * (largest + largest // self.scale**2) + 12 * target.width * target.height
+        free = free_bytes("cpu")
+        if largest > 4 * MOST_PIXELS or (free and needed > free):
+            words = f"{target.width}×{target.height} pixels need {needed / 2**30:.1f} GiB of memory on the way"
+            raise DeviceError(f"{words}; {free / 2**30:.1f} GiB are free", _FEWER)
+
+    def seconds_per_megapixel(self) -> float:
+        """Return how long a million pixels take to go through the network here, from a trial of one tile."""
+        side = min(self.tile_side(), 96) + 2 * self.overlap
+        part = np.zeros((side, side, 3), np.uint8)
+        self._through(part)  # what is slow only once
+        began = time.perf_counter()
+        self._through(part)
+        return (time.perf_counter() - began) / (side * side / 1e6) * (1 + 2 * self.overlap / self.tile_side()) ** 2
+
+
+def open_enlarger(model: str, *, device: str = "auto", tile: int = 0) -> Enlarger:
+    """Return the model of a name or a path, ready on a device; raises as `find_model` and `open_upscaler`."""
+    path = find_model(model)
+    opened = open_upscaler(path)
+    return Enlarger(opened.network, opened.card, path.stem, opened.digest, choose_device(device), tile)
+
+
+def _tiles(width: int, height: int, side: int) -> list[tuple[int, int, int, int]]:
+    """Boxes that cover a picture, all of about the same size, last one first."""
+
+    def cuts(length: int) -> list[int]:
+        count = -(-length // side)
+        return [length * i // count for i in range(count + 1)]
+
+    across, down = cuts(width), cuts(height)
+    rows = [(a, b, c, d) for b, d in pairwise(down) for a, c in pairwise(across)]
+    return rows[::-1]
+
+
+def bled(pixels: np.ndarray) -> np.ndarray:
+    """Return RGB uint8 `[H, W, 3]` of RGBA `[H, W, 4]`, where unseen pixels have the mean colour of those seen nearby.
+
+    What a file has under alpha 0 is often black, and would show as a dark rim once it is enlarged."""
+    unseen = pixels[..., 3] == 0
+    if not unseen.any() or unseen.all():
+        return np.ascontiguousarray(pixels[..., :3])
+    height, width = unseen.shape
+    small = Image.fromarray(pixels).convert("RGBa").resize((-(-width // 2), -(-height // 2)), Image.Resampling.BOX)
+    coarse = Image.fromarray(bled(_straight(small)))
+    near = np.asarray(coarse.resize((width, height), Image.Resampling.BILINEAR))
+    return np.where(unseen[..., None], near, pixels[..., :3])
+
+
+def _straight(picture: Image.Image) -> np.ndarray:
+    """RGBA of a picture whose colours were multiplied by alpha."""
+    return np.asarray(picture.convert("RGBA"))
+

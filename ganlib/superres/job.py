@@ -1,0 +1,318 @@
+"""`upscale`: pictures and films in, larger ones out; a bad file does not stop the rest, and what is done stays done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ganlib import images
+from ganlib.dataset.files import PICTURE_SUFFIXES, Files
+from ganlib.errors import DataError, GanlibError, InputError
+from ganlib.runs import Reporter, SilentReporter, Stopped, write_bytes
+from ganlib.runs.files import append_text
+from ganlib.superres.config import FORMATS, UpscaleConfig
+from ganlib.superres.enlarging import Enlarger, Target, choose_size, open_enlarger
+from ganlib.superres.films import MOST_SIDE, Film, probe, upscale_film
+from ganlib.superres.films import SUFFIXES as FILM_SUFFIXES
+
+RECORDS = "upscaled.jsonl"
+"""In the folder of several results: a line for each file, with what became of it."""
+MOST_FILE_BYTES = 512 * 2**20  # of a picture
+MOST_SOURCE_PIXELS = 100_000_000
+MOST_FILES = 10_000
+_KINDS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+
+
+@dataclass(frozen=True)
+class Upscaled:
+    """What became of one file."""
+
+    source: Path
+    dest: Path
+    width: int = 0
+    height: int = 0
+    error: str = ""
+    """Why there is no result; empty where there is one."""
+    hint: str = ""
+    key: str = ""
+    """Equal keys are equal results."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    source: Path
+    dest: Path
+    film: Film | None
+    target: Target | None
+    problem: GanlibError | None = None
+
+    def work(self, enlarger: Enlarger) -> float:
+        """Millions of pixels through the network."""
+        if self.target is None:
+            return 0.0
+        return enlarger.work(self.target) * (self.film.frames if self.film else 1)
+
+
+def upscale(config: UpscaleConfig, reporter: Reporter | None = None, *, parts: Path | None = None) -> list[Upscaled]:
+    """Enlarge every picture and film that `config` names, and return what became of each, in order.
+
+    One file goes to `config.dest`, where that has a suffix of a file; several go into the folder of that name, as they
+    lay in theirs, and what is there already from the same source, model and options is not made again. `parts` is where
+    unfinished films lie; None means hidden beside the result. Pictures keep their recipe and licence, with a line that
+    says what enlarged them. Raises InputError or CheckpointError before anything is written, and Stopped."""
+    config.validate()
+    reporter = reporter or SilentReporter()
+    sources = find_sources(config.source, without=config.dest)
+    enlarger = open_enlarger(config.model, device=config.device, tile=config.tile)
+    items = _plan(sources, config)
+    if len(items) == 1 and items[0].problem is not None:
+        raise items[0].problem
+    reporter.log(f"{enlarger.network.title} on {enlarger.device}, tiles of {enlarger.tile_side()} px")
+    total, done = sum(item.work(enlarger) for item in items), 0.0
+    known = _records(config.dest) if len(items) > 1 else {}
+    made: list[Upscaled] = []
+    for number, item in enumerate(items, 1):
+        if reporter.should_stop():
+            raise Stopped
+        key = _key(item, config, enlarger)
+        begun = f"{number} of {len(items)}: {item.source.name}"
+        reporter.progress(done, total, begun)
+        row = Upscaled(item.source, item.dest, key=key)
+        if known.get(str(item.dest)) == key and item.dest.is_file() and item.target is not None:
+            row = replace(row, width=item.target.width, height=item.target.height)
+        else:
+            row = _one(row, item, config, enlarger, reporter, parts, (done, total, begun))
+            if len(items) == 1 and row.error:
+                raise DataError(row.error, row.hint)
+            if len(items) > 1:
+                _record(config.dest, row)
+        done += item.work(enlarger)
+        made.append(row)
+        if row.error:
+            reporter.log(f"{item.source.name}: {row.error}")
+        else:
+            reporter.artefact(item.dest)
+    reporter.progress(total, total, "done")
+    if all(row.error for row in made):
+        raise DataError(f"none of {len(made)} files could be enlarged: {made[0].error}", made[0].hint)
+    return made
+
+
+def _one(
+    row: Upscaled, item: _Item, config: UpscaleConfig, enlarger: Enlarger, reporter: Reporter, parts: Path | None,
+    progress: tuple[float, float, str],
+) -> Upscaled:  # fmt: skip
+    try:
+        if item.problem is not None:
+            raise item.problem
+        assert item.target is not None
+        item.dest.parent.mkdir(parents=True, exist_ok=True)
+        done, total, words = progress
+        if item.film is not None:
+            folder = (parts or item.dest.parent) / f".{item.dest.name}.parts"
+            upscale_film(
+                item.film, item.dest, enlarger, item.target, parts=folder, words=line_of(enlarger, item.target),
+                reporter=reporter, done=done, total=total,
+            )  # fmt: skip
+        else:
+
+            def tick(megapixels: float) -> None:
+                nonlocal done
+                done += megapixels
+                reporter.progress(min(done, total), total, words)
+                if reporter.should_stop():
+                    raise Stopped
+
+            _picture(item, config, enlarger, tick)
+    except GanlibError as error:
+        return replace(row, error=error.message, hint=error.hint)
+    return replace(row, width=item.target.width, height=item.target.height)
+
+
+def _picture(item: _Item, config: UpscaleConfig, enlarger: Enlarger, tick: Any) -> None:
+    data = _read(item.source)
+    kind = _KINDS[item.dest.suffix.lower()]
+    background = (255, 255, 255) if kind == "jpeg" else None
+    pixels = images.decode(data, name=item.source.name, max_pixels=MOST_SOURCE_PIXELS, background=background)
+    assert item.target is not None
+    # The plan looked at the header; what was decoded may be turned upright.
+    target = _target(pixels.shape[1], pixels.shape[0], config)
+    large = enlarger.to_size(pixels, target, tick)
+    text = with_line(images.read_recipe_text(data), enlarger, target)
+    write_bytes(
+        item.dest, images.encode(large, kind, recipe=text, quality=config.quality, mark_ai=images.says_ai(data))
+    )
+
+
+# ---- What is said inside the file ----------------------------------------------------------------------------------
+
+
+def line_of(enlarger: Enlarger, target: Target) -> str:
+    """`upscaled by NAME x4 to 1024x1024`, for people."""
+    kept = target.box[2] - target.box[0]
+    return f"upscaled by {enlarger.name} x{target.width / kept:.4g} to {target.width}x{target.height}"
+
+
+def with_line(text: str | None, enlarger: Enlarger, target: Target) -> str:
+    """Return the text inside a picture with one more line under `upscaled`; its recipe and licence stay.
+
+    Text of another kind, or none, becomes a text that holds these lines alone."""
+    try:
+        about = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        about = {}
+    about = about if isinstance(about, dict) else {}
+    before = about.get("upscaled")
+    lines = [str(line)[:200] for line in before[:20]] if isinstance(before, list) else []
+    entry = line_of(enlarger, target) + (f" ({enlarger.card.licence})" if enlarger.card.licence else "")
+    return json.dumps({"latent-atelier": 1} | about | {"upscaled": [*lines, entry]})
+
+
+# ---- The plan ------------------------------------------------------------------------------------------------------
+
+
+def find_sources(paths: Iterable[Path], *, without: Path) -> list[tuple[Path, str]]:
+    """Return files and the names that their results get, without suffix: of a folder, with the folders inside it.
+
+    What lies in the folder `without`, where results go, is none of them. Raises DataError for a path that is not there
+    and for a folder without pictures or films."""
+    found: list[tuple[Path, str]] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            with Files(path) as files:
+                names = [name for name in files.names if Path(name).suffix.lower() in PICTURE_SUFFIXES | FILM_SUFFIXES]
+            results = without.resolve()
+            names = [name for name in names if not (path / name).resolve().is_relative_to(results)]
+            if not names:
+                raise DataError(f"the folder {path} holds no pictures or films", "PNG, JPEG, WebP, mp4, webm or mov")
+            found += [(path / name, str(Path(name).with_suffix(""))) for name in names]
+        elif path.is_file():
+            found.append((path, path.stem))
+        else:
+            raise DataError(f"no picture or film at {path}", "check the path")
+    if len(found) > MOST_FILES:
+        raise DataError(f"{len(found):,} files at once", f"give at most {MOST_FILES:,}")
+    return found
+
+
+def _plan(sources: list[tuple[Path, str]], config: UpscaleConfig) -> list[_Item]:
+    is_single = len(sources) == 1 and bool(config.dest.suffix) and not config.dest.is_dir()
+    items: list[_Item] = []
+    taken: set[Path] = set()
+    for source, name in sources:
+        film, target, problem = _look(source, config)
+        suffix = ".mp4" if film is not None else FORMATS[config.format]
+        dest = config.dest if is_single else config.dest / f"{name}{suffix}"
+        number = 1
+        while dest in taken:
+            number += 1
+            dest = config.dest / f"{name}-{number}{suffix}"
+        taken.add(dest)
+        if is_single:
+            _check_suffix(dest, film)
+        if dest.exists() and dest.resolve() == source.resolve():
+            raise InputError(f"{dest} would be written over itself", "choose another --dest")
+        items.append(_Item(source, dest, film, target, problem))
+    return items
+
+
+def _check_suffix(dest: Path, film: Film | None) -> None:
+    legal = (".mp4",) if film is not None else tuple(_KINDS)
+    if dest.suffix.lower() not in legal:
+        raise InputError(f"{dest.name} is no name for the result", f"let it end in {', '.join(legal)}")
+
+
+def _look(source: Path, config: UpscaleConfig) -> tuple[Film | None, Target | None, GanlibError | None]:
+    """What a file is and what becomes of it, from its header."""
+    film: Film | None = None
+    try:
+        if source.suffix.lower() in FILM_SUFFIXES:
+            film = probe(source)
+            target = choose_size(
+                film.width, film.height, scale=config.scale, size=config.size, fit=config.fit, even=True
+            )
+            if max(target.width, target.height) > MOST_SIDE:
+                hint = f"choose a smaller scale or size: no side over {MOST_SIDE}"
+                raise InputError(f"a film of {target.width}×{target.height} pixels", hint)
+            return film, target, None
+        return None, _target(*_size(source), config), None
+    except GanlibError as error:
+        return film, None, error
+
+
+def _target(width: int, height: int, config: UpscaleConfig) -> Target:
+    return choose_size(width, height, scale=config.scale, size=config.size, fit=config.fit)
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture or film, from its header. Raises GanlibError for what is neither."""
+    if path.suffix.lower() in FILM_SUFFIXES:
+        film = probe(path)
+        return film.width, film.height
+    return _size(path)
+
+
+def _size(path: Path) -> tuple[int, int]:
+    return images.size_of(_read(path), name=path.name)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MOST_FILE_BYTES:
+            raise DataError(f"{path.name} has over {MOST_FILE_BYTES // 2**20} MB", "make it smaller first")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read: {error.strerror}", "check its permissions") from error
+
+
+# ---- What is done already -------------------------------------------------------------------------------------------
+
+
+def _key(item: _Item, config: UpscaleConfig, enlarger: Enlarger) -> str:
+    try:
+        status = item.source.stat()
+    except OSError:
+        return ""
+    same_anyway = ("source", "dest", "device", "tile", "model")
+    options = {name: value for name, value in config.to_dict().items() if name not in same_anyway}
+    facts = [item.source.name, status.st_size, status.st_mtime_ns, enlarger.digest, options]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _record(folder: Path, row: Upscaled) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = asdict(row) | {"source": str(row.source), "dest": str(row.dest), "time": time.time()}
+    append_text(folder / RECORDS, json.dumps(facts) + "\n")
+
+
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of `upscaled.jsonl` in a folder, the last one for each result; damaged lines are left out."""
+    try:
+        lines = (folder / RECORDS).read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    rows: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict) and isinstance(row.get("dest"), str):
+            rows[row["dest"]] = row
+    return list(rows.values())
+
+
+def _records(folder: Path) -> dict[str, str]:
+    return {row["dest"]: str(row.get("key", "")) for row in read_records(folder) if not row.get("error")}
+
+
+def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> None:
+    """Do a job with the verb `upscale`: `config` is UpscaleConfig.to_dict(), and the results go below `run_dir` where
+    its dest is relative."""
+    options = UpscaleConfig.from_dict(config)
+    upscale(replace(options, dest=run_dir / options.dest), reporter, parts=run_dir)
