@@ -16,6 +16,7 @@ import numpy as np
 
 from ganlib.errors import GanlibError
 
+_LOOK_SECONDS = 60.0
 _BATCHES_AHEAD = 2  # rendered and not yet handed to ffmpeg
 _HINT = "Check that there is room on the disk, or try a smaller size."
 
@@ -78,6 +79,26 @@ def reading(arguments: Sequence[str]) -> Iterator[IO[bytes]]:
         process.stdout.read()
 
 
+def look(arguments: Sequence[str], *, most_bytes: int) -> tuple[bytes, str]:
+    """Run ffmpeg for a moment; return the beginning of its standard output and its words, whether or not it failed."""
+    with tempfile.TemporaryFile() as words:
+        command = [_program(), "-hide_banner", "-nostdin", *arguments]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words)
+        with process:
+            assert process.stdout is not None
+            timer = threading.Timer(_LOOK_SECONDS, process.kill)  # a film may be made to take for ever
+            timer.start()
+            try:
+                out = process.stdout.read(most_bytes)
+                while process.stdout.read(2**16):
+                    pass
+            finally:
+                timer.cancel()
+                process.kill()
+        words.seek(0)
+        return out, words.read(2**20).decode("utf-8", errors="replace")
+
+
 class _HungUpError(Exception):
     """ffmpeg closed its end of the pipe."""
 
@@ -88,11 +109,7 @@ class _Process(subprocess.Popen):
 
 @contextmanager
 def _process(arguments: Sequence[str], **streams: int) -> Iterator[_Process]:
-    try:
-        program = imageio_ffmpeg.get_ffmpeg_exe()
-    except RuntimeError as error:
-        hint = "Install it: pip install imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to a program."
-        raise GanlibError("there is no ffmpeg", hint) from error
+    program = _program()
     options: dict[str, Any] = {"stdout": subprocess.DEVNULL} | streams
     with tempfile.TemporaryFile() as words:  # a pipe that nobody reads could block it
         process = _Process(
@@ -119,6 +136,14 @@ def _process(arguments: Sequence[str], **streams: int) -> Iterator[_Process]:
             lines = words.read().decode("utf-8", errors="replace").strip().splitlines()[-5:]
             said = " | ".join(lines) or "it said nothing"
             raise GanlibError(f"ffmpeg ended with status {process.returncode}: {said}", _HINT)
+
+
+def _program() -> str:
+    try:
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError as error:
+        hint = "Install it: pip install imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to a program."
+        raise GanlibError("there is no ffmpeg", hint) from error
 
 
 class _Feeder:

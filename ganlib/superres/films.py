@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import imageio_ffmpeg
 import numpy as np
 
-from ganlib.errors import DataError, GanlibError
-from ganlib.ffmpeg import TO_YUV, as_file, encoder, raw_input, reading, run_ffmpeg
+from ganlib.errors import DataError
+from ganlib.ffmpeg import TO_YUV, as_file, encoder, look, raw_input, reading, run_ffmpeg
 from ganlib.runs import Reporter, Stopped, replacing, write_bytes, write_json
 from ganlib.runs.files import read_json
 from ganlib.superres.enlarging import Enlarger, Target
@@ -51,24 +51,24 @@ class Film:
 
 
 def probe(path: Path) -> Film:
-    """Return what the header of a film says. Raises DataError for what is no film, GanlibError without ffmpeg."""
+    """Return what the header of a film and its first frame say. Raises DataError for what is no film, GanlibError
+    without ffmpeg."""
     hint = "Try it in a player, or convert it to mp4."
-    try:
-        frames = imageio_ffmpeg.read_frames(as_file(path.resolve()), input_params=_ALONE)
-        try:
-            facts = next(frames)
-        finally:
-            frames.close()
-        width, height = facts["size"]
-        fps, seconds = float(facts["fps"]), float(facts["duration"])
-    except RuntimeError as error:
-        raise GanlibError("there is no ffmpeg", "Install it: pip install imageio-ffmpeg.") from error
-    except (OSError, StopIteration, KeyError, ValueError, TypeError, IndexError) as error:
-        words = str(error).strip().splitlines()
-        raise DataError(f"{path.name} is no film that can be read: {words[-1][:200] if words else ''}", hint) from error
-    if width < 1 or height < 1 or not 0 < fps <= 1000 or not 0 < seconds < 1e6:
-        raise DataError(f"{path.name} says {width}×{height} pixels, {fps:g} frames a second, {seconds:g} s", hint)
-    return Film(path, int(width), int(height), fps, seconds, str(facts.get("audio_codec") or ""))
+    # The first frame as Y4M: its header has the size after any rotation, and the exact rate.
+    options = [*_ALONE, "-i", as_file(path.resolve()), "-map", "0:v:0", "-frames:v", "1", "-pix_fmt", "yuv444p"]
+    out, said = look(["-loglevel", "info", *options, "-f", "yuv4mpegpipe", "-"], most_bytes=200)
+    head = re.match(rb"YUV4MPEG2 W(\d+) H(\d+) F(\d+):(\d+)", out)
+    length = re.search(r"Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", said)
+    if head is None or length is None:
+        words = said.strip().splitlines()
+        raise DataError(f"{path.name} is no film that can be read: {words[-1][:200] if words else 'no words'}", hint)
+    width, height, over, under = (int(number) for number in head.groups())
+    fps = over / max(1, under)
+    seconds = int(length[1]) * 3600 + int(length[2]) * 60 + float(length[3])
+    if width < 1 or height < 1 or not 0 < fps <= 1000:
+        raise DataError(f"{path.name} says {width}×{height} pixels, {fps:g} frames a second", hint)
+    sound = re.search(r"Stream #\S+: Audio: (\w+)", said)
+    return Film(path, width, height, fps, seconds, sound[1] if sound else "")
 
 
 def upscale_film(

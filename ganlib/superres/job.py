@@ -129,6 +129,8 @@ def _one(
                     raise Stopped
 
             _picture(item, config, enlarger, tick)
+    except Stopped:
+        raise
     except GanlibError as error:
         return replace(row, error=error.message, hint=error.hint)
     return replace(row, width=item.target.width, height=item.target.height)
