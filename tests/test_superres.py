@@ -72,7 +72,8 @@ def test_the_first_names_of_esrgan_are_understood():
 
 
 def test_real_esrgans_small_network_loads_with_its_sizes(repository, tmp_path):
-    path = Path(os.environ.get("ATELIER_WEIGHTS", repository.parent / "shared" / "weights")) / "realesr-general-x4v3.pth"
+    folder = Path(os.environ.get("ATELIER_WEIGHTS", repository.parent / "shared" / "weights"))
+    path = folder / "realesr-general-x4v3.pth"
     if not path.is_file():
         pytest.skip(f"no {path}; ATELIER_WEIGHTS names another folder")
     opened = open_upscaler(path)
@@ -223,7 +224,7 @@ def test_files_of_a_persons_own_are_listed(tmp_path, monkeypatch):
     save(folder / "mine.safetensors", SRVGG, start_network(SRVGG, 0), Card("Mine", "CC0-1.0"))
     (folder / "broken.safetensors").write_bytes(b"x")
     rows = {choice.name: choice for choice in choices()}
-    assert list(rows)[0] == EMBEDDED and rows["mine"].licence == "CC0-1.0" and rows["broken"].licence == ""
+    assert next(iter(rows)) == EMBEDDED and rows["mine"].licence == "CC0-1.0" and rows["broken"].licence == ""
     assert find_model("mine") == folder / "mine.safetensors"
 
 
@@ -303,7 +304,7 @@ def test_exact_sizes_cut_the_middle_out_or_stretch():
 def test_a_network_of_another_scale_goes_as_often_as_it_takes():
     it = enlarger(RRDB_TWICE)
     target = choose_size(10, 8, scale=4)
-    assert it.passes(target) == 2 and it.work(target) == pytest.approx((80 + 320) / 1e6)
+    assert target.passes(it.scale) == 2 and target.work(it.scale) == pytest.approx((80 + 320) / 1e6)
     assert it.to_size(picture(8, 10), target).shape == (32, 40, 3)
 
 

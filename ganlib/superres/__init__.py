@@ -14,8 +14,9 @@ training    a network of our own
 from ganlib.superres.config import FORMATS, UpscaleConfig
 from ganlib.superres.enlarging import Enlarger, Target, choose_size, open_enlarger
 from ganlib.superres.films import SUFFIXES as FILM_SUFFIXES
-from ganlib.superres.job import RECORDS, Upscaled, picture_size, read_records, run_job, upscale
+from ganlib.superres.job import RECORDS, Upscaled, find_sources, picture_size, read_records, run_job, upscale
 from ganlib.superres.known import EMBEDDED, Choice, choices, download_model, find_model, models_folder
+from ganlib.superres.weights import open_upscaler
 
 __all__ = [
     "EMBEDDED",
@@ -31,8 +32,10 @@ __all__ = [
     "choose_size",
     "download_model",
     "find_model",
+    "find_sources",
     "models_folder",
     "open_enlarger",
+    "open_upscaler",
     "picture_size",
     "read_records",
     "run_job",

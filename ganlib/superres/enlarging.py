@@ -25,6 +25,7 @@ MOST_SCALE = 16
 _MOST_OVERLAP = 32  # pixels; what lies farther away moves no pixel by a grey level
 _LARGEST_AUTOMATIC = {"cpu": 256, "mps": 384, "cuda": 1024}  # larger tiles are no faster
 _SHARE = 0.4  # of the free memory that a tile may take
+_SLOW = 1000.0  # seconds for a million pixels, beyond which the trial is not made larger
 _FALLBACK_BYTES = 2**30  # where the system does not tell
 _FEWER = "choose a smaller size, or close other programs"
 
@@ -39,6 +40,21 @@ class Target:
     height: int
     box: tuple[int, int, int, int]
     """The part of the picture that is kept: left, top, right, bottom, in its own pixels."""
+
+    def passes(self, scale: int) -> int:
+        """How many times a picture goes through a network that enlarges `scale` times, before it has this size."""
+        left, top, right, bottom = self.box
+        wanted = max(self.width / (right - left), self.height / (bottom - top))
+        count, reached = 1, scale
+        while reached < wanted - 1e-9 and scale > 1:
+            count, reached = count + 1, reached * scale
+        return count
+
+    def work(self, scale: int) -> float:
+        """Millions of pixels that go through such a network."""
+        left, top, right, bottom = self.box
+        pixels = (right - left) * (bottom - top) / 1e6
+        return float(sum(pixels * scale ** (2 * number) for number in range(self.passes(scale))))
 
 
 def choose_size(
@@ -112,20 +128,6 @@ class Enlarger:
         side = int((free * _SHARE / (4 * self._floats)) ** 0.5) - 2 * self.overlap
         return max(LEAST_TILE, min(side // 8 * 8, _LARGEST_AUTOMATIC.get(self.device.type, 256)))
 
-    def passes(self, target: Target) -> int:
-        """How many times a picture goes through the network before it has the size of the target."""
-        left, top, right, bottom = target.box
-        count, scale = 0, 1
-        while scale < max(target.width / (right - left), target.height / (bottom - top)) - 1e-9 and self.scale > 1:
-            count, scale = count + 1, scale * self.scale
-        return max(1, count)
-
-    def work(self, target: Target) -> float:
-        """Millions of pixels that go through the network for a target."""
-        left, top, right, bottom = target.box
-        pixels = (right - left) * (bottom - top) / 1e6
-        return float(sum(pixels * self.scale ** (2 * number) for number in range(self.passes(target))))
-
     def to_size(self, pixels: np.ndarray, target: Target, tick: Tick | None = None) -> np.ndarray:
         """Return uint8 `[target.height, target.width, 3 or 4]` of uint8 pixels `[H, W, 3 or 4]`.
 
@@ -138,7 +140,7 @@ class Enlarger:
         with out_of_memory_hint(_FEWER):
             alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
             rgb = pixels if alpha is None else bled(pixels)
-            for _ in range(self.passes(target)):
+            for _ in range(target.passes(self.scale)):
                 rgb = self.native(rgb, tick)
             rgb = images.resize(rgb, target.width, target.height)
             if alpha is None:
@@ -186,7 +188,7 @@ class Enlarger:
 
     def _check_room(self, pixels: np.ndarray, target: Target) -> None:
         """Raise DeviceError before the work where the enlarged picture will not fit into memory."""
-        largest = pixels.shape[0] * pixels.shape[1] * self.scale ** (2 * self.passes(target))
+        largest = pixels.shape[0] * pixels.shape[1] * self.scale ** (2 * target.passes(self.scale))
         needed = 3 * (largest + largest // self.scale**2) + 12 * target.width * target.height
         free = free_bytes("cpu")
         if largest > 4 * MOST_PIXELS or (free and needed > free):
@@ -195,12 +197,15 @@ class Enlarger:
 
     def seconds_per_megapixel(self) -> float:
         """Return how long a million pixels take to go through the network here, from a trial of one tile."""
-        side = min(self.tile_side(), 96) + 2 * self.overlap
-        part = np.zeros((side, side, 3), np.uint8)
-        self._through(part)  # what is slow only once
-        began = time.perf_counter()
-        self._through(part)
-        return (time.perf_counter() - began) / (side * side / 1e6) * (1 + 2 * self.overlap / self.tile_side()) ** 2
+        speed = 0.0
+        for side in (24, 96):  # the first has costs that come only once, and tells whether the network is a large one
+            began = time.perf_counter()
+            self._through(np.zeros((side, side, 3), np.uint8))
+            speed = (time.perf_counter() - began) / (side * side / 1e6)
+            if speed > _SLOW:
+                break
+        tile = self.tile_side()
+        return speed * ((tile + 2 * self.overlap) / tile) ** 2
 
 
 def open_enlarger(model: str, *, device: str = "auto", tile: int = 0) -> Enlarger:

@@ -82,7 +82,7 @@ def upscale_film(
     GanlibError with ffmpeg's last words; then `dest` is untouched."""
     key = _key(film, enlarger, target)
     begun = _open_parts(parts, key)
-    each = enlarger.work(target)
+    each = target.work(enlarger.scale)
     finished = begun
     with reading(_reading_options(film)) as stream:
         _skip(stream, film, begun * PART_FRAMES)

@@ -55,7 +55,7 @@ class _Item:
         """Millions of pixels through the network."""
         if self.target is None:
             return 0.0
-        return enlarger.work(self.target) * (self.film.frames if self.film else 1)
+        return self.target.work(enlarger.scale) * (self.film.frames if self.film else 1)
 
 
 def upscale(config: UpscaleConfig, reporter: Reporter | None = None, *, parts: Path | None = None) -> list[Upscaled]:
@@ -74,7 +74,8 @@ def upscale(config: UpscaleConfig, reporter: Reporter | None = None, *, parts: P
         raise items[0].problem
     reporter.log(f"{enlarger.network.title} on {enlarger.device}, tiles of {enlarger.tile_side()} px")
     total, done = sum(item.work(enlarger) for item in items), 0.0
-    known = _records(config.dest) if len(items) > 1 else {}
+    is_folder = items[0].dest != config.dest
+    known = _records(config.dest) if is_folder else {}
     made: list[Upscaled] = []
     for number, item in enumerate(items, 1):
         if reporter.should_stop():
@@ -89,7 +90,7 @@ def upscale(config: UpscaleConfig, reporter: Reporter | None = None, *, parts: P
             row = _one(row, item, config, enlarger, reporter, parts, (done, total, begun))
             if len(items) == 1 and row.error:
                 raise DataError(row.error, row.hint)
-            if len(items) > 1:
+            if is_folder:
                 _record(config.dest, row)
         done += item.work(enlarger)
         made.append(row)
@@ -251,12 +252,14 @@ def _target(width: int, height: int, config: UpscaleConfig) -> Target:
     return choose_size(width, height, scale=config.scale, size=config.size, fit=config.fit)
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """Width and height of a picture or film, from its header. Raises GanlibError for what is neither."""
+def picture_size(path: Path) -> tuple[int, int, int]:
+    """Width, height and number of frames of a picture or film, from its header. Raises GanlibError for what is neither.
+
+    Of a film the number is an estimate; of a picture it is 1."""
     if path.suffix.lower() in FILM_SUFFIXES:
         film = probe(path)
-        return film.width, film.height
-    return _size(path)
+        return film.width, film.height, film.frames
+    return (*_size(path), 1)
 
 
 def _size(path: Path) -> tuple[int, int]:

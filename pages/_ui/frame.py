@@ -27,6 +27,7 @@ GALLERY, EXPLORE, MORPH, PROJECT, DROP, DATASETS, TRAIN, MODELS = (
     str(PAGES / f"{name}.py")
     for name in ("gallery", "explore", "morph", "project", "drop", "datasets", "train", "models")
 )
+UPSCALE = str(PAGES / "upscale.py")
 
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 _inside_app = ContextVar("_inside_app", default=False)
@@ -56,6 +57,7 @@ def _navigation() -> Any:
         st.Page(EXPLORE, title="Explore", url_path="explore"),
         st.Page(MORPH, title="Morph", url_path="morph"),
         st.Page(PROJECT, title="Project", url_path="project"),
+        st.Page(UPSCALE, title="Upscale", url_path="upscale"),
         st.Page(DROP, title="Drop", url_path="drop"),
         st.Page(DATASETS, title="Data sets", url_path="datasets"),
         st.Page(TRAIN, title="Train", url_path="train"),

@@ -1,0 +1,121 @@
+"""What was enlarged: before and after, downloads, jobs under way."""
+
+import zipfile
+from functools import partial
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import Any
+
+import streamlit as st
+
+from ganlib import images, runs
+from ganlib.runs import RunDir
+from ganlib.superres import FILM_SUFFIXES, RECORDS, read_records
+from pages._ui import models
+from pages._ui.components import before_after
+from pages._ui.frame import download, errors_told, part, plain, sentences
+from pages._ui.jobs import ACTIVE, job_card
+
+SHOWN = 5
+EVERY = 1.0  # seconds
+LONGEST = 2048  # side of what the browser is shown, in pixels; the file itself is whole
+MOST_DOWNLOADED = 2 * 2**30  # bytes; a larger folder is better copied on the disk
+
+
+def jobs() -> list[RunDir]:
+    """The newest upscalings."""
+    return runs.list_runs(models.runs_root(), verb="upscale")[:SHOWN]
+
+
+def show_results() -> None:
+    """Show what was enlarged, what is under way live."""
+    is_active = any(run.state in ACTIVE for run in jobs())
+    part(every=EVERY if is_active else None)(_results)(is_active)
+
+
+def _results(was_active: bool) -> None:
+    found = jobs()
+    if was_active != any(run.state in ACTIVE for run in found):
+        st.rerun()
+    for number, run in enumerate(found):
+        with st.container(border=True, gap="small", key=f"upscaled-{run.path.name}"):
+            st.markdown(f"**{plain(run.name)}**")
+            is_done = job_card(run, "")
+            folder = run.path / str(run.job["config"].get("dest", "out"))
+            rows = read_records(folder)
+            made = [row for row in rows if not row.get("error") and Path(row["dest"]).is_file()]
+            if made and (number == 0 or st.toggle("Show", key=f"upscaled-show-{run.path.name}")):
+                _show(run, made)
+            for row in rows:
+                if row.get("error"):
+                    st.error(sentences(str(row["error"]), str(row.get("hint", ""))), icon=":material/error:")
+            if is_done or run.state not in ACTIVE:
+                _ends(run, folder, made)
+
+
+def _show(run: RunDir, made: list[dict[str, Any]]) -> None:
+    row = made[0]
+    if len(made) > 1:
+        at = st.selectbox(
+            "Picture", range(len(made)), format_func=lambda i: Path(made[i]["dest"]).name,
+            key=f"upscaled-which-{run.path.name}", label_visibility="collapsed",
+        )  # fmt: skip
+        row = made[at]
+    source, dest = Path(str(row.get("source", ""))), Path(row["dest"])
+    with errors_told():
+        if dest.suffix.lower() in FILM_SUFFIXES:
+            st.video(dest.read_bytes(), loop=True, muted=True)
+            st.caption(plain(f"{dest.name}: {row.get('width')} × {row.get('height')} px, with its sound"))
+        elif source.is_file():
+            before, old = _copy(str(source), source.stat().st_mtime_ns)
+            after, new = _copy(str(dest), dest.stat().st_mtime_ns)
+            before_after(
+                before, after, key=f"upscaled-slider-{run.path.name}-{dest.stem}", width=new[0], height=new[1],
+                labels=(f"before, {old[0]} × {old[1]}", f"after, {new[0]} × {new[1]}"),
+            )  # fmt: skip
+        else:
+            st.image(_copy(str(dest), dest.stat().st_mtime_ns)[0], width="stretch")
+    size = dest.stat().st_size / 1e6
+    download(f"{dest.name}, {size:,.1f} MB", dest.name, partial(_read, dest), icon="image")
+
+
+def _ends(run: RunDir, folder: Path, made: list[dict[str, Any]]) -> None:
+    with st.container(horizontal=True):
+        if len(made) > 1:
+            size = sum(Path(row["dest"]).stat().st_size for row in made)
+            if size <= MOST_DOWNLOADED:
+                download(f"All, {size / 1e6:,.1f} MB", f"{run.path.name}.zip", partial(_zip, folder))
+            else:
+                st.caption(plain(f"All of them are in {folder}"))
+        st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=_remove, args=(run,))
+
+
+@st.cache_data(max_entries=24, show_spinner=False)
+def _copy(path: str, changed: int) -> tuple[bytes, tuple[int, int]]:
+    """A picture as the browser is shown it, and the size that its file has."""
+    data = Path(path).read_bytes()
+    pixels = images.decode(data, name=Path(path).name, max_pixels=700_000_000, background=(250, 247, 242))
+    height, width = pixels.shape[:2]
+    scale = min(1.0, LONGEST / max(height, width))
+    small = images.resize(pixels, max(1, round(width * scale)), max(1, round(height * scale)))
+    return images.encode(small, "webp" if max(height, width) > 256 else "png", quality=95), (width, height)
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def _zip(folder: Path) -> bytes:
+    with SpooledTemporaryFile(max_size=64 * 2**20) as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for path in sorted(folder.rglob("*")):
+                inside = path.relative_to(folder)
+                if path.is_file() and path.name != RECORDS and not any(part.startswith(".") for part in inside.parts):
+                    archive.write(path, inside)
+        file.seek(0)
+        return file.read()
+
+
+def _remove(run: RunDir) -> None:
+    with errors_told():
+        runs.remove(run)
