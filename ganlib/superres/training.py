@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
 from ganlib import features, images
@@ -35,6 +36,7 @@ HOLD_OUT = 17
 STATE = "training-state-latest.pt"
 _EMA_STEPS = 500  # in which the average forgets two thirds
 _PIXELS_TO_BORDER = 4  # of the small picture; what lies outside a patch is not known at its border
+_LATTICE_WEIGHT, _LATTICE_PIXELS = 1.0, 4
 _EPSILON = 1e-3  # of Charbonnier's loss
 
 
@@ -58,7 +60,7 @@ class UpscalerConfig:
     """side of a patch of the small picture, in pixels"""
     rate: float = 1e-3
     """learning rate at the beginning; it falls to 1/50 along a cosine"""
-    perceptual: float = 0.1
+    perceptual: float = 0.05
     """weight of the distance between features"""
     save_every: int = 500
     """steps between two states on disk"""
@@ -193,6 +195,16 @@ def start_network(spec: NetworkSpec, seed: int) -> Upscaler:
     return network
 
 
+def lattice(error: Tensor, scale: int) -> Tensor:
+    """How much of an error `[N, 3, H, W]` repeats with the period of the rearranged pixels: a mean absolute value.
+
+    The error of each of the scale² places is averaged over `_LATTICE_PIXELS`² neighbours; what is the same at all of
+    them is a wrong colour, and is judged elsewhere."""
+    places = F.avg_pool2d(F.pixel_unshuffle(error, scale), _LATTICE_PIXELS, stride=2)
+    apart = places.unflatten(1, (3, scale**2))
+    return (apart - apart.mean(dim=2, keepdim=True)).abs().mean()
+
+
 class Trainer:
     """The network, its average and the optimiser."""
 
@@ -221,13 +233,17 @@ class Trainer:
         cut = _PIXELS_TO_BORDER * SCALE
         inside = (slice(None), slice(None), slice(cut, -cut), slice(cut, -cut))
         colour = ((out - large)[inside].square() + _EPSILON**2).sqrt().mean()
+        pattern = lattice((out - large)[inside], SCALE)
         if self.distance is not None:
+            # From another corner each time: a network that looks at every second pixel would else reward a lattice.
+            down, right = np.random.default_rng((self.config.seed, self.step_number, 1)).integers(0, SCALE, 2)
+            seen = (slice(None), slice(None), slice(cut + int(down), -cut), slice(cut + int(right), -cut))
             with torch.no_grad():
-                wanted = self.distance.embed(large[inside] * 2 - 1)
-            unlike = (self.distance.embed(out[inside] * 2 - 1) - wanted).square().sum(dim=1).mean()
+                wanted = self.distance.embed(large[seen] * 2 - 1)
+            unlike = (self.distance.embed(out[seen] * 2 - 1) - wanted).square().sum(dim=1).mean()
         else:
             unlike = (edges(out) - edges(large))[inside].abs().mean()
-        loss = colour + self.config.perceptual * unlike
+        loss = colour + _LATTICE_WEIGHT * pattern + self.config.perceptual * unlike
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -237,7 +253,8 @@ class Trainer:
         with torch.no_grad():
             for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(value, share)
-        return {"loss": loss.item(), "colour": colour.item(), "features": unlike.item(), "rate": rate}
+        parts = {"loss": loss, "colour": colour, "lattice": pattern, "features": unlike}
+        return {name: part.item() for name, part in parts.items()} | {"rate": rate}
 
     def state(self) -> dict[str, Any]:
         """Everything that a continued training needs, as tensors and numbers."""
@@ -331,8 +348,6 @@ def measure(
 
 def quarters(held: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield each picture, cut to sides that 4 divides, and its quarter by a bicubic kernel."""
-    from PIL import Image
-
     for pixels in held:
         high, wide = (side // SCALE * SCALE for side in pixels.shape[:2])
         large = pixels[:high, :wide]
