@@ -66,6 +66,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
     film = parser.add_argument_group("the film")
     film.add_argument("--size", type=int, metavar="PX", help="side of the picture (default: the model's)")
+    film.add_argument("--upscaler", default="", metavar="MODEL", help="enlarge by a network: see `upscale --list`")
     film.add_argument(
         "--aspect", default="1:1", choices=ASPECTS, help="shape of the film, the picture in its middle (%(default)s)"
     )
@@ -188,7 +189,8 @@ def _job(args: argparse.Namespace, kind: str, network: str, path: LatentPath) ->
     from ganlib.video import RenderJob
 
     job = RenderJob(
-        network=network, path=path, fps=args.fps, size=args.size, format=kind, crf=args.crf, aspect=args.aspect,
+        network=network, path=path, fps=args.fps, size=args.size, upscaler=args.upscaler, format=kind, crf=args.crf,
+        aspect=args.aspect,
         background=args.background, codec=args.codec, bitrate=args.bitrate, size_limit=args.size_limit,
         even_speed=args.even_speed, sound=args.sound, length=args.length, fade_seconds=args.fade_seconds,
         beats=args.beats, reactions=tuple(map(_reaction, args.react)), pulse=args.pulse, title=args.title,

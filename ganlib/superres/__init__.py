@@ -12,7 +12,7 @@ training    a network of our own
 """
 
 from ganlib.superres.config import FORMATS, UpscaleConfig
-from ganlib.superres.enlarging import Enlarger, Target, choose_size, open_enlarger
+from ganlib.superres.enlarging import MOST_SCALE, Enlarger, Target, choose_size, open_enlarger
 from ganlib.superres.films import SUFFIXES as FILM_SUFFIXES
 from ganlib.superres.job import RECORDS, Upscaled, find_sources, picture_size, read_records, run_job, upscale
 from ganlib.superres.known import EMBEDDED, Choice, choices, download_model, find_model, models_folder
@@ -22,6 +22,7 @@ __all__ = [
     "EMBEDDED",
     "FILM_SUFFIXES",
     "FORMATS",
+    "MOST_SCALE",
     "RECORDS",
     "Choice",
     "Enlarger",

@@ -34,7 +34,7 @@ _MAY_BE_NONE = ("size", "bitrate", "size_limit")
 _CHOICES = {
     "format": FORMATS, "codec": CODECS, "aspect": tuple(ASPECTS), "length": ("film", "track"), "logo_corner": CORNERS,
 }  # fmt: skip
-_TEXTS = {"network": 4096, "device": 40, "sound": 4096, "title": 200, "caption": 200, "logo": 4096}
+_TEXTS = {"network": 4096, "upscaler": 4096, "device": 40, "sound": 4096, "title": 200, "caption": 200, "logo": 4096}
 _SWITCHES = ("even_speed", "beats")
 
 
@@ -78,6 +78,8 @@ class RenderJob:
     """Frames per second, 1 to 120; at most 50 for a gif."""
     size: int | None = None
     """Side in pixels, 16 to 8192; None means the model's resolution. Odd sides of mp4 and webm grow by one."""
+    upscaler: str = ""
+    """Name or file of the upscaling model that brings pictures to a larger size; empty means Lanczos."""
     format: str = "mp4"
     """`mp4` (H.264 or H.265, 8 bit 4:2:0), `webm` (VP9), `gif`, `apng`, `webp`, or `png`, a zip of pictures."""
     crf: int = 8

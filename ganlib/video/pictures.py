@@ -14,6 +14,7 @@ from ganlib import images
 from ganlib.latents import Edit
 from ganlib.paths import LatentPath, PathWalker
 from ganlib.renderer import Renderer
+from ganlib.superres import MOST_SCALE, choose_size, open_enlarger
 from ganlib.video.job import Reaction, RenderJob
 from ganlib.video.overlays import Overlay
 
@@ -59,13 +60,32 @@ class Rendering:
             )  # fmt: skip
 
 
+def enlarging(job: RenderJob) -> Enlarge:
+    """Return what brings pictures to the size of a film: its upscaling model, or Lanczos where it has none.
+
+    Raises InputError or CheckpointError for a model that is not here, or is none."""
+    if not job.upscaler:
+        return images.resize
+    enlarger = open_enlarger(job.upscaler, device=job.device)
+
+    def enlarge(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+        own = pixels.shape[1]
+        if width <= own:
+            return images.resize(pixels, width, height)
+        side = min(width, own * MOST_SCALE)
+        target = choose_size(own, own, size=f"{side}x{side}")
+        return images.resize(np.stack([enlarger.to_size(picture, target) for picture in pixels]), width, height)
+
+    return enlarge
+
+
 class Framing:
     """From the model's pictures to the film's frames: enlarged, surrounded, with all that is laid over them."""
 
-    def __init__(self, job: RenderJob, resolution: int, enlarge: Enlarge = images.resize) -> None:
-        """`enlarge` brings pictures to the film's size; Lanczos by default."""
+    def __init__(self, job: RenderJob, resolution: int, enlarge: Enlarge | None = None) -> None:
+        """`enlarge` brings pictures to the film's size; None means as the job says."""
         self.side, self.size = job.side(resolution), job.frame_size(resolution)
-        self._background, self._enlarge = job.background, enlarge
+        self._background, self._enlarge = job.background, enlarge or enlarging(job)
         self._overlay = Overlay(job, self.size)
 
     def frames(self, pixels: np.ndarray, start: int) -> np.ndarray:

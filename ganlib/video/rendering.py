@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganlib import images
 from ganlib.checkpoints import find_checkpoint
 from ganlib.errors import InputError
 from ganlib.renderer import Renderer
 from ganlib.runs import Reporter, replacing
 from ganlib.runs.files import mtime
+from ganlib.superres import find_model
 from ganlib.video import joining
 from ganlib.video.codecs import segment_coding, segment_suffix
 from ganlib.video.inside import description, insert_comment
@@ -37,7 +37,7 @@ PARTS = "parts"
 
 
 def frames(
-    job: RenderJob, renderer: Renderer, *, batch: int | None = None, enlarge: Enlarge = images.resize
+    job: RenderJob, renderer: Renderer, *, batch: int | None = None, enlarge: Enlarge | None = None
 ) -> Iterator[np.ndarray]:
     """Yield the film's frames in order as uint8 `[n, height, width, 3]`, `batch` at a time (None: the renderer's own).
 
@@ -76,7 +76,7 @@ def render_video(
     renderer: Renderer,
     reporter: Reporter,
     parts: Path | None = None,
-    enlarge: Enlarge = images.resize,
+    enlarge: Enlarge | None = None,
     rank: int = 0,
     world: int = 1,
 ) -> Path:
@@ -85,8 +85,8 @@ def render_video(
     Every frame goes straight into ffmpeg; memory does not grow with the film. `parts` is a folder for the film's
     pieces: a later call with the same job, model and folder goes on at the frame where this one was killed, stopped or
     failed, and makes the same film. None means a hidden folder beside `dest`, which only a killed process leaves.
-    `enlarge` brings pictures to the film's size. Of `world` processes each renders its share, and rank 0 joins them:
-    `torchrun_rank` tells both.
+    `enlarge` brings pictures to the film's size; None means as the job says. Of `world` processes each renders its
+    share, and rank 0 joins them: `torchrun_rank` tells both.
     Raises InputError for odd settings, Stopped on request, and GanlibError with ffmpeg's last words if it fails; then
     `dest` is untouched.
     """
@@ -168,7 +168,8 @@ def _key(job: RenderJob, renderer: Renderer, coding: list[str]) -> str:
     """A digest of all that decides the frames of the pieces; what is only done in the end is left out."""
     left_out = ("network", "device", "size_limit", "fade_seconds")
     settings = {name: value for name, value in job.to_dict().items() if name not in left_out}
-    files = [_stamp(Path(name)) for name in (job.sound, job.logo) if name]
+    upscaler = str(find_model(job.upscaler)) if job.upscaler else ""
+    files = [_stamp(Path(name)) for name in (job.sound, job.logo, upscaler) if name]
     text = json.dumps([_REVISION, renderer.digest, renderer.spec.resolution, settings, coding, files], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -10,6 +10,7 @@ import streamlit as st
 from ganlib import images, runs
 from ganlib.checkpoints import Checkpoint
 from ganlib.errors import GanlibError
+from ganlib.superres import choices
 from ganlib.video import BANDS, CORNERS, STREAMED, Reaction, RenderJob, read_track
 from pages._ui import models
 from pages._ui.datasets.intake import data_root
@@ -31,7 +32,7 @@ def show_extras(model: Checkpoint, job: RenderJob) -> RenderJob:
     with st.expander("Words and logo", icon=":material/title:"):
         job = _words(job)
     with st.expander("Quality", icon=":material/high_quality:"):
-        job = _quality(job)
+        job = _quality(_upscaled(model, job))
     return job
 
 
@@ -120,6 +121,17 @@ def _words(job: RenderJob) -> RenderJob:
         opacity = st.slider("How much of it is seen", 0.1, 1.0, 0.8, 0.1, key="film-opacity")
         job = replace(job, logo_corner=corner, logo_opacity=opacity)
     return job
+
+
+def _upscaled(model: Checkpoint, job: RenderJob) -> RenderJob:
+    if job.side(model.spec.resolution) < 2 * model.spec.resolution:
+        return job
+    here = {"": "plain enlargement"} | {choice.name: choice.name for choice in choices() if choice.is_here}
+    upscaler = st.selectbox(
+        "Enlarged by", list(here), format_func=here.__getitem__, key="film-upscaler",
+        help="An upscaling model paints in edges and grain, and takes longer; Upscale fetches more of them.",
+    )  # fmt: skip
+    return replace(job, upscaler=upscaler)
 
 
 def _quality(job: RenderJob) -> RenderJob:

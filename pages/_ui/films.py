@@ -32,7 +32,7 @@ def show_preview(model: Checkpoint, job: RenderJob) -> None:
     # The preview is the same for all of these.
     same = replace(
         job, fps=30, size=None, format="mp4", codec="h264", crf=usual.crf, bitrate=None, size_limit=None, sound="",
-        beats=False, pulse=0.0, reactions=(), length="film", title="", logo="",
+        beats=False, pulse=0.0, reactions=(), length="film", title="", logo="", upscaler="",
     )  # fmt: skip
     sheet, count, width, height = _sheet(str(model.path), model.digest, same, min(few, job.num_frames), side)
     seconds = job.path.seconds
@@ -84,7 +84,8 @@ def command_of(job: RenderJob, out: str) -> str:
     words += [] if first.easing == "linear" else ["--easing", first.easing]
     words += [] if job.path.moving == "all" else ["--moving", job.path.moving]
     usual = RenderJob(job.network, job.path)
-    for name in ("codec", "crf", "bitrate", "size_limit", "title", "caption", "logo", "sound", "length", "pulse"):
+    looks = ("upscaler", "codec", "crf", "bitrate", "size_limit", "title", "caption", "logo")
+    for name in (*looks, "sound", "length", "pulse"):
         if (value := getattr(job, name)) != getattr(usual, name):
             words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
     words += ["--even-speed"] if job.even_speed else []

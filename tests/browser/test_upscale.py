@@ -28,7 +28,8 @@ def test_a_picture_is_uploaded_enlarged_compared_and_downloaded(page: Page, stud
 
     # The divider goes by keys and by the mouse, and both pictures are enlarged in step.
     divider = page.get_by_role("slider")
-    expect(divider).to_have_attribute("aria-label", "Divider: before, 60 × 50 on the left, after, 240 × 200 on the right")
+    words = "Divider: before, 60 × 50 on the left, after, 240 × 200 on the right"
+    expect(divider).to_have_attribute("aria-label", words)
     divider.focus()
     page.keyboard.press("ArrowRight")
     expect(divider).to_have_attribute("aria-valuenow", "52")
