@@ -178,6 +178,14 @@ def test_a_film_keeps_its_sound_its_speed_and_its_frames(tmp_path, model):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_film_that_does_not_say_its_length_is_enlarged(tmp_path, model):
+    source = make_film(tmp_path / "a.mp4", 4, sound="")
+    run_ffmpeg(["-i", as_file(source), "-c:v", "copy", "-f", "h264", "-y", as_file(tmp_path / "raw.mp4")])
+    assert probe(tmp_path / "raw.mp4").seconds == 0
+    upscale(UpscaleConfig((tmp_path / "raw.mp4",), tmp_path / "up.mp4", model, scale=2))
+    assert len(frames_of(tmp_path / "up.mp4", 48, 32)) >= 4
+
+
 def test_a_stopped_film_goes_on_and_is_the_same(tmp_path, model, monkeypatch):
     monkeypatch.setattr(films, "PART_FRAMES", 3)
     source = make_film(tmp_path / "a.mp4", sound="")

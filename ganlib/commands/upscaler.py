@@ -12,7 +12,7 @@ from ganlib.commands.flags import flags_from_dataclass, values_from_flags
 
 EXAMPLES = (
     "python -m ganlib upscaler --data paintings.zip --outdir out",
-    "python -m ganlib upscaler --data paintings.zip drawings/ --steps 20000 --perceptual 0.05 --outdir out",
+    "python -m ganlib upscaler --data paintings.zip drawings/ --steps 20000 --perceptual 0.03 --outdir out",
 )
 
 

@@ -41,6 +41,7 @@ class Film:
     height: int
     fps: float
     seconds: float
+    """0 where it does not say."""
     sound: str
     """The codec of its sound, as ffmpeg calls it; empty for a silent film."""
 
@@ -59,12 +60,13 @@ def probe(path: Path) -> Film:
     out, said = look(["-loglevel", "info", *options, "-f", "yuv4mpegpipe", "-"], most_bytes=200)
     head = re.match(rb"YUV4MPEG2 W(\d+) H(\d+) F(\d+):(\d+)", out)
     length = re.search(r"Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", said)
-    if head is None or length is None:
+    if head is None:
         words = said.strip().splitlines()
         raise DataError(f"{path.name} is no film that can be read: {words[-1][:200] if words else 'no words'}", hint)
     width, height, over, under = (int(number) for number in head.groups())
     fps = over / max(1, under)
-    seconds = int(length[1]) * 3600 + int(length[2]) * 60 + float(length[3])
+    # A film that was streamed may not say how long it is; then only the progress is wrong.
+    seconds = int(length[1]) * 3600 + int(length[2]) * 60 + float(length[3]) if length else 0.0
     if width < 1 or height < 1 or not 0 < fps <= 1000:
         raise DataError(f"{path.name} says {width}×{height} pixels, {fps:g} frames a second", hint)
     sound = re.search(r"Stream #\S+: Audio: (\w+)", said)

@@ -36,7 +36,7 @@ HOLD_OUT = 17
 STATE = "training-state-latest.pt"
 _EMA_STEPS = 500  # in which the average forgets two thirds
 _PIXELS_TO_BORDER = 4  # of the small picture; what lies outside a patch is not known at its border
-_LATTICE_WEIGHT, _LATTICE_PIXELS = 1.0, 4
+_LATTICE_WEIGHT, _LATTICE_PIXELS = 2.0, 4
 _EPSILON = 1e-3  # of Charbonnier's loss
 
 
@@ -60,7 +60,7 @@ class UpscalerConfig:
     """side of a patch of the small picture, in pixels"""
     rate: float = 1e-3
     """learning rate at the beginning; it falls to 1/50 along a cosine"""
-    perceptual: float = 0.05
+    perceptual: float = 0.03
     """weight of the distance between features"""
     save_every: int = 500
     """steps between two states on disk"""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import pickle
 import time
 from pathlib import Path
 
@@ -19,6 +22,14 @@ from ganlib.latents import Recipe, parse_embedded
 from ganlib.superres import models_folder
 from ganlib.superres.networks import NetworkSpec, build
 from pages._ui.upscaling.results import _zip
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("echo ran > ran.txt",)
+
+
+EVIL = b"PK\x03\x04" + pickle.dumps(Evil())
 
 
 @pytest.fixture(autouse=True)
@@ -125,8 +136,15 @@ def test_models_tell_their_licence_and_ones_own_can_be_used(repository, checkpoi
     app.selectbox(key="upscale-model").set_value("realesr-general-x4v3").run()
     assert "BSD-3-Clause" in shown(app) and "sha256" in shown(app)
     assert app.button(key="upscale-fetch").label == "Download, 5 MB" and start_of(app).disabled
-    models_folder().mkdir(parents=True)
-    torch.save(build(NetworkSpec("srvgg", 4, 4, 1)).state_dict(), models_folder() / "mine.pth")
     app = open_page(repository)
-    app.selectbox(key="upscale-model").set_value("mine").run()
-    assert "Licence unknown" in shown(app)
+    for name, data, words in (("evil <b>.pth", EVIL, "evil"), ("page.pth", b"<p>no", "a page of the web")):
+        app.file_uploader(key="upscale-own").set_value((name, data, "application/octet-stream")).run()
+        app.button(key="upscale-keep").click().run()
+        assert words in shown(app) and list(models_folder().glob("*")) == []
+    good = io.BytesIO()
+    torch.save(build(NetworkSpec("srvgg", 4, 4, 1)).state_dict(), good)
+    app.file_uploader(key="upscale-own").set_value(("my own.pth", good.getvalue(), "application/octet-stream")).run()
+    app.button(key="upscale-keep").click().run()
+    assert (models_folder() / "my-own.pth").is_file()
+    assert app.selectbox(key="upscale-model").value == "my-own" and "Licence unknown" in shown(app)
+    assert not Path("ran.txt").exists()
