@@ -23,7 +23,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--data", required=True, nargs="+", type=Path, metavar="F",
         help="folders or zips of pictures; of the first one some are held out",
     )  # fmt: skip
-    flags_from_dataclass(parser, UpscalerConfig, skip=("data",), required=("outdir",))
+    flags_from_dataclass(parser, UpscalerConfig, skip=("data", "save_every"), required=("outdir",))
 
 
 def execute(args: argparse.Namespace) -> int:

@@ -21,7 +21,7 @@ from ganlib.superres.weights import Card, open_upscaler
 
 LEAST_TILE, MOST_TILE = 32, 4096  # pixels of the small picture
 MOST_PIXELS = 600_000_000  # of an enlarged picture
-MOST_SCALE = 16
+MOST_SCALE = 64
 _MOST_OVERLAP = 32  # pixels; what lies farther away moves no pixel by a grey level
 _LARGEST_AUTOMATIC = {"cpu": 256, "mps": 384, "cuda": 1024}  # larger tiles are no faster
 _SHARE = 0.4  # of the free memory that a tile may take
@@ -41,20 +41,20 @@ class Target:
     box: tuple[int, int, int, int]
     """The part of the picture that is kept: left, top, right, bottom, in its own pixels."""
 
-    def passes(self, scale: int) -> int:
-        """How many times a picture goes through a network that enlarges `scale` times, before it has this size."""
+    def steps(self, scale: int) -> list[tuple[int, int]]:
+        """Width and height of what goes into a network that enlarges `scale` times, once for each time that it takes.
+
+        What the network itself made is brought down before the last time, so that it ends at this size."""
         left, top, right, bottom = self.box
-        wanted = max(self.width / (right - left), self.height / (bottom - top))
-        count, reached = 1, scale
-        while reached < wanted - 1e-9 and scale > 1:
-            count, reached = count + 1, reached * scale
-        return count
+        sides = [(right - left, bottom - top)]
+        while scale > 1 and (sides[-1][0] * scale < self.width or sides[-1][1] * scale < self.height):
+            wide, high = (side * scale for side in sides[-1])
+            sides.append((min(wide, -(-self.width // scale)), min(high, -(-self.height // scale))))
+        return sides
 
     def work(self, scale: int) -> float:
         """Millions of pixels that go through such a network."""
-        left, top, right, bottom = self.box
-        pixels = (right - left) * (bottom - top) / 1e6
-        return float(sum(pixels * scale ** (2 * number) for number in range(self.passes(scale))))
+        return sum(width * height for width, height in self.steps(scale)) / 1e6
 
 
 def choose_size(
@@ -131,17 +131,17 @@ class Enlarger:
     def to_size(self, pixels: np.ndarray, target: Target, tick: Tick | None = None) -> np.ndarray:
         """Return uint8 `[target.height, target.width, 3 or 4]` of uint8 pixels `[H, W, 3 or 4]`.
 
-        The network enlarges as often as it takes, and Lanczos makes the rest smaller. Alpha is enlarged by Lanczos
+        The network enlarges as often as it takes, and Lanczos brings it to the size. Alpha is enlarged by Lanczos
         alone, and what lies under it unseen gets the colour of what is seen beside it. `tick` is called with the
         millions of pixels that each tile brought through the network. Raises DeviceError where memory runs out."""
         left, top, right, bottom = target.box
         pixels = pixels[top:bottom, left:right]
-        self._check_room(pixels, target)
+        self._check_room(target)
         with out_of_memory_hint(_FEWER):
             alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
             rgb = pixels if alpha is None else bled(pixels)
-            for _ in range(target.passes(self.scale)):
-                rgb = self.native(rgb, tick)
+            for width, height in target.steps(self.scale):
+                rgb = self.native(images.resize(rgb, width, height), tick)
             rgb = images.resize(rgb, target.width, target.height)
             if alpha is None:
                 return rgb
@@ -186,10 +186,11 @@ class Enlarger:
             unit = (images.from_pixels(part[None]).to(self.device) + 1) / 2
             return images.to_pixels(self.network(unit) * 2 - 1)[0]
 
-    def _check_room(self, pixels: np.ndarray, target: Target) -> None:
+    def _check_room(self, target: Target) -> None:
         """Raise DeviceError before the work where the enlarged picture will not fit into memory."""
-        largest = pixels.shape[0] * pixels.shape[1] * self.scale ** (2 * target.passes(self.scale))
-        needed = 3 * (largest + largest // self.scale**2) + 12 * target.width * target.height
+        width, height = target.steps(self.scale)[-1]
+        largest = width * height * self.scale**2
+        needed = 3 * (largest + width * height) + 12 * target.width * target.height
         free = free_bytes("cpu")
         if largest > 4 * MOST_PIXELS or (free and needed > free):
             words = f"{target.width}×{target.height} pixels need {needed / 2**30:.1f} GiB of memory on the way"

@@ -66,6 +66,10 @@ class UpscalerConfig:
     """steps between two states on disk"""
     seed: int = 0
     """of everything that is drawn"""
+    credit: str = ""
+    """credit and rights of the pictures, for the card"""
+    licence: str = ""
+    """licence of the network, an identifier of SPDX, for the card"""
     device: str = "auto"
     """auto, cpu, cuda or mps"""
 
@@ -313,10 +317,10 @@ def _write(
         reporter.log(f"step {trainer.step_number}: " + ", ".join(f"{k} {v:.4f}" for k, v in metrics.items()))
     command = " ".join(
         f"--{name.replace('_', '-')} {value}" for name, value in config.to_dict().items()
-        if name not in ("data", "outdir", "device") and value != getattr(UpscalerConfig, name)
+        if name not in ("data", "outdir", "credit", "licence", "device") and value != getattr(UpscalerConfig, name)
     )  # fmt: skip
     card = Card(
-        title="Upscaler ×4", licence="CC0-1.0", data=", ".join(path.stem for path in config.data),
+        title="Upscaler ×4", licence=config.licence, data=config.credit or ", ".join(p.name for p in config.data),
         source=f"python -m ganlib upscaler --data {' '.join(path.name for path in config.data)} {command}".strip(),
         metrics=metrics | {"steps": trainer.step_number},
     )  # fmt: skip

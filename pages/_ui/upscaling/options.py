@@ -34,7 +34,7 @@ def choose_model() -> Choice:
     rows = {choice.name: choice for choice in choices()}
     if st.session_state.get("upscale-model") not in rows:
         st.session_state["upscale-model"] = EMBEDDED
-    name = st.selectbox("Model", list(rows), key="upscale-model", format_func=lambda name: _title(rows[name]))
+    name = st.selectbox("Upscaling model", list(rows), key="upscale-model", format_func=lambda name: _title(rows[name]))
     choice = rows[name]
     st.caption(plain(f"{choice.about} {choice.licence or 'Licence unknown'}."))
     if not choice.is_here and choice.known is not None:

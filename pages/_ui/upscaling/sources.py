@@ -123,7 +123,7 @@ def _favourites() -> Sources:
         st.caption("Nothing kept yet: the heart under a picture in the Gallery keeps it, and it appears here.")
         return Sources()
     titles = {model.name: model for model in known}
-    name = st.selectbox("Model", list(titles), format_func=lambda name: titles[name].title, key="upscale-of")
+    name = st.selectbox("Favourites of", list(titles), format_func=lambda name: titles[name].title, key="upscale-of")
     model = titles[name]
     recipes = [favourite.recipe for favourite in models.favourites(model)][:MOST_FAVOURITES]
     ready = models.as_many_as_ready(model, recipes)
