@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganlib.errors import DeviceError
@@ -110,7 +111,9 @@ def memory_report(device: torch.device | str = "cpu") -> str:
 
 
 def free_bytes(device: torch.device | str = "cpu") -> int:
-    """Bytes of memory that are free on a device; 0 where the system does not tell."""
+    """Bytes of memory that can be had on a device; 0 where the system does not tell.
+
+    On Linux what the system holds for files and would give up counts as free."""
     import torch
 
     device = torch.device(device)
@@ -118,7 +121,11 @@ def free_bytes(device: torch.device | str = "cpu") -> int:
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
-    return _system_memory_bytes()[0]
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, IndexError, StopIteration):  # not Linux
+        return _system_memory_bytes()[0]
 
 
 @contextmanager

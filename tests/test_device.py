@@ -7,7 +7,14 @@ import sys
 import pytest
 import torch
 
-from ganlib.device import available_devices, choose_device, memory_report, out_of_memory_hint, tune_allocator
+from ganlib.device import (
+    available_devices,
+    choose_device,
+    free_bytes,
+    memory_report,
+    out_of_memory_hint,
+    tune_allocator,
+)
 from ganlib.errors import DeviceError
 
 PAGE_FAULTS = """
@@ -31,6 +38,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 def has_glibc() -> bool:
     return sys.platform == "linux" and "CS_GNU_LIBC_VERSION" in os.confstr_names
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems may not tell")
+def test_free_memory_is_within_what_there_is():
+    assert 2**20 < free_bytes("cpu") <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def test_auto_takes_the_fastest_device_present():
