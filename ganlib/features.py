@@ -1,8 +1,9 @@
 """Pictures → vectors in which distances mean something, for metrics and for comparing pictures.
 
-Two networks are known. `squeezenet` was trained on photographs (ImageNet) and judges any picture; its weights are a
-file that the user puts in place. The *embedded* features need no file: they are those of the bundled model's own
-discriminator, named after it (`fruit-d`). A distance in either is named after its features: only Inception's is FID.
+Three networks are known. `inception` is the one that published figures are about; its weights are fetched once, on
+request. `squeezenet` was trained on photographs (ImageNet) too and judges any picture; its weights are a file that the
+user puts in place. The *embedded* features need no file: they are those of the bundled model's own discriminator, named
+after it (`fruit-d`). A distance is named after its features: only one on Inception's is FID.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import struct
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlib import checkpoints
+from ganlib import checkpoints, inception
 from ganlib.device import out_of_memory_hint
 from ganlib.errors import CheckpointError, InputError
 from ganlib.networks.base import Discriminator
@@ -64,6 +65,9 @@ class FeatureExtractor:
     """RGB `[N, 3, side, side]` float32 in [0, 255] → features `[N, dim]` float32."""
     device: torch.device = field(default=torch.device("cpu"), compare=False)
     """Where the network is."""
+    classifier: np.ndarray | None = field(default=None, repr=False, compare=False)
+    """Float32 `[classes, dim]` that makes logits of features, without the bias that the usual tools leave out too; None
+    where the network knows no classes."""
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     @property
@@ -238,20 +242,31 @@ class SqueezeNet(nn.Module):
 def open_extractor(name: str = "auto", *, device: str | torch.device = "cpu") -> FeatureExtractor:
     """Return an extractor by name, on a device.
 
-    `auto`: `squeezenet` where its weights are, else the embedded one. `embedded`: the bundled model's discriminator,
-    under the name that `embedded_name()` tells, which is accepted too. Raises `InputError` for a name that is not known
-    or has no weights here, `CheckpointError` for a damaged file. Inception, whose distances may be called FID and KID,
-    takes pixels at 299 px as x / 128 − 1 and gives 2048 numbers: one more row of `OPENERS`.
+    `auto`: `inception` where its weights are, else `squeezenet` where its are, else the embedded one. `embedded`: the
+    bundled model's discriminator, under the name that `embedded_name()` tells, which is accepted too. Raises
+    `InputError` for a name that is not known or has no weights here, `CheckpointError` for a damaged file.
     """
     wanted = name.strip().lower()
     if wanted == "auto":
-        wanted = "squeezenet" if squeezenet_file() is not None else "embedded"
+        wanted = automatic()
     if wanted == embedded_name():
         wanted = "embedded"
     if wanted not in OPENERS:
         known = ", ".join(dict.fromkeys(["auto", embedded_name(), *OPENERS]))
         raise InputError(f"there are no features named {name.strip()!r}", f"choose one of: {known}")
     return OPENERS[wanted](torch.device(device))
+
+
+def automatic() -> str:
+    """What `auto` stands for on this machine: `inception`, `squeezenet` or `embedded`."""
+    if inception_file().is_file():
+        return "inception"
+    return "squeezenet" if squeezenet_file() is not None else "embedded"
+
+
+def inception_file() -> Path:
+    """Where the weights of `inception` lie once they were fetched; the file may be missing."""
+    return cache_folder() / inception.FILE
 
 
 def bundled_model() -> Path:
@@ -293,17 +308,40 @@ def cache_folder() -> Path:
 
 def load_squeezenet(path: Path) -> tuple[SqueezeNet, str]:
     """Return the network and the sha256 of its file. Raises `CheckpointError` for any other file than the known one."""
+    tensors, digest = _known_tensors(path, SQUEEZENET_SHA256, "SqueezeNet 1.1")
+    network = SqueezeNet()
     try:
-        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        if digest != SQUEEZENET_SHA256:
-            hint = f"the right file has the sha256 {SQUEEZENET_SHA256}; copy it again"
-            raise CheckpointError(f"{path} is not the known SqueezeNet 1.1: its sha256 is {digest}", hint)
-        tensors: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        network = SqueezeNet()
         network.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("classifier.")})
     except UNREADABLE as error:
         raise CheckpointError(f"{path} cannot be read: {error}", "copy the file again") from error
     return network, digest
+
+
+def _known_tensors(path: Path, sha256: str, what: str) -> tuple[Mapping[str, Tensor], str]:
+    """The tensors of a file that must be the known one, and its sha256."""
+    try:
+        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        if digest != sha256:
+            hint = f"the right file has the sha256 {sha256}; copy it again"
+            raise CheckpointError(f"{path} is not the known {what}: its sha256 is {digest}", hint)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        raise CheckpointError(f"{path} cannot be read: {error}", "copy the file again") from error
+    if not isinstance(tensors, Mapping):
+        raise CheckpointError(f"{path} holds no table of tensors", "copy the file again")
+    return tensors, digest
+
+
+def _open_inception(device: torch.device) -> FeatureExtractor:
+    path = inception_file()
+    if not path.is_file():
+        hint = f"`python -m ganlib metrics … --fetch` downloads them once ({inception.BYTES / 1e6:.0f} MB); or put "
+        hint += f"{inception.FILE} into {cache_folder()}; or choose `embedded`"
+        raise InputError("the weights of Inception-v3 are not on this machine", hint)
+    tensors, digest = _known_tensors(path, inception.SHA256, "Inception-v3 of 2015")
+    network = inception.network_of(tensors)
+    classifier = network.fc.weight.detach().float().numpy()
+    return replace(_extractor("inception", network, inception.SIDE, digest, device), classifier=classifier)
 
 
 def _open_squeezenet(device: torch.device) -> FeatureExtractor:
@@ -332,6 +370,7 @@ def _extractor(
 
 
 OPENERS: Mapping[str, Callable[[torch.device], FeatureExtractor]] = {
+    "inception": _open_inception,
     "embedded": _open_embedded,
     "squeezenet": _open_squeezenet,
 }

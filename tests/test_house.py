@@ -14,10 +14,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # Leftmost is the ground: a module imports only modules to its left. Packages count as one name. This list *is* the
 # architecture; a name may stand here before its file exists.
 ORDER = [
-    *("errors", "options", "rights", "links", "runs", "device", "images", "ffmpeg"),
+    *("errors", "options", "rights", "links", "runs", "device", "distributed", "images", "ffmpeg"),
     *("networks",),
     *("checkpoints", "foreign", "export", "hub", "latents", "editing", "favourites", "paths"),
-    *("features", "perceptual", "dataset", "superres", "renderer", "benchmark", "blending", "modelcard"),
+    *("inception", "features", "perceptual", "dataset", "superres", "renderer", "benchmark", "blending", "modelcard"),
     *("directions", "latentmap", "video", "projection", "metrics", "nft"),
     *("training",),
     *("commands", "__main__"),

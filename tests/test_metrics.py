@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import nn
 
 from ganlib import features, metrics
 from ganlib.__main__ import main
-from ganlib.checkpoints import load_generator
+from ganlib.checkpoints import load_generator, read_card
 from ganlib.dataset import Dataset
 from ganlib.errors import InputError
 from ganlib.features import FeatureExtractor
@@ -179,6 +180,11 @@ def test_statistics_survive_their_file(tmp_path):
         ("pr50k3_full_squeezenet", Metric("pr", 50_000, True, "squeezenet")),
         ("pr203_fruit-d", Metric("pr", 203, False, "fruit-d")),
         ("kid512_full_my-model-2-d", Metric("kid", 512, True, "my-model-2-d")),
+        ("pr50k3_full", Metric("pr", 50_000, full=True)),
+        ("is50k_inception", Metric("is", 50_000, features="inception")),
+        ("ppl2_wend", Metric("ppl", 50_000)),
+        ("ppl2_wend1k_lpips-vgg", Metric("ppl", 1000, features="lpips-vgg")),
+        ("ppl250", Metric("ppl", 250)),
     ],
 )
 def test_a_name_says_what_is_measured(text, metric):
@@ -186,7 +192,13 @@ def test_a_name_says_what_is_measured(text, metric):
     assert parse_metric(str(metric)) == metric
 
 
-WRONG_NAMES = ["", "kid", "is50k", "kid0k", "kid2", "kid1k_", "kid9999999k", "kid-1k", "1k", "kid1k full"]
+WRONG_NAMES = ["", "kid", "is50k_full", "ppl2_wend_full", "ppl_wend", "ppl2_wend2", "kid0k"]
+WRONG_NAMES += ["kid2", "kid1k_", "kid9999999k", "kid-1k", "1k", "kid1k full", "kid1k_full_full"]
+
+
+@pytest.mark.parametrize("name", ["fid50k_full", "kid50k_full", "pr50k3_full", "ppl2_wend", "is50k"])
+def test_nvidias_names_stay_as_they_are(name):
+    assert str(parse_metric(name)) == name
 
 
 @pytest.mark.parametrize("text", WRONG_NAMES)
@@ -198,7 +210,7 @@ def test_a_wrong_name_gets_an_example(text):
 
 def test_none_is_no_metric():
     assert parse_metrics("none") == parse_metrics("") == []
-    assert [str(m) for m in parse_metrics("kid1k, pr2k,kid1k")] == ["kid1k", "pr2k"]
+    assert [str(m) for m in parse_metrics("kid1k, pr2k,kid1k")] == ["kid1k", "pr2k3"]
     with pytest.raises(InputError):
         parse_metrics("none,kid1k")
 
@@ -361,17 +373,26 @@ def studio(tmp_path, monkeypatch, plain_features) -> Path:
     return write_set(tmp_path / "set.zip")
 
 
-def test_the_command_prints_figures_and_keeps_them(studio, plain_features, tiny_model, tmp_path, capsys):
-    argv = ["metrics", "--network", str(tiny_model), "--data", str(studio), "--metrics", "kid20,pr20"]
+@pytest.fixture
+def own_model(tmp_path, tiny_model) -> Path:
+    """A copy: figures are written into a model's card."""
+    return shutil.copy(tiny_model, tmp_path / "tiny.safetensors")
+
+
+def test_the_command_prints_figures_and_keeps_them(studio, plain_features, own_model, tmp_path, capsys):
+    argv = ["metrics", "--network", str(own_model), "--data", str(studio), "--metrics", "kid20,pr20"]
     assert main([*argv, "--dry-run"]) == 0
     assert "kid20_moments, pr20_moments" in capsys.readouterr().out
     assert main([*argv, "--real-floor", "--outdir", str(tmp_path / "m")]) == 0
     out = capsys.readouterr().out
     assert out.count("kid20_moments ") == 2 and "real against real" in out and "pr20_moments_recall" in out
     (record,) = [json.loads(line) for line in (tmp_path / "m" / "metric-kid20_moments.jsonl").read_text().splitlines()]
-    assert f"{record['results']['kid20_moments']:.5f}" in out and record["snapshot_pkl"] == tiny_model.name
-    direct = metrics.evaluate("kid20", load_generator(tiny_model), Dataset.open(studio), extractor=plain_features)
+    assert f"{record['results']['kid20_moments']:.5f}" in out and record["snapshot_pkl"] == own_model.name
+    (floor,) = [json.loads(line) for line in (tmp_path / "m" / "floor-kid20_moments.jsonl").read_text().splitlines()]
+    assert floor["real_floor"] and floor["snapshot_pkl"] is None
+    direct = metrics.evaluate("kid20", load_generator(own_model), Dataset.open(studio), extractor=plain_features)
     assert record["results"] == pytest.approx(direct["results"], rel=1e-3)
+    assert read_card(own_model).metrics == record["results"] | read_card(own_model).metrics
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ WORKERS |= {"directions": "ganlib.directions", "nft": "ganlib.nft", "project": "
 WORKERS |= {"timelapse": "ganlib.training.timelapse", "estimate": "ganlib.training.estimate"}
 WORKERS |= {"upscale": "ganlib.superres", "upscaler": "ganlib.superres.training"}
 WORKERS |= {"download": "ganlib.hub", "publish": "ganlib.modelcard"}
+WORKERS |= {"metrics": "ganlib.metrics"}
 EXIT_CODES = {"done": 0, "failed": 2, "stopped": 130}
 
 

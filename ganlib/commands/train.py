@@ -30,9 +30,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
+    from ganlib.distributed import is_first
     from ganlib.runs import SilentReporter
     from ganlib.training import TrainConfig, train
-    from ganlib.training.distributed import is_first
     from ganlib.training.presets import with_preset
     from ganlib.training.setup import plan
 

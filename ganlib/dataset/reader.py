@@ -110,6 +110,13 @@ class Dataset:
             sha.update(data)
         return sha.hexdigest()
 
+    @cached_property
+    def fingerprints(self) -> list[bytes]:
+        """Return the SHA-256 of each picture's bytes; a reflection has another one. They do not tell of the order."""
+        found = [hashlib.sha256(self._files.read(name)).digest() for name in self.names]
+        half = len(self) // 2 if self.mirror else len(self)
+        return found[:half] + [hashlib.sha256(b"mirrored" + one).digest() for one in found[half:]]
+
     @property
     def class_names(self) -> list[str]:
         """Return the names of the classes, or their numbers where the card has no names."""

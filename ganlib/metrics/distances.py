@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from torch import Tensor
 
 from ganlib import runs
 from ganlib.errors import InputError
+from ganlib.metrics.names import NEIGHBOURS
 
-NEIGHBOURS = 3
 ROWS = 1024  # rows of a distance matrix that exist at once
 SUBSET_SIZE = 5000
 Z_95 = 1.959963984540054  # 95 % of a normal distribution lie within so many standard deviations
+GROUPS = 10  # that the jackknife leaves out in turn, and splits of the Inception score
+T_95 = 2.2621571628  # the same as Z_95 for a deviation that ten values tell: Student's distribution, 9 degrees
 _NO_CACHE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile)  # of a missing or damaged .npz
 
 
@@ -43,11 +46,11 @@ class FeatureStats:
             mean = part.mean(axis=0)
             self._join(len(part), mean, (part - mean).T @ (part - mean))
         if self._kept is not None:
-            self._kept.append(vectors.astype(np.float32))
+            self._kept.append(np.asarray(vectors, np.float32))
 
     def merge(self, other: FeatureStats) -> None:
         """Add what another one has seen: the same as having seen its vectors after one's own."""
-        assert other.dim == self.dim and (self._kept is None) == (other._kept is None)
+        assert other.dim == self.dim and (self._kept is None or other._kept is not None)
         self._join(other.num, other.mean, other._scatter)
         if self._kept is not None and other._kept is not None:
             self._kept.extend(other._kept)
@@ -97,11 +100,19 @@ class FeatureStats:
         return stats if shapes_fit and (not keep or stats.vectors.shape == (stats.num, dim)) else None
 
 
-def stats_of(vectors: np.ndarray) -> FeatureStats:
-    """Statistics of vectors `[N, dim]`, which are kept."""
-    stats = FeatureStats(vectors.shape[1], keep=True)
+def stats_of(vectors: np.ndarray, *, keep: bool = True) -> FeatureStats:
+    """Statistics of vectors `[N, dim]`; `keep` holds the vectors too. They may lie in a file (`numpy.memmap`)."""
+    stats = FeatureStats(vectors.shape[1], keep=keep)
     stats.append(vectors)
     return stats
+
+
+def joined(groups: Sequence[FeatureStats]) -> FeatureStats:
+    """Statistics of all that several groups have seen, without the vectors."""
+    whole = FeatureStats(groups[0].dim)
+    for group in groups:
+        whole.merge(group)
+    return whole
 
 
 # ---- Distances between two sets ------------------------------------------------------------------------------------
@@ -117,6 +128,22 @@ def frechet_distance(a: FeatureStats, b: FeatureStats) -> float:
     overlap = np.linalg.svd(roots[0].T @ roots[1], compute_uv=False).sum()
     shift = float(((a.mean - b.mean) ** 2).sum())
     return max(0.0, shift + float(np.trace(a.cov) + np.trace(b.cov) - 2 * overlap))
+
+
+def frechet_error(real: FeatureStats, groups: Sequence[FeatureStats]) -> float:
+    """The standard error of `frechet_distance(real, joined(groups))` by the jackknife that leaves out a group in turn.
+
+    It tells how much the figure would move with other generated pictures, as many. It does not know of the bias that
+    all Fréchet distances of few pictures share, nor of the choice of real pictures."""
+    root, num = _root(real.cov), len(groups)
+    values = []
+    for i in range(num):
+        rest = joined([group for j, group in enumerate(groups) if j != i])
+        cov = rest.cov
+        overlap = np.sqrt(np.clip(np.linalg.eigvalsh(root.T @ cov @ root), 0, None)).sum()
+        shift = float(((real.mean - rest.mean) ** 2).sum())
+        values.append(shift + float(np.trace(real.cov) + np.trace(cov) - 2 * overlap))
+    return math.sqrt((num - 1) / num * float(((np.array(values) - np.mean(values)) ** 2).sum()))
 
 
 def _root(cov: np.ndarray) -> np.ndarray:
@@ -154,7 +181,7 @@ def kernel_distance(
         sizes = f"{len(real)} and {len(fake)} pictures"
         raise InputError(f"a kernel distance needs two pictures of each kind, not {sizes}", "use more pictures")
     parts = zip(np.array_split(real, num), np.array_split(fake, num), strict=True)
-    estimates = [_mmd2(*(torch.as_tensor(x).to(device).float() for x in part)) for part in parts]
+    estimates = [_mmd2(*(torch.as_tensor(np.ascontiguousarray(x)).to(device).float() for x in part)) for part in parts]
     variance = sum(se**2 for _, se in estimates) / num**2
     return KernelDistance(sum(value for value, _ in estimates) / num, math.sqrt(variance))
 
@@ -193,9 +220,21 @@ def precision_recall(
     if min(len(real), len(fake)) <= k:
         sizes = f"{len(real)} and {len(fake)}"
         raise InputError(f"precision and recall need more than {k} pictures of each kind, not {sizes}", "use more")
-    centre = real.astype(np.float64).mean(axis=0)
-    x, y = (torch.from_numpy(v.astype(np.float64) - centre).to(_double_device(device)) for v in (real, fake))
+    centre = stats_of(real, keep=False).mean
+    x, y = (_Centred(vectors, centre, _double_device(device)) for vectors in (real, fake))
     return _share_inside(y, x, k), _share_inside(x, y, k)
+
+
+class _Centred:
+    """Vectors about a centre in float64, a block at a time: at once they would be large."""
+
+    def __init__(self, vectors: np.ndarray, centre: np.ndarray, device: torch.device) -> None:
+        self.vectors, self.centre, self.device = vectors, centre, device
+
+    def blocks(self) -> Iterator[Tensor]:
+        for start in range(0, len(self.vectors), ROWS):
+            part = self.vectors[start : start + ROWS].astype(np.float64) - self.centre
+            yield torch.from_numpy(part).to(self.device)
 
 
 def _double_device(device: str | torch.device) -> torch.device:
@@ -204,13 +243,23 @@ def _double_device(device: str | torch.device) -> torch.device:
     return device if device.type != "mps" else torch.device("cpu")
 
 
-def _share_inside(points: Tensor, centres: Tensor, k: int) -> float:
+def _share_inside(points: _Centred, centres: _Centred, k: int) -> float:
     """The share of points that lie in a ball around some centre, reaching to the centre's k-th nearest neighbour."""
-    slack = 1e-10 * float(centres.square().sum(dim=1).mean())  # of rounding: a point is inside a ball at its own place
-    reach = torch.cat([_squared_distances(rows, centres).kthvalue(k + 1).values for rows in centres.split(ROWS)])
-    inside = [(_squared_distances(rows, centres) <= reach + slack).any(dim=1) for rows in points.split(ROWS)]
+    square = torch.cat([rows.square().sum(dim=1) for rows in centres.blocks()]).mean()
+    slack = 1e-10 * float(square)  # of rounding: a point is inside a ball at its own place
+    reach = torch.cat([_squared_distances(rows, centres).kthvalue(k + 1).values for rows in centres.blocks()])
+    inside = [(_squared_distances(rows, centres) <= reach + slack).any(dim=1) for rows in points.blocks()]
     return float(torch.cat(inside).double().mean())
 
 
-def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    return x.square().sum(dim=1)[:, None] + y.square().sum(dim=1) - 2 * x @ y.T
+def _squared_distances(x: Tensor, others: _Centred) -> Tensor:
+    square = x.square().sum(dim=1)[:, None]
+    return torch.cat([square + y.square().sum(dim=1) - 2 * x @ y.T for y in others.blocks()], dim=1)
+
+
+def share_interval(share: float, num: int) -> tuple[float, float]:
+    """The 95 % interval of a share that was counted on `num` pictures (Wilson, 1927)."""
+    z2 = Z_95**2
+    middle = (share + z2 / (2 * num)) / (1 + z2 / num)
+    half = Z_95 / (1 + z2 / num) * math.sqrt(share * (1 - share) / num + z2 / (4 * num**2))
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,64 @@ import torch
 
 from ganlib import features, runs
 from ganlib.dataset import Dataset
+from ganlib.distributed import Processes
 from ganlib.errors import InputError
 from ganlib.features import FeatureExtractor
-from ganlib.metrics.distances import FeatureStats, frechet_distance, kernel_distance, precision_recall, stats_of
+from ganlib.metrics.distances import (
+    GROUPS,
+    T_95,
+    FeatureStats,
+    frechet_distance,
+    frechet_error,
+    joined,
+    kernel_distance,
+    precision_recall,
+    share_interval,
+    stats_of,
+)
 from ganlib.metrics.names import Metric, parse_metric
+from ganlib.metrics.paths import PathSteps, open_path_distance, path_length
+from ganlib.metrics.rows import BLOCK, collect_rows, forget_rows
+from ganlib.metrics.scores import inception_score
 from ganlib.networks.base import Generator
 from ganlib.renderer import Renderer
-from ganlib.runs import Reporter, Stopped
+from ganlib.runs import Reporter
 from ganlib.runs.files import append_text, plain
 
+REALS, FAKES, STEPS = "real pictures", "generated pictures", "small steps"
+"""What progress is told of."""
+
+
+@dataclass(frozen=True)
+class _How:
+    """What is the same for all that one call measures."""
+
+    work_dir: Path | None = None
+    group: Processes = field(default_factory=Processes)
+    reporter: Reporter | None = None
+    should_stop: Callable[[], bool] | None = None
+
+    def collect(
+        self, make: Callable[[int, int], np.ndarray], count: int, dim: int, name: str, what: str
+    ) -> np.ndarray:
+        """The rows, with progress in `what`; empty in all processes but the first."""
+
+        def progress(done: int) -> None:
+            if self.reporter is not None and self.group.is_first:
+                self.reporter.progress(done, count, what)
+
+        return collect_rows(
+            make, count, dim, name=name, folder=self.work_dir, group=self.group, progress=progress,
+            should_stop=self.should_stop,
+        )  # fmt: skip
+
+    def forget(self, name: str) -> None:
+        if self.work_dir is not None and self.group.is_first:
+            forget_rows(self.work_dir, name)
+
+
 # ---- Pictures → statistics -----------------------------------------------------------------------------------------
+
 
 def reference_features(
     dataset: Dataset,
@@ -33,108 +81,107 @@ def reference_features(
     mirror: bool = False,
     keep: bool = True,
     cache_dir: Path | None = None,
+    work_dir: Path | None = None,
+    group: Processes | None = None,
     reporter: Reporter | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> FeatureStats:
-    """Statistics of `count` real pictures (None: all), the same choice every time; `keep` holds their vectors too.
+    """Statistics of `count` real pictures (None: all); `keep` holds their vectors too.
 
-    `mirror` doubles the set by its reflections. With `cache_dir` the result is kept in a file there, named after the
-    data set's digest, the extractor's key, the count and the mirror; None computes anew. Raises `DataError` for a
-    damaged picture and `Stopped` when `should_stop()`.
+    Which ones is decided by what is in them, so that the same set in another order gives the same. `mirror` doubles the
+    set by its reflections. With `cache_dir` the result is kept in a file there, named after the data set's digest, the
+    extractor's key, the count and the mirror; None computes anew. Of several processes only the first returns what all
+    have seen. Raises `DataError` for a damaged picture and `Stopped` when `should_stop()`.
     """
+    how = _How(work_dir, group or Processes(), reporter, should_stop)
     chosen = _choice(dataset, mirror)[:count]
-    path = None
-    if cache_dir is not None:
-        name = f"reals-{dataset.digest[:16]}-{extractor.key}-{len(chosen)}{'-mirror' * mirror}.npz"
-        path = Path(cache_dir) / name
-        found = FeatureStats.load(path, dim=extractor.dim, keep=keep)
-        if found is not None:
-            return found
-    pictures = _real_pictures(dataset, chosen)
-    stats = _collect(pictures, len(chosen), extractor, keep, "real pictures", reporter, should_stop)
-    if path is not None:
+    path = reals_file(dataset, extractor, count, mirror=mirror, cache_dir=cache_dir)
+    stats = None
+    if path is not None and how.group.is_first:
+        stats = FeatureStats.load(path, dim=extractor.dim, keep=keep)
+    if how.group.agree(stats is not None):
+        return stats if stats is not None else FeatureStats(extractor.dim, keep=keep)
+
+    def make(start: int, stop: int) -> np.ndarray:
+        return extractor(_real_pictures(dataset, chosen[start:stop]))
+
+    name = f"reals-{dataset.digest[:12]}-{extractor.key}{'-mirror' * mirror}"
+    rows = how.collect(make, len(chosen), extractor.dim, name, REALS)
+    stats = stats_of(rows, keep=keep)
+    if path is not None and how.group.is_first:
         path.parent.mkdir(parents=True, exist_ok=True)
         stats.save(path)
+        how.forget(name)
     return stats
+
+
+def reals_file(
+    dataset: Dataset, extractor: FeatureExtractor, count: int | None, *, mirror: bool, cache_dir: Path | None
+) -> Path | None:
+    """Where `reference_features` keeps its result, whether it is there or not; None without `cache_dir`."""
+    num = len(dataset) * (2 if mirror else 1)
+    num = num if count is None else min(num, count)
+    name = f"reals-{dataset.digest[:16]}-{extractor.key}-{num}{'-mirror' * mirror}.npz"
+    return None if cache_dir is None else Path(cache_dir) / name
 
 
 def _choice(dataset: Dataset, mirror: bool) -> np.ndarray:
-    """All pictures in a fixed random order; from len(dataset) on, an index means a reflection."""
-    return np.random.default_rng(0).permutation(len(dataset) * (2 if mirror else 1))
+    """All pictures in an order that their contents decide; from len(dataset) on, an index means a reflection."""
+    prints = [(one, idx) for idx, one in enumerate(dataset.fingerprints)]
+    if mirror:  # a reflection's place has nothing to do with that of its picture
+        prints += [(one[16:] + one[:16], len(dataset) + idx) for one, idx in prints]
+    return np.array([idx for _, idx in sorted(prints)])
 
 
-def _real_pictures(dataset: Dataset, chosen: np.ndarray, batch: int = 32) -> Iterator[np.ndarray]:
-    for start in range(0, len(chosen), batch):
-        pictures = []
-        for idx in chosen[start : start + batch]:
-            pixels, _ = dataset[int(idx) % len(dataset)]
-            pictures.append(pixels[:, ::-1] if idx >= len(dataset) else pixels)
-        yield np.stack(pictures)
+def _real_pictures(dataset: Dataset, chosen: np.ndarray) -> np.ndarray:
+    pictures = []
+    for idx in chosen:
+        pixels, _ = dataset[int(idx) % len(dataset)]
+        pictures.append(pixels[:, ::-1] if idx >= len(dataset) else pixels)
+    return np.stack(pictures)
+
+
+class GeneratedPictures:
+    """Pictures of a generator at psi 1 and with random noise where the model has noise; each has a number.
+
+    Picture i depends on (seed, i) alone. A conditional model draws each class from the classes of the data set's
+    pictures. No other random state is read or changed.
+    """
+
+    def __init__(self, G_ema: Generator, *, labels: np.ndarray | None, seed: int) -> None:
+        """`labels` `[N]`: the classes of the data set. Raises `InputError` when they are missing or unknown."""
+        assert not G_ema.training, "metrics are measured in evaluation mode"
+        self.renderer, self.spec, self.seed = Renderer(G_ema), G_ema.spec, seed
+        if self.spec.label_dim and labels is None:
+            hint = "give the labelled set that the model was trained on"
+            raise InputError(f"the model has {self.spec.label_dim} classes and the data set has none", hint)
+        # In the order of the classes: the order of the pictures makes no difference.
+        self.labels = np.sort(labels) if self.spec.label_dim and labels is not None else None
+
+    def __call__(self, start: int, stop: int) -> np.ndarray:
+        """Pictures start … stop − 1, uint8 `[n, R, R, 3]`."""
+        rngs = [np.random.default_rng([self.seed, i]) for i in range(start, stop)]
+        z = np.stack([rng.standard_normal(self.spec.z_dim, dtype=np.float32) for rng in rngs])
+        noise_seeds = [int(rng.integers(2**32)) for rng in rngs]
+        classes = None if self.labels is None else [int(rng.choice(self.labels)) for rng in rngs]
+        w_plus = self.renderer.mapping(z, classes)[:, None].expand(-1, self.spec.num_ws, -1)
+        noise_mode = "random" if "random" in self.spec.noise_modes else self.spec.noise_modes[0]
+        return self.renderer.synthesize(w_plus, noise_mode=noise_mode, noise_seeds=noise_seeds)
 
 
 def generated_pictures(G_ema: Generator, count: int, *, labels: np.ndarray | None, seed: int) -> Iterator[np.ndarray]:
-    """Yield uint8 `[n, R, R, 3]`, `count` pictures in all, at psi 1 and with random noise where the model has noise.
-
-    Picture i depends on (seed, i) alone. A conditional model draws each class from `labels` `[N]`, the classes of the
-    data set's pictures. No other random state is read or changed. Raises `InputError` when labels are missing or
-    unknown.
-    """
-    assert not G_ema.training, "metrics are measured in evaluation mode"
-    renderer, spec = Renderer(G_ema), G_ema.spec
-    if spec.label_dim and labels is None:
-        hint = "give the labelled set that the model was trained on"
-        raise InputError(f"the model has {spec.label_dim} classes and the data set has none", hint)
-    noise_mode = "random" if "random" in spec.noise_modes else spec.noise_modes[0]
-    batch = renderer.default_batch()
-    for start in range(0, count, batch):
-        rngs = [np.random.default_rng([seed, i]) for i in range(start, min(start + batch, count))]
-        z = np.stack([rng.standard_normal(spec.z_dim, dtype=np.float32) for rng in rngs])
-        noise_seeds = [int(rng.integers(2**32)) for rng in rngs]
-        classes = None if not spec.label_dim or labels is None else [int(rng.choice(labels)) for rng in rngs]
-        w_plus = renderer.mapping(z, classes)[:, None].expand(-1, spec.num_ws, -1)
-        yield from renderer.synthesize_batches(w_plus, noise_mode=noise_mode, noise_seeds=noise_seeds, batch=batch)
-
-
-def _collect(
-    pictures: Iterator[np.ndarray],
-    total: int,
-    extractor: FeatureExtractor,
-    keep: bool,
-    what: str,
-    reporter: Reporter | None,
-    should_stop: Callable[[], bool] | None,
-) -> FeatureStats:
-    stats = FeatureStats(extractor.dim, keep=keep)
-    for pixels in pictures:
-        if should_stop is not None and should_stop():
-            raise Stopped
-        stats.append(extractor(pixels))
-        if reporter is not None:
-            reporter.progress(stats.num, total, what)
-    return stats
+    """Yield uint8 `[n, R, R, 3]`, `count` pictures in all; as `GeneratedPictures`."""
+    make = GeneratedPictures(G_ema, labels=labels, seed=seed)
+    for start in range(0, count, BLOCK):
+        yield make(start, min(start + BLOCK, count))
 
 
 # ---- Measuring -----------------------------------------------------------------------------------------------------
 
 
-def evaluate(
-    metric: Metric | str,
-    G_ema: Generator,
-    dataset: Dataset,
-    *,
-    extractor: FeatureExtractor | None = None,
-    seed: int = 0,
-    mirror: bool = False,
-    cache_dir: Path | None = None,
-    snapshot: str | None = None,
-    reporter: Reporter | None = None,
-    should_stop: Callable[[], bool] | None = None,
-) -> dict[str, Any]:
+def evaluate(metric: Metric | str, G_ema: Generator, dataset: Dataset, **options: Any) -> dict[str, Any]:
     """Measure one metric; arguments, record and errors as `evaluate_all`."""
-    return evaluate_all(
-        [metric], G_ema, dataset, extractor=extractor, seed=seed, mirror=mirror, cache_dir=cache_dir,
-        snapshot=snapshot, reporter=reporter, should_stop=should_stop,
-    )[0]  # fmt: skip
+    return evaluate_all([metric], G_ema, dataset, **options)[0]
 
 
 def evaluate_all(
@@ -146,16 +193,22 @@ def evaluate_all(
     seed: int = 0,
     mirror: bool = False,
     cache_dir: Path | None = None,
+    work_dir: Path | None = None,
+    group: Processes | None = None,
     snapshot: str | None = None,
+    digest: str = "",
     reporter: Reporter | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> list[dict[str, Any]]:
     """Measure a generator against a data set: one record per metric, JSON-able, for `append_record`.
 
     `G_ema` is in evaluation mode and is used on the device where it is. `extractor` None opens the features that each
-    metric names, `auto` where it names none. Metrics of the same features share the generated pictures; the first n of
-    a seed are the same for every count. `mirror`: the data set was trained on with reflections. `snapshot`: the model's
-    file name, for the record. `reporter` gets progress in pictures; leave it out inside work that has its own.
+    metric names, the best there are where it names none. Metrics of the same features share the generated pictures; the
+    first n of a seed are the same for every count. `mirror`: the data set was trained on with reflections. `work_dir`:
+    a folder where features are kept while they are collected, so that a killed process goes on; `digest` is the model's
+    then. `group`: the processes that share the work; they need a `work_dir` in common, and all but the first return
+    nothing. `snapshot`: the model's file name, for the record. `reporter` gets progress in pictures; leave it out
+    inside work that has its own.
 
     A record is NVIDIA's line of `metric-NAME.jsonl` (results, metric, total_time in seconds, total_time_str, num_gpus,
     snapshot_pkl, timestamp) with ci95 where it is known, and what else the figure depends on: features, data, mirror,
@@ -163,31 +216,49 @@ def evaluate_all(
     or a model that does not suit the data, `Stopped` when `should_stop()`.
     """
     wanted = [parse_metric(metric) if isinstance(metric, str) else metric for metric in metrics]
-    extractors = _open_all(wanted, extractor, G_ema.w_avg.device)
-    fakes: dict[str, tuple[FeatureStats, float]] = {}
+    how = _How(work_dir, group or Processes(), reporter, should_stop)
+    extractors = _open_all([m for m in wanted if m.kind != "ppl"], extractor, G_ema.w_avg.device)
+    pictures = GeneratedPictures(G_ema, labels=dataset.labels, seed=seed)
+    model = f"{digest[:16] or 'model'}-{dataset.digest[:8]}-{seed}"
+    shared: dict[str, tuple[np.ndarray, float]] = {}
     records = []
     for metric in wanted:
-        opened = extractors[metric.features]
-        alike = [other for other in wanted if extractors[other.features].key == opened.key]
-        start = time.perf_counter()
-        if opened.key not in fakes:
-            counts = {other.count for other in alike}
-            keep = len(counts) > 1 or any(other.kind != "fid" for other in alike)
-            pictures = generated_pictures(G_ema, max(counts), labels=dataset.labels, seed=seed)
-            stats = _collect(pictures, max(counts), opened, keep, "generated pictures", reporter, should_stop)
-            fakes[opened.key] = stats, time.perf_counter() - start
-        fake, shared_seconds = fakes[opened.key]
-        start = time.perf_counter()
-        real = reference_features(
-            dataset, opened, None if metric.full else metric.count, mirror=mirror, keep=metric.kind != "fid",
-            cache_dir=cache_dir, reporter=reporter, should_stop=should_stop,
-        )  # fmt: skip
-        part = fake if fake.num == metric.count else stats_of(fake.vectors[: metric.count])
-        record = _measure(metric, opened, real, part)
-        seconds = shared_seconds + time.perf_counter() - start
+        start, before = time.perf_counter(), 0.0
+        if metric.kind == "ppl":
+            record = _measure_path(metric, G_ema, pictures.labels, seed, model, how)
+        else:
+            opened = extractors[_key(metric)]
+            if opened.key not in shared:
+                alike = [other for other in wanted if other.kind != "ppl" and extractors[_key(other)] is opened]
+                rows = _fakes(pictures, opened, max(other.count for other in alike), f"{model}-{opened.key}", how)
+                shared[opened.key] = rows, time.perf_counter() - start
+                start = time.perf_counter()
+            rows, before = shared[opened.key]
+            real = FeatureStats(opened.dim)
+            if metric.needs_reals:
+                real = reference_features(
+                    dataset, opened, None if metric.full else metric.count, mirror=mirror,
+                    keep=metric.kind != "fid", cache_dir=cache_dir, work_dir=work_dir, group=group,
+                    reporter=reporter, should_stop=should_stop,
+                )  # fmt: skip
+            record = _measure(metric, opened, real, rows[: metric.count]) if how.group.is_first else {}
+        seconds = before + time.perf_counter() - start
         record |= {"total_time": seconds, "total_time_str": runs.format_seconds(seconds), "snapshot_pkl": snapshot}
-        records.append(record | {"data": dataset.digest[:16], "mirror": mirror, "seed": seed})
-    return records
+        record |= {"num_gpus": how.group.world, "data": dataset.digest[:16], "mirror": mirror, "seed": seed}
+        records.append(record | ({"digest": digest} if digest else {}))
+    how.forget(model)
+    return records if how.group.is_first else []
+
+
+def _fakes(
+    pictures: GeneratedPictures, extractor: FeatureExtractor, count: int, name: str, how: _How
+) -> np.ndarray:
+    """Features of the first `count` generated pictures, `[count, dim]`."""
+
+    def make(start: int, stop: int) -> np.ndarray:
+        return extractor(pictures(start, stop))
+
+    return how.collect(make, count, extractor.dim, name, FAKES)
 
 
 def real_floor(
@@ -196,65 +267,147 @@ def real_floor(
     *,
     extractor: FeatureExtractor | None = None,
     device: str | torch.device = "cpu",
+    work_dir: Path | None = None,
     reporter: Reporter | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> list[dict[str, Any]]:
     """Measure real pictures against other real ones of the same set: what a perfect generator would score.
 
-    Two disjoint parts of a metric's count, or half the set each where it is smaller. Records as `evaluate_all` returns
-    them, with `real_floor` true. Raises `InputError` for a set too small to be split, `Stopped` when `should_stop()`.
+    Two disjoint parts of a metric's count, or half the set each where it is smaller; metrics that look at no real
+    pictures have none. Records as `evaluate_all` returns them, with `real_floor` true. Raises `InputError` for a set
+    too small to be split, `Stopped` when `should_stop()`.
     """
     wanted = [parse_metric(metric) if isinstance(metric, str) else metric for metric in metrics]
+    wanted = [metric for metric in wanted if metric.needs_reals]
+    how = _How(work_dir, Processes(), reporter, should_stop)
     extractors = _open_all(wanted, extractor, torch.device(device))
     order, records = _choice(dataset, False), []
+    found: dict[str, np.ndarray] = {}
     for metric in wanted:
-        opened, start = extractors[metric.features], time.perf_counter()
+        opened, start = extractors[_key(metric)], time.perf_counter()
         count = min(metric.count, len(order) // 2)
-        sides = []
-        for chosen in (order[:count], order[count:] if metric.full else order[count : 2 * count]):
-            pictures = _real_pictures(dataset, chosen)
-            sides.append(_collect(pictures, len(chosen), opened, True, "real pictures", reporter, should_stop))
-        record = _measure(metric, opened, sides[1], sides[0])
+        last = len(order) if metric.full else 2 * count
+        name = f"reals-{dataset.digest[:12]}-{opened.key}"
+        if len(found.get(opened.key, ())) < last:
+
+            def make(start: int, stop: int, opened: FeatureExtractor = opened) -> np.ndarray:
+                return opened(_real_pictures(dataset, order[start:stop]))
+
+            found[opened.key] = how.collect(make, last, opened.dim, name, REALS)
+        rows = found[opened.key]
+        record = _measure(metric, opened, stats_of(rows[count:last]), rows[:count])
         seconds = time.perf_counter() - start
         record |= {"total_time": seconds, "total_time_str": runs.format_seconds(seconds), "snapshot_pkl": None}
-        records.append(record | {"data": dataset.digest[:16], "real_floor": True})
+        records.append(record | {"num_gpus": 1, "data": dataset.digest[:16], "real_floor": True})
+        how.forget(name)
     return records
 
 
 def append_record(folder: Path, record: Mapping[str, Any]) -> Path:
-    """Append a record as one line to `folder/metric-NAME.jsonl`, NVIDIA's name for it; return that path."""
+    """Append a record as one line to `folder/metric-NAME.jsonl`, NVIDIA's name for it; return that path.
+
+    What real pictures score goes to `floor-NAME.jsonl`: readers of NVIDIA's files expect a model in every line."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    path = Path(folder) / f"metric-{record['metric']}.jsonl"
+    path = record_file(folder, record["metric"], is_floor=bool(record.get("real_floor")))
     append_text(path, json.dumps(plain(record), ensure_ascii=False) + "\n")
     return path
 
 
+def record_file(folder: Path, name: object, *, is_floor: bool = False) -> Path:
+    """Where the records of a metric, or those of its floor, are in a folder."""
+    return Path(folder) / f"{'floor' if is_floor else 'metric'}-{name}.jsonl"
+
+
+def resolve(metrics: Sequence[Metric], wanted: str = "auto") -> dict[Metric, str]:
+    """Metrics with the names of the features that they will be measured on (`wanted` where they name none), and the
+    digests of those features' weights. Raises `InputError` where they are not on this machine."""
+    found = {}
+    for metric in metrics:
+        if metric.kind == "ppl":
+            name, digest, _ = open_path_distance(metric.features)
+        else:
+            opened = _open_all([replace(metric, features=_wanted(metric, wanted))], None, torch.device("cpu"))
+            name, digest = next((one.name, one.weights_digest) for one in opened.values())
+        found[replace(metric, features=name)] = digest
+    return found
+
+
+def _wanted(metric: Metric, otherwise: str) -> str:
+    """The features that a metric asks for; the Inception score is about one network."""
+    return metric.features or ("inception" if metric.kind == "is" else otherwise)
+
+
+def _key(metric: Metric) -> tuple[str | None, bool]:
+    return metric.features, metric.kind == "is" and metric.features is None
+
+
 def _open_all(
     metrics: Sequence[Metric], extractor: FeatureExtractor | None, device: torch.device
-) -> dict[str | None, FeatureExtractor]:
-    """The extractor of each `metric.features`; None stands for the given one, or for `auto`."""
-    if extractor is None:
-        return {name: features.open_extractor(name or "auto", device=device) for name in {m.features for m in metrics}}
+) -> dict[tuple[str | None, bool], FeatureExtractor]:
+    """The extractor of each metric by its `_key`; a given one is for all. Raises `InputError`."""
+    found: dict[tuple[str | None, bool], FeatureExtractor] = {}
+    by_name: dict[str, FeatureExtractor] = {}
     for metric in metrics:
-        if metric.features not in (None, extractor.name):
+        if extractor is not None and metric.features not in (None, extractor.name):
             raise InputError(f"{metric} is on other features than {extractor.name}", f"ask for {metric.kind}… alone")
-    return {None: extractor, extractor.name: extractor}
+        opened = extractor
+        if opened is None:
+            opened = features.open_extractor(_wanted(metric, "auto"), device=device)
+            opened = by_name.setdefault(opened.key, opened)
+        if metric.kind == "is" and opened.classifier is None:
+            hint = "it is a score of Inception-v3: `--fetch` downloads its weights; kid1k and ppl2_wend1k do without"
+            raise InputError(f"{metric} needs the classes of a picture, which {opened.name} does not know", hint)
+        found[_key(metric)] = opened
+    return found
 
 
-def _measure(metric: Metric, extractor: FeatureExtractor, real: FeatureStats, fake: FeatureStats) -> dict[str, Any]:
-    """Compare two sets and return the record, without times and without what it does not know."""
+def _measure(
+    metric: Metric, extractor: FeatureExtractor, real: FeatureStats, rows: np.ndarray
+) -> dict[str, Any]:
+    """Compare features of generated pictures `[N, dim]` with real ones and return the record, without times and without
+    what it does not know."""
     name = str(replace(metric, features=extractor.name))
-    record: dict[str, Any] = {"results": {}, "metric": name}
+    results: dict[str, float] = {}
+    bounds: dict[str, Sequence[float]] = {}
     if metric.kind == "fid":
-        record["results"][name] = frechet_distance(real, fake)
+        groups = [stats_of(part, keep=False) for part in np.array_split(rows, GROUPS) if len(part)]
+        results[name] = frechet_distance(real, joined(groups))
+        if min(group.num for group in groups) > 1:
+            error = T_95 * frechet_error(real, groups)
+            bounds[name] = max(0.0, results[name] - error), results[name] + error
     elif metric.kind == "kid":
-        distance = kernel_distance(real.vectors, fake.vectors, device=extractor.device)
-        record["results"][name] = distance.value
-        record["ci95"] = {name: list(distance.ci95)}
+        distance = kernel_distance(real.vectors, rows, device=extractor.device)
+        results[name], bounds[name] = distance.value, distance.ci95
+    elif metric.kind == "is":
+        assert extractor.classifier is not None
+        mean, deviation = inception_score(rows, extractor.classifier)
+        results |= {f"{name}_mean": mean, f"{name}_std": deviation}
+        half = T_95 * deviation / (GROUPS - 1) ** 0.5
+        bounds[f"{name}_mean"] = mean - half, mean + half
     else:
-        precision, recall = precision_recall(real.vectors, fake.vectors, device=extractor.device)
-        record["results"] |= {f"{name}_precision": precision, f"{name}_recall": recall}
-    return record | {
-        "num_gpus": 1, "timestamp": time.time(), "num_real": real.num, "num_fake": fake.num,
-        "features": {"name": extractor.name, "digest": extractor.weights_digest},
+        shares = precision_recall(real.vectors, rows, device=extractor.device)
+        for word, share, num in zip(("precision", "recall"), shares, (len(rows), real.num), strict=True):
+            results[f"{name}_{word}"], bounds[f"{name}_{word}"] = share, share_interval(share, num)
+    return {
+        "results": results, "metric": name, "ci95": {key: list(ends) for key, ends in bounds.items()},
+        "timestamp": time.time(), "num_real": real.num, "num_fake": len(rows),
+        "features": {"name": extractor.name, "digest": extractor.weights_digest, "resize": "antialiased bicubic"},
+    }  # fmt: skip
+
+
+def _measure_path(
+    metric: Metric, G_ema: Generator, labels: np.ndarray | None, seed: int, model: str, how: _How
+) -> dict[str, Any]:
+    """Measure small steps and return the record, without times; empty in all processes but the first."""
+    features_name, digest, distance = open_path_distance(metric.features, device=G_ema.w_avg.device)
+    steps = PathSteps(G_ema, distance, labels=labels, seed=seed)
+    rows = how.collect(steps, metric.count, 1, f"{model}-ppl-{features_name}-{digest[:12]}", STEPS)
+    if not how.group.is_first:
+        return {}
+    name = str(replace(metric, features=features_name))
+    value, ends = path_length(rows)
+    return {
+        "results": {name: value}, "metric": name, "ci95": {name: list(ends)}, "timestamp": time.time(),
+        "num_real": 0, "num_fake": len(rows),
+        "features": {"name": features_name, "digest": digest, "distance": distance.name},
     }  # fmt: skip

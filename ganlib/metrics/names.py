@@ -1,4 +1,8 @@
-"""Names of metrics: kind, number of generated pictures and features, as in `kid1k_squeezenet`."""
+"""Names of metrics: kind, number of generated pictures and features, as in `kid1k_fruit-d` and `fid50k_full_inception`.
+
+They are NVIDIA's names, followed by the features. Without features a name asks for the best there are on this machine;
+a figure always carries the features that it was measured on.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,21 @@ import re
 from dataclasses import dataclass
 
 from ganlib.errors import InputError
-from ganlib.metrics.distances import NEIGHBOURS
 
-_NAME = re.compile(r"(?P<kind>[a-z]+?)(?P<num>\d+)(?:(?P<k>k)3?)?(?P<full>_full)?(?:_(?P<features>[a-z][a-z0-9-]*))?")
+_FEATURES = r"(?:_(?!full)(?P<features>[a-z][a-z0-9-]*))?"
+_NAME = re.compile(rf"(?P<kind>[a-z]+?)(?P<num>\d+)(?:(?P<k>k)3?)?(?P<full>_full)?{_FEATURES}")
+_PATH = re.compile(rf"(?P<kind>ppl)2_wend(?:(?P<num>\d+)(?P<k>k)?)?(?P<full>_full)?{_FEATURES}")
 _HINT = "write kind, count and, if you like, features: kid1k, fid5k, pr1k, fid50k_full, kid1k_squeezenet; or none"
-KINDS = {"fid": "Fréchet distance", "kid": "kernel distance", "pr": "precision and recall"}
+KINDS = {
+    "fid": "Fréchet distance",
+    "kid": "kernel distance",
+    "pr": "precision and recall",
+    "ppl": "perceptual path length",
+    "is": "Inception score",
+}
+NEIGHBOURS = 3
+PATHS = 50_000
+"""Paths of `ppl2_wend` where its name has no number."""
 MAX_COUNT = 1_000_000
 
 
@@ -21,29 +35,45 @@ class Metric:
     kind: str
     """A key of `KINDS`."""
     count: int
-    """Generated pictures, and real ones where the set has as many."""
+    """Generated pictures, and real ones where the set has as many; of `ppl` the paths, of two pictures each."""
     full: bool = False
     """Compare with all real pictures rather than with `count` of them."""
     features: str | None = None
-    """Name of the features; None while they are to be chosen."""
+    """Name of the features, or of the distance of `ppl`; None while they are to be chosen."""
 
     def __str__(self) -> str:
         count = f"{self.count // 1000}k" if self.count % 1000 == 0 else str(self.count)
-        return f"{self.kind}{count}{'_full' * self.full}" + (f"_{self.features}" if self.features else "")
+        tail = f"_{self.features}" if self.features else ""
+        if self.kind == "ppl":
+            return f"ppl2_wend{'' if self.count == PATHS else count}{tail}"
+        # NVIDIA's pr50k3 names the neighbours; after a bare number, a 3 would be one more digit of it.
+        neighbours = str(NEIGHBOURS) if self.kind == "pr" and count.endswith("k") else ""
+        return f"{self.kind}{count}{neighbours}{'_full' * self.full}{tail}"
+
+    @property
+    def needs_reals(self) -> bool:
+        """Whether real pictures are looked at."""
+        return self.kind in ("fid", "kid", "pr")
 
 
 def parse_metric(text: str) -> Metric:
-    """Read a name such as `kid1k`, `fid5k_full_squeezenet` or `pr1k` (`pr1k3`). Raises `InputError`."""
-    found = _NAME.fullmatch(text.strip().lower())
+    """Read a name such as `kid1k`, `fid5k_full_squeezenet`, `pr1k` (`pr1k3`), `is50k`, `ppl2_wend`, `ppl2_wend500` or,
+    short for such, `ppl500`. Raises `InputError`."""
+    word = text.strip().lower()
+    found = _PATH.fullmatch(word) or _NAME.fullmatch(word)
     if found is None:
         raise InputError(f"{text.strip()!r} is no metric", _HINT)
-    kind, count = found["kind"], int(found["num"][:9]) * (1000 if found["k"] else 1)
+    kind = found["kind"]
+    count = int(found["num"][:9]) * (1000 if found["k"] else 1) if found["num"] else PATHS
     if kind not in KINDS:
         known = ", ".join(f"{name} ({words})" for name, words in KINDS.items())
         raise InputError(f"{text.strip()!r}: {kind!r} is no kind of metric", f"there are {known}; for example kid1k")
     if not NEIGHBOURS < count <= MAX_COUNT:
         raise InputError(f"{text.strip()!r} asks for {count} pictures", f"use {NEIGHBOURS + 1} to {MAX_COUNT:,}")
-    return Metric(kind, count, found["full"] is not None, found["features"])
+    metric = Metric(kind, count, bool(found["full"]), found["features"])
+    if metric.full and not metric.needs_reals:
+        raise InputError(f"{text.strip()!r}: {KINDS[kind]} looks at no real pictures", "leave `_full` out")
+    return metric
 
 
 def parse_metrics(text: str) -> list[Metric]:

@@ -13,10 +13,10 @@ import torch
 
 from ganlib import runs
 from ganlib.device import choose_device, memory_report
+from ganlib.distributed import Processes
 from ganlib.errors import DeviceError
 from ganlib.runs import Reporter, Stopped, format_seconds
 from ganlib.training.config import TrainConfig
-from ganlib.training.distributed import Processes
 from ganlib.training.reals import Reals
 from ganlib.training.setup import plan
 from ganlib.training.state import PL_INTERVAL, Networks

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from ganlib import checkpoints, metrics, runs
 from ganlib.device import memory_report
+from ganlib.distributed import Processes, processes
 from ganlib.errors import DeviceError, RunError
 from ganlib.runs import Reporter, SilentReporter
 from ganlib.training.ada_control import P_HIGH
 from ganlib.training.config import TrainConfig
-from ganlib.training.distributed import Processes, processes
 from ganlib.training.doctor import FEW_PICTURES
 from ganlib.training.phases import Phase, Schedule
 from ganlib.training.reals import Ahead, Reals

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganlib.distributed import Processes
 from ganlib.runs import format_seconds
-from ganlib.training.distributed import Processes
 
 THUMBNAIL = 16  # px; samples are compared at this side, where composition and colour count and grain does not
 

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganlib.distributed import Processes
 from ganlib.networks.base import GeneratorSpec
 from ganlib.training.config import TrainConfig
-from ganlib.training.distributed import Processes
 from ganlib.training.losses import LOSSES, gradient_penalty, path_lengths, squared_gradient
 from ganlib.training.phases import Phase
 from ganlib.training.reals import Reals

@@ -1,8 +1,9 @@
-"""One process or many: the few exchanges that data-parallel training needs, which do nothing in a single process.
+"""One process or many: the few exchanges that training and measuring need, which do nothing in a single process.
 
 Under `torchrun` every process trains the same networks on its share of each batch: of a batch of B pictures, process r
 of W takes pictures r, r + W, r + 2W, … (the minibatch statistic's groups then hold the same pictures as in one
-process), and gradients are averaged before each step of Adam. Only process 0 writes files.
+process), and gradients are averaged before each step of Adam. Metrics share the pictures out likewise, in blocks.
+Process 0 writes the files that others read.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Processes:
-    """This process's place among those that train together."""
+    """This process's place among those that work together."""
 
     rank: int = 0
     """Number of this process; 0 writes the files."""
