@@ -23,9 +23,9 @@ STYLE = Path(__file__).with_name("style.css")
 # Once in a session: the browser widens the page and loads the style while nothing is on it yet that could jump.
 DRESSING_SECONDS = 0.35
 MARK = Path(__file__).with_name("mark.svg")
-GALLERY, EXPLORE, MORPH, PROJECT, DROP, DATASETS, TRAIN, MODELS = (
+GALLERY, EXPLORE, MORPH, PROJECT, DROP, DATASETS, TRAIN, EVALUATE, MODELS = (
     str(PAGES / f"{name}.py")
-    for name in ("gallery", "explore", "morph", "project", "drop", "datasets", "train", "models")
+    for name in ("gallery", "explore", "morph", "project", "drop", "datasets", "train", "evaluate", "models")
 )
 UPSCALE = str(PAGES / "upscale.py")
 
@@ -61,6 +61,7 @@ def _navigation() -> Any:
         st.Page(DROP, title="Drop", url_path="drop"),
         st.Page(DATASETS, title="Data sets", url_path="datasets"),
         st.Page(TRAIN, title="Train", url_path="train"),
+        st.Page(EVALUATE, title="Evaluate", url_path="evaluate"),
         st.Page(MODELS, title="Models", url_path="models"),
     ]
     return st.navigation(pages, position="top")

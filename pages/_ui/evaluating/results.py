@@ -1,0 +1,123 @@
+"""Measurements: at work, and done; curves, which is best, a table, files to take away."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import streamlit as st
+
+from ganlib import runs
+from ganlib.metrics.results import Figure, as_good_as, best_of, figures_of_runs, to_csv, to_json
+from ganlib.runs import RunDir
+from pages._ui import models
+from pages._ui.evaluating.charts import curve
+from pages._ui.frame import download, empty_state, part, plain
+from pages._ui.jobs import ACTIVE, job_card
+
+SHOWN = 4  # measurements that ended badly and are still shown
+EVERY = 1.0  # seconds
+
+
+def jobs() -> list[RunDir]:
+    """The measurements, newest first."""
+    return runs.list_runs(models.runs_root(), verb="metrics")
+
+
+def show_results(button: str, on_click: Callable[[], None]) -> None:
+    """Show the measurements, the one at work live; `button` and `on_click` are the first step where there is none."""
+    is_active = any(run.state in ACTIVE for run in jobs())
+    part(every=EVERY if is_active else None)(_results)(is_active, button, on_click)
+
+
+def _results(was_active: bool, button: str, on_click: Callable[[], None]) -> None:
+    found = jobs()
+    if was_active != any(run.state in ACTIVE for run in found):
+        st.rerun()
+    for run in [run for run in found if run.state != "done"][:SHOWN]:
+        with st.container(gap="small", key=f"measurement-{run.path.name}"):
+            st.markdown(f"**{plain(run.name)}**")
+            job_card(run, "")
+            if run.state in ACTIVE:
+                st.caption(plain(run.message) or "opening the model and the data set …")
+            else:
+                st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=runs.remove, args=(run,))
+    figures = figures_of_runs(models.runs_root())
+    if any(not figure.is_floor for figure in figures):
+        _figures(figures)
+    elif not was_active:
+        empty_state(
+            "A figure says how far a model's pictures are from real ones, with how sure that is. It tells which "
+            "snapshot of a run is best, and whether more training helps.",
+            models.example(), button, on_click,
+        )  # fmt: skip
+
+
+def _figures(figures: Sequence[Figure]) -> None:
+    models_only = [figure for figure in figures if not figure.is_floor]
+    names = list(dict.fromkeys(figure.name for figure in models_only))
+    newest = max(models_only, key=lambda figure: figure.timestamp).name
+    prefer = newest if newest.startswith(("kid", "fid")) else next((n for n in names if n.startswith("kid")), newest)
+    name = st.selectbox("Figure", names, names.index(prefer), key="results-name")
+    of_name = [figure for figure in figures if figure.name == name]
+    sets = {figure.data: figure.data_name or figure.data[:8] for figure in of_name if not figure.is_floor}
+    data = next(iter(sets))
+    if len(sets) > 1:
+        data = st.selectbox("Measured on", list(sets), format_func=sets.__getitem__, key=f"results-data-{name}")
+    shown = [figure for figure in of_name if figure.data == data]
+    groups = list(dict.fromkeys(figure.group for figure in shown if not figure.is_floor))
+    if len(groups) > 1:
+        groups = st.multiselect("Runs and models", groups, groups, key=f"results-groups-{name}-{data}") or groups
+    floors = [figure for figure in shown if figure.is_floor]
+    shown = [figure for figure in shown if figure.group in groups and not figure.is_floor]
+    with st.container(key="results-chart"):
+        st.plotly_chart(
+            curve(shown, floors, dark=st.context.theme.type == "dark"), key=f"curve-{name}-{data}-{len(groups)}",
+            config={"displayModeBar": False},
+        )  # fmt: skip
+    _verdict(shown, floors)
+    _table(shown + floors)
+    with st.container(horizontal=True):
+        stem = f"{name}-{sets[data]}"
+        download("CSV", f"{stem}.csv", lambda: to_csv(shown + floors).encode(), icon="table")
+        download("JSON", f"{stem}.json", lambda: to_json(shown + floors).encode(), icon="data_object")
+        download("All figures as CSV", "figures.csv", lambda: to_csv(figures).encode(), icon="table")
+
+
+def _verdict(shown: Sequence[Figure], floors: Sequence[Figure]) -> None:
+    """Which is best, and what the measurement does not tell apart from it."""
+    best = best_of(shown)
+    if best is None:
+        return
+    words = f"**Best: {_label(best)}**, {best.value:.4g}"
+    if best.low is not None and best.high is not None:
+        words += f" (95 %: {best.low:.4g} … {best.high:.4g})"
+    alike = as_good_as(best, shown)
+    if alike:
+        names = ", ".join(_label(other) for other in alike[:4]) + (" and others" if len(alike) > 4 else "")
+        words += f". Not told apart from it: {names}; more pictures would"
+    st.markdown(words + ".")
+    if floors:
+        st.caption(f"Real pictures against real ones score {floors[-1].value:.4g}: no model can do better for long.")
+
+
+def _label(figure: Figure) -> str:
+    kimg = f" at {figure.kimg:.4g} kimg" if figure.kimg else ""
+    return plain(figure.group + kimg)
+
+
+def _table(figures: Sequence[Figure]) -> None:
+    rows = [
+        {
+            "Model": figure.title,
+            "kimg": figure.kimg,
+            "Value": figure.value,
+            "95 % from": figure.low,
+            "to": figure.high,
+            "Pictures": figure.num_fake,
+            "Real": figure.num_real,
+            "Measured": datetime.fromtimestamp(figure.timestamp).strftime("%Y-%m-%d %H:%M"),
+        }
+        for figure in figures
+    ]
+    number = st.column_config.NumberColumn(format="%.5g")
+    columns = {name: number for name in ("kimg", "Value", "95 % from", "to")}
+    st.dataframe(rows, hide_index=True, column_config=columns, key="results-table")

@@ -1,0 +1,75 @@
+"""Evaluate: how near a model's pictures are to real ones, over a run and between runs."""
+
+import streamlit as st
+
+from ganlib import runs
+from ganlib.errors import GanlibError
+from pages._ui import models
+from pages._ui.evaluating.form import Wish, network_choices, show_form, summary, words_of
+from pages._ui.evaluating.results import jobs, show_results
+from pages._ui.frame import DATASETS, TRAIN, errors_told, open_page, part, show_error
+from pages._ui.jobs import ACTIVE
+from pages._ui.place import Place
+from pages._ui.training.form import data_sets
+
+open_page("Evaluate")
+place = Place("evaluate")
+query = place.arrive()
+place.take_news()
+place.write({key: query[key] for key in ("model", "run", "data") if key in query})
+state = st.session_state
+
+
+def start(wish: Wish) -> None:
+    """Submit the job."""
+    try:
+        runs.submit(models.runs_root(), "metrics", summary(wish), wish.config.to_dict(), command="")
+    except GanlibError as error:
+        state["evaluate-error"] = error
+    except OSError as error:
+        words = f"the job cannot be written: {error.strerror or error}"
+        state["evaluate-error"] = GanlibError(words, "Free some disk space.")
+
+
+@part()
+def choose() -> None:
+    """Everything that is chosen, and Start."""
+    wish = show_form(query)
+    if error := state.pop("evaluate-error", None):
+        show_error(error)
+    is_busy = any(run.state in ACTIVE for run in jobs())
+    if is_busy != state.get("evaluate-busy", False):
+        state["evaluate-busy"] = is_busy
+        st.rerun()  # the results stand beside, in another part
+    state["evaluate-wish"] = wish
+    if wish is None:
+        return
+    st.button(
+        f"Measure{words_of(wish.estimate)}", type="primary", icon=":material/straighten:", key="evaluate-start",
+        on_click=start, args=(wish,), disabled=is_busy, width="stretch",
+    )  # fmt: skip
+    with st.expander("The same from a terminal"):
+        st.code(wish.command, language="bash", wrap_lines=True)
+
+
+def begin() -> None:
+    """The first step: to another page where something is missing, else what the form says."""
+    wish: Wish | None = state.get("evaluate-wish")
+    if wish is not None:
+        start(wish)
+    elif not data_sets():
+        state["evaluate-leave"] = DATASETS
+    elif not network_choices():
+        state["evaluate-leave"] = TRAIN
+
+
+if target := state.pop("evaluate-leave", None):
+    st.switch_page(target)
+left, right = st.columns([2, 3], gap="large")
+with left:
+    st.subheader("Measure", anchor=False)
+    choose()
+with right, errors_told():
+    st.subheader("Figures", anchor=False)
+    first = "Prepare real pictures" if not data_sets() else "Measure" if network_choices() else "Train a model"
+    show_results(first, begin)

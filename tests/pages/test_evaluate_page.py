@@ -1,0 +1,152 @@
+"""The Evaluate page without a browser: choices, advice, the job, curves and tables."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from ganlib import runs
+from ganlib.checkpoints import list_checkpoints, save_snapshot
+from ganlib.metrics.results import as_good_as, best_of, figures_of_runs, read_figures, to_csv, to_json
+from ganlib.networks import tiny_generator
+from pages._ui.evaluating.charts import curve
+from tests.test_metrics import write_set
+
+
+def open_page(repository: Path, **query: str) -> AppTest:
+    app = AppTest.from_file(str(repository / "pages" / "evaluate.py"), default_timeout=180)
+    for key, value in query.items():
+        app.query_params[key] = value
+    return app.run()
+
+
+def shown(app: AppTest) -> str:
+    assert not app.exception, app.exception
+    texts = (*app.markdown, *app.caption, *app.error, *app.info, *app.code)
+    return " | ".join(element.value for element in texts).replace("\\", "")
+
+
+@pytest.fixture
+def reals(checkpoints, tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("GANLIB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "data").mkdir()
+    return write_set(tmp_path / "data" / "set.zip")
+
+
+def record(name: str, value: float, half: float, **more: object) -> dict[str, object]:
+    known = {"results": {name: value}, "ci95": {name: [value - half, value + half]}, "metric": name, "timestamp": 1.0}
+    return known | {"data": "d1", "num_fake": 100, "num_real": 40, "features": {"name": "fruit-d"}} | more
+
+
+def write(folder: Path, name: str, *records: dict[str, object]) -> None:
+    lines = "".join(json.dumps(one) + "\n" for one in records)
+    (folder / f"{name}.jsonl").write_text(lines + "torn {")
+
+
+@pytest.fixture
+def measured(checkpoints, tmp_path) -> Path:
+    """A measurement of two runs, with a floor, and a training run that measured itself."""
+    root = tmp_path / "runs"
+    run = runs.create_run(root, "metrics", "a & b", {})
+    snapshots = [
+        record("kid1k_fruit-d", value, 0.02, snapshot_pkl=f"network-snapshot-{kimg:06d}.safetensors", kimg=kimg,
+               network=f"/there/{name}/network-snapshot-{kimg:06d}.safetensors", title=f"{name} {kimg}",
+               data_path="data/set.zip")
+        for name, kimg, value in (("a", 1, 0.9), ("a", 2, 0.11), ("a", 3, 0.10), ("b", 1, 0.5), ("b", 2, 0.3))
+    ]  # fmt: skip
+    write(run.path, "metric-kid1k_fruit-d", *snapshots)
+    write(run.path, "floor-kid1k_fruit-d", record("kid1k_fruit-d", 0.001, 0.002, real_floor=True, snapshot_pkl=None))
+    train = runs.create_run(root, "train", "c", {"data": "data/other.zip"})
+    nameless = record("fid5k_fruit-d", 7.0, 1.0, snapshot_pkl="network-snapshot-000046.safetensors")
+    write(train.path, "metric-fid5k_fruit-d", nameless | {"timestamp": 0.5, "results": {"fid5k_fruit-d": 7.0, "bad": "much"}})
+    return root
+
+
+def test_figures_of_measurements_and_of_training_stand_together(measured):
+    figures = figures_of_runs(measured)
+    assert [(f.group, f.kimg, f.value) for f in figures if f.name.startswith("fid")] == [("00001-train-c", 46, 7.0)]
+    kid = [f for f in figures if f.name.startswith("kid")]
+    best = best_of(kid)
+    assert best is not None and (best.group, best.kimg) == ("a", 3)
+    assert [(f.group, f.kimg) for f in as_good_as(best, kid)] == [("a", 2)]
+    assert sum(f.is_floor for f in kid) == 1 and len(kid) == 6
+    assert to_csv(kid).count("\n") == 7 and json.loads(to_json(kid))[0]["value"] == kid[0].value
+    assert read_figures(measured / "missing") == []
+
+
+def test_higher_is_better_where_it_is(measured):
+    run = runs.create_run(measured, "metrics", "p", {})
+    rows = [
+        record("pr1k3_fruit-d", value, 0.1, snapshot_pkl=f"network-snapshot-00000{i}.safetensors")
+        for i, value in enumerate((0.2, 0.8, 0.5))
+    ]
+    write(run.path, "metric-pr1k3_fruit-d", *rows)
+    best = best_of(f for f in figures_of_runs(measured) if f.name.startswith("pr"))
+    assert best is not None and best.value == 0.8
+
+
+def test_a_chart_has_a_line_and_a_band_for_each_run(measured):
+    kid = [f for f in figures_of_runs(measured) if f.name.startswith("kid")]
+    chart = curve([f for f in kid if not f.is_floor], [f for f in kid if f.is_floor], dark=False)
+    names = [trace.name for trace in chart.data if trace.mode == "lines+markers"]
+    bands = [trace for trace in chart.data if trace.fill == "toself"]
+    stars = [trace for trace in chart.data if trace.name == "best"]
+    assert names == ["a", "b"] and len(bands) == 2 and (stars[0].x[0], stars[0].y[0]) == (3, 0.10)
+    assert max(bands[0].y) == pytest.approx(0.92) and len(chart.layout.shapes) == 1
+
+
+def test_the_page_names_the_best_and_what_is_as_good(repository, measured):
+    words = shown(open_page(repository))
+    assert "Best: a at 3 kimg" in words and "Not told apart from it: a at 2 kimg" in words
+    assert "Real pictures against real ones score 0.001" in words
+
+
+def test_an_empty_studio_teaches(repository, checkpoints):
+    app = open_page(repository)
+    assert "A figure says how far" in shown(app) and "Choose a data set to go on" in shown(app)
+    assert any(button.label == "Prepare real pictures" for button in app.button)
+
+
+def test_few_pictures_lead_to_kid(repository, reals):
+    app = open_page(repository, model="tiny")
+    assert "prefer KID" not in shown(app) and "bundled model's discriminator" in shown(app)
+    app.pills(key="evaluate-kinds").set_value(["fid", "kid"]).run()
+    assert "With fewer than 2,000 pictures prefer KID" in shown(app)
+    app.select_slider(key="evaluate-count").set_value(5000).run()
+    assert "prefer KID" not in shown(app) and "FID is only held against FID" in shown(app)
+
+
+def test_what_cannot_be_measured_is_told(repository, reals):
+    app = open_page(repository, model="tiny")
+    app.pills(key="evaluate-kinds").set_value(["is"]).run()
+    assert "Inception-v3 are not on this machine" in shown(app)
+    app.toggle(key="evaluate-fetch").set_value(True).run()
+    assert "--fetch" in shown(app) and not app.error
+    app.toggle(key="evaluate-fetch").set_value(False).run()
+    app = open_page(repository, model="tiny", data="/nowhere.zip")
+    assert "/nowhere.zip" in shown(app) and app.error
+
+
+def test_a_measurement_is_started_and_shown(repository, checkpoints, reals, tmp_path):
+    (model,), _ = list_checkpoints(checkpoints)
+    save_snapshot(checkpoints / "other.safetensors", G_ema=tiny_generator(seed=5), title="Other *one*", kimg=4)
+    app = open_page(repository, model="tiny")
+    app.select_slider(key="evaluate-count").set_value(250)
+    app.pills(key="evaluate-kinds").set_value(["kid"]).run()
+    words = shown(app)
+    assert "--metrics kid250 " in words and str(model.path.resolve()) in words
+    app.button(key="evaluate-start").click().run()
+    deadline = time.monotonic() + 180
+    (run,) = runs.list_runs(tmp_path / "runs", verb="metrics")
+    while run.state in ("queued", "running") and time.monotonic() < deadline:
+        time.sleep(0.3)
+    assert run.state == "done", run.log_tail()
+    app = open_page(repository)
+    assert "Best: Tiny" in shown(app)
+    (figure,) = [f for f in figures_of_runs(tmp_path / "runs") if not f.is_floor]
+    assert (figure.name, figure.title, figure.num_fake, figure.num_real) == ("kid250_fruit-d", "Tiny", 250, 40)
+    assert list_checkpoints(checkpoints)[0][1].metrics == {"kid250_fruit-d": figure.value}
