@@ -62,7 +62,8 @@ def measured(checkpoints, tmp_path) -> Path:
     write(run.path, "floor-kid1k_fruit-d", record("kid1k_fruit-d", 0.001, 0.002, real_floor=True, snapshot_pkl=None))
     train = runs.create_run(root, "train", "c", {"data": "data/other.zip"})
     nameless = record("fid5k_fruit-d", 7.0, 1.0, snapshot_pkl="network-snapshot-000046.safetensors")
-    write(train.path, "metric-fid5k_fruit-d", nameless | {"timestamp": 0.5, "results": {"fid5k_fruit-d": 7.0, "bad": "much"}})
+    nameless |= {"timestamp": 0.5, "results": {"fid5k_fruit-d": 7.0, "bad": "much"}}
+    write(train.path, "metric-fid5k_fruit-d", nameless)
     return root
 
 
