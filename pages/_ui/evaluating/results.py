@@ -35,7 +35,7 @@ def _results(was_active: bool, button: str, on_click: Callable[[], None]) -> Non
     for run in [run for run in found if run.state != "done"][:SHOWN]:
         with st.container(gap="small", key=f"measurement-{run.path.name}"):
             st.markdown(f"**{plain(run.name)}**")
-            job_card(run, "")
+            job_card(run, "pictures")
             if run.state in ACTIVE:
                 st.caption(plain(run.message) or "opening the model and the data set …")
             else:
