@@ -36,7 +36,7 @@ from ganlib.runs.records import read_records
 WORK = ".rows"  # features on their way, in the folder of the results
 _TRIED = 8  # pictures that an estimate makes
 # Seconds of a thread for a Fréchet distance of 1,000 numbers a picture with its jackknife; grows with their cube.
-_FRECHET_SECONDS = 6.0
+_FRECHET_SECONDS = 4.0
 
 
 def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> None:

@@ -179,9 +179,24 @@ def generated_pictures(G_ema: Generator, count: int, *, labels: np.ndarray | Non
 # ---- Measuring -----------------------------------------------------------------------------------------------------
 
 
-def evaluate(metric: Metric | str, G_ema: Generator, dataset: Dataset, **options: Any) -> dict[str, Any]:
-    """Measure one metric; arguments, record and errors as `evaluate_all`."""
-    return evaluate_all([metric], G_ema, dataset, **options)[0]
+def evaluate(
+    metric: Metric | str,
+    G_ema: Generator,
+    dataset: Dataset,
+    *,
+    extractor: FeatureExtractor | None = None,
+    seed: int = 0,
+    mirror: bool = False,
+    cache_dir: Path | None = None,
+    snapshot: str | None = None,
+    reporter: Reporter | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> dict[str, Any]:
+    """Measure one metric in one process; arguments, record and errors as `evaluate_all`."""
+    return evaluate_all(
+        [metric], G_ema, dataset, extractor=extractor, seed=seed, mirror=mirror, cache_dir=cache_dir,
+        snapshot=snapshot, reporter=reporter, should_stop=should_stop,
+    )[0]  # fmt: skip
 
 
 def evaluate_all(

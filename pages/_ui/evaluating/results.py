@@ -35,9 +35,10 @@ def _results(was_active: bool, button: str, on_click: Callable[[], None]) -> Non
     for run in [run for run in found if run.state != "done"][:SHOWN]:
         with st.container(gap="small", key=f"measurement-{run.path.name}"):
             st.markdown(f"**{plain(run.name)}**")
-            job_card(run, "pictures")
+            is_fetching = "pictures" not in run.message and "steps" not in run.message
+            job_card(run, "" if is_fetching else "pictures")
             if run.state in ACTIVE:
-                st.caption(plain(run.message) or "opening the model and the data set …")
+                st.caption(plain(run.message) or "opening the models and the data set …")
             else:
                 st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=runs.remove, args=(run,))
     figures = figures_of_runs(models.runs_root())
