@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ def shown(app: AppTest) -> str:
 @pytest.fixture
 def reals(checkpoints, tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("GANLIB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("GANLIB_SQUEEZENET", raising=False)
     (tmp_path / "data").mkdir()
     return write_set(tmp_path / "data" / "set.zip")
 
@@ -97,7 +99,17 @@ def test_a_chart_has_a_line_and_a_band_for_each_run(measured):
     bands = [trace for trace in chart.data if trace.fill == "toself"]
     stars = [trace for trace in chart.data if trace.name == "best"]
     assert names == ["a", "b"] and len(bands) == 2 and (stars[0].x[0], stars[0].y[0]) == (3, 0.10)
-    assert max(bands[0].y) == pytest.approx(0.92) and len(chart.layout.shapes) == 1
+    assert max(bands[0].y) == pytest.approx(0.92) and chart.layout.yaxis.type == "linear"
+    (floor,) = [trace for trace in chart.data if trace.name == "real against real"]
+    assert list(floor.y) == [0.001, 0.001] and list(floor.x) == [1, 3]
+
+
+def test_a_run_from_its_beginning_on_has_a_logarithmic_axis(measured):
+    kid = [f for f in figures_of_runs(measured) if f.group == "a"]
+    wide = [replace(f, value=f.value * 30**-f.kimg, low=-1.0) for f in kid]
+    chart = curve(wide, [], dark=True)
+    assert chart.layout.yaxis.type == "log" and all(min(trace.y) > 0 for trace in chart.data)
+    assert curve([replace(f, value=0.0) for f in kid], [], dark=True).layout.yaxis.type == "linear"
 
 
 def test_the_page_names_the_best_and_what_is_as_good(repository, measured):

@@ -10,6 +10,7 @@ from ganlib.metrics.results import Figure, as_good_as, best_of, figures_of_runs,
 from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.evaluating.charts import curve
+from pages._ui.evaluating.form import FEW
 from pages._ui.frame import download, empty_state, part, plain
 from pages._ui.jobs import ACTIVE, job_card
 
@@ -55,9 +56,7 @@ def _results(was_active: bool, button: str, on_click: Callable[[], None]) -> Non
 def _figures(figures: Sequence[Figure]) -> None:
     models_only = [figure for figure in figures if not figure.is_floor]
     names = list(dict.fromkeys(figure.name for figure in models_only))
-    newest = max(models_only, key=lambda figure: figure.timestamp).name
-    prefer = newest if newest.startswith(("kid", "fid")) else next((n for n in names if n.startswith("kid")), newest)
-    name = st.selectbox("Figure", names, names.index(prefer), key="results-name")
+    name = st.selectbox("Figure", names, names.index(_first(models_only)), key="results-name")
     of_name = [figure for figure in figures if figure.name == name]
     sets = {figure.data: figure.data_name or figure.data[:8] for figure in of_name if not figure.is_floor}
     data = next(iter(sets))
@@ -81,6 +80,16 @@ def _figures(figures: Sequence[Figure]) -> None:
         download("CSV", f"{stem}.csv", lambda: to_csv(shown + floors).encode(), icon="table")
         download("JSON", f"{stem}.json", lambda: to_json(shown + floors).encode(), icon="data_object")
         download("All figures as CSV", "figures.csv", lambda: to_csv(figures).encode(), icon="table")
+
+
+def _first(figures: Sequence[Figure]) -> str:
+    """The name that is shown first: of what was measured last a KID, or a FID of enough pictures."""
+    newest = max(figures, key=lambda figure: figure.timestamp)
+    if newest.name.startswith("fid") and newest.num_fake >= FEW:
+        return newest.name
+    alike = [each for each in figures if (each.group, each.data) == (newest.group, newest.data)]
+    kids = [each for each in alike if each.name.startswith("kid")]
+    return max(kids, key=lambda figure: figure.timestamp, default=newest).name
 
 
 def _verdict(shown: Sequence[Figure], floors: Sequence[Figure]) -> None:
