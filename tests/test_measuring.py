@@ -23,11 +23,11 @@ from ganlib.commands.run import do_job
 from ganlib.dataset import Dataset
 from ganlib.errors import GanlibError, HubError, InputError, RunError
 from ganlib.features import FeatureExtractor
-from ganlib.metrics import MetricsConfig, collect_rows, measure
+from ganlib.metrics import MetricsConfig, collect_rows, measure, paths
 from ganlib.metrics.job import count_pictures, estimate_seconds, plan_measurement
 from ganlib.metrics.measuring import GeneratedPictures
 from ganlib.networks import tiny_generator
-from ganlib.perceptual import PixelDistance
+from ganlib.perceptual import BACKBONES, PixelDistance
 from ganlib.runs import SilentReporter, Stopped
 from tests.test_metrics import ColourMoments, gaussian, write_set
 
@@ -192,6 +192,18 @@ def test_steps_have_a_number_and_grow_with_the_contrast():
     doubled = metrics.PathSteps(G_ema, Doubled(), labels=None, seed=4)(0, 6)
     np.testing.assert_allclose(doubled, 4 * many, rtol=1e-5)
     assert (many > 0).all() and many.std() > 0.1 * many.mean()
+
+
+def test_paths_are_measured_in_lpips_where_its_weights_are(tmp_path, monkeypatch):
+    """Both of its files; with one alone, or none, in the embedded distance, which the name says."""
+    monkeypatch.setenv(features.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(paths, "open_distance", lambda name, device: name)
+    assert paths.open_path_distance()[0] == "fruit-d" and paths.open_path_distance("fruit-d")[2] == "embedded"
+    row = BACKBONES["lpips-vgg"]
+    (tmp_path / row.file).touch()
+    assert paths.open_path_distance()[0] == "fruit-d"
+    (tmp_path / row.lin_file).touch()
+    assert paths.open_path_distance() == ("lpips-vgg", "397923af", "lpips-vgg")
 
 
 # --- jobs -------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from ganlib.training import doctor
 from ganlib.training.folder import Snapshot, TrainingFolder, keep_snapshot, list_training
 from ganlib.training.timelapse import TimelapseJob
 from pages._ui import models
-from pages._ui.frame import GALLERY, download, errors_told, part, plain, sentences, show_error
+from pages._ui.frame import EVALUATE, GALLERY, download, errors_told, part, plain, sentences, show_error
 from pages._ui.training import place
 from pages._ui.training.curves import figures
 from pages._ui.training.listing import ACTIVE, POLL_SECONDS, Run, badge
@@ -218,6 +218,12 @@ def _snapshots(run: Run, metrics: dict[str, Any]) -> None:
             on_click=place.go,
             kwargs={"from": str(run.folder.path), "resume": str(snapshot.path)},
         )
+        where = run.query()
+        if "run" in where and is_ours and st.button(
+            "Measure them", icon=":material/straighten:", key="measure",
+            help="How near each snapshot's pictures are to the real ones, as a curve",
+        ):  # fmt: skip
+            st.switch_page(EVALUATE, query_params=where | {"data": str(run.folder.config.get("data") or "")})
     if ready := st.session_state.pop("use-model", None):
         st.switch_page(GALLERY, query_params={"model": ready})
 
