@@ -210,6 +210,6 @@ def fetch_weights(dest: Path, *, reporter: Reporter | None = None) -> Path:
         try:
             fetch(Wanted(ADDRESS, "Inception-v3's weights", bytes=BYTES, sha256=SHA256), dest, reporter=reporter)
         except HubError as error:
-            hint = f"or fetch {ADDRESS} elsewhere and put it at {dest}; `--features embedded` needs no file"
-            raise HubError(error.message, f"{error.hint.rstrip('.')}; {hint}") from error
+            hint = f"try again, or fetch {ADDRESS} elsewhere and put it at {dest}; `--features embedded` needs no file"
+            raise HubError(error.message, hint) from error
     return dest
