@@ -36,7 +36,7 @@ HOLD_OUT = 17
 STATE = "training-state-latest.pt"
 _EMA_STEPS = 500  # in which the average forgets two thirds
 _PIXELS_TO_BORDER = 4  # of the small picture; what lies outside a patch is not known at its border
-_LATTICE_WEIGHT, _LATTICE_PIXELS = 2.0, 4
+_LATTICE_WEIGHT, _LATTICE_PIXELS = 5.0, 4
 _EPSILON = 1e-3  # of Charbonnier's loss
 
 

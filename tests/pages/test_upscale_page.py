@@ -123,8 +123,9 @@ def test_a_folder_and_sizes_that_are_not_possible_are_told(repository, checkpoin
     app.text_input(key="upscale-path").set_value(str(folder)).run()
     assert "holds no pictures" in shown(app)
     (folder / "a.png").write_bytes(picture())
+    (folder / "bad.png").write_bytes(b"no")
     app.text_input(key="upscale-path").set_value(f"{folder}/").run()
-    assert "1 file" in shown(app) and not start_of(app).disabled
+    assert "2 files" in shown(app) and not start_of(app).disabled
     app.segmented_control(key="upscale-scale").set_value("size").run()
     app.text_input(key="upscale-size").set_value("10x10").run()
     assert "fewer than the picture has" in shown(app) and start_of(app).disabled

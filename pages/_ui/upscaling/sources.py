@@ -42,13 +42,21 @@ class Sources:
         return len(self.paths) + len(self.ids)
 
     def sizes(self) -> list[tuple[int, int, int]]:
-        """Width, height and frames of each; pictures have one frame. Raises GanlibError for what cannot be read."""
+        """Width, height and frames of each that can be read; pictures have one frame. Of a large folder some stand for
+        all. Raises GanlibError where none can be read."""
         if self.model is not None:
             side = self.model.spec.resolution
             return [(side, side, 1)] * len(self.ids)
         files = [path for path, _ in find_sources(self.paths, without=Path())]
-        found = [_size(str(path), path.stat().st_mtime_ns) for path in files[:_MOST_MEASURED]]
-        return found * max(1, len(files) // max(1, len(found)))
+        found, problem = [], None
+        for path in files[:_MOST_MEASURED]:
+            try:
+                found.append(_size(str(path), path.stat().st_mtime_ns))
+            except GanlibError as error:
+                problem = problem or error
+        if problem is not None and not found:
+            raise problem
+        return found * max(1, len(files) // max(1, _MOST_MEASURED))
 
     def files(self) -> list[Path]:
         """The files, made now where they are recipes."""
