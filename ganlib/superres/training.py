@@ -1,7 +1,7 @@
 """Train a compact network that enlarges pictures four times: `python -m ganlib upscaler`, a job that can be continued.
 
-The loss is Charbonnier's on colours, SqueezeNet's feature distance where its weights are (without them, edges take their
-place), and a term against lattices. Every `HOLD_OUT`-th picture is never trained on, and measured.
+The loss is Charbonnier's on colours, SqueezeNet's feature distance where its weights are (without them, edges take
+their place), and a term against lattices. Every `HOLD_OUT`-th picture is never trained on, and measured.
 """
 
 from __future__ import annotations
