@@ -65,7 +65,7 @@ def _show(run: RunDir, made: list[dict[str, Any]]) -> None:
     with errors_told():
         if dest.suffix.lower() in FILM_SUFFIXES:
             st.video(dest.read_bytes(), loop=True, muted=True)
-            st.caption(plain(f"{dest.name}: {row.get('width')} × {row.get('height')} px, with its sound"))
+            st.caption(plain(f"{dest.name}: {row.get('width')} × {row.get('height')} px"))
         elif source.is_file():
             before, old = _copy(str(source), source.stat().st_mtime_ns)
             after, new = _copy(str(dest), dest.stat().st_mtime_ns)

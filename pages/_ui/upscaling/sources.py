@@ -62,13 +62,12 @@ class Sources:
         """The files, made now where they are recipes."""
         if self.model is None:
             return [path.resolve() for path in self.paths]
-        folder = data_root() / "uploads" / "upscale" / self.model.name
-        folder.mkdir(parents=True, exist_ok=True)
         made = []
         for recipe in map(recipe_of, self.ids):
             data = models.png(self.model, recipe)
-            path = folder / f"{PurePath(models.file_name(self.model, recipe)).stem}-{_digest(data)}.png"
+            path = data_root() / "uploads" / "upscale" / _digest(data) / models.file_name(self.model, recipe)
             if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
                 runs.write_bytes(path, data)
             made.append(path.resolve())
         return made
@@ -99,7 +98,7 @@ def keep(uploads: list[Any]) -> list[Path]:
     for upload in uploads:
         data = upload.getvalue()
         name, suffix = safe_name(PurePath(upload.name).stem), PurePath(upload.name).suffix.lower()
-        path = data_root() / "uploads" / "upscale" / f"{name}-{_digest(data)}{suffix}"
+        path = data_root() / "uploads" / "upscale" / _digest(data) / f"{name}{suffix}"
         try:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
