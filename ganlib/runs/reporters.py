@@ -102,7 +102,10 @@ class TerminalReporter:
             return
         self._shown_at = now
         left = "" if eta is None or finished else f", {format_seconds(eta)} left"
-        line = f"{_count(done)}/{_count(total)} ({fraction(done, total):.0%}{left}) {message}".rstrip()
+        share = f"{fraction(done, total):.0%}{left}"
+        # Amounts that are no counts, such as megapixels, say nothing beside their share.
+        counted = f"{_count(done)}/{_count(total)} ({share})" if float(total).is_integer() else share
+        line = f"{counted} {message}".rstrip()
         self._write(f"\r\x1b[K{line}" if terminal else f"{line}\n")
         self._line_open = terminal
         if terminal and finished:
