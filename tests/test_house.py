@@ -14,16 +14,16 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # Leftmost is the ground: a module imports only modules to its left. Packages count as one name. This list *is* the
 # architecture; a name may stand here before its file exists.
 ORDER = [
-    *("errors", "options", "rights", "links", "runs", "device", "distributed", "images", "ffmpeg"),
+    *("errors", "options", "rights", "links", "reports", "runs", "device", "distributed", "images", "ffmpeg"),
     *("networks",),
     *("checkpoints", "foreign", "export", "hub", "latents", "editing", "favourites", "paths"),
     *("inception", "features", "perceptual", "dataset", "superres", "renderer", "benchmark", "blending", "modelcard"),
-    *("directions", "latentmap", "video", "projection", "metrics", "nft"),
+    *("directions", "latentmap", "video", "projection", "compare", "metrics", "nft"),
     *("training",),
     *("commands", "__main__"),
 ]
 
-STANDARD_LIBRARY_ONLY = ("errors", "options", "rights", "links", "runs")
+STANDARD_LIBRARY_ONLY = ("errors", "options", "rights", "links", "reports", "runs")
 FORBIDDEN_IN_PAGES = {"torch", "numpy", "PIL", "torchvision", "imageio"}
 
 

@@ -25,6 +25,7 @@ WORKERS |= {"timelapse": "ganlib.training.timelapse", "estimate": "ganlib.traini
 WORKERS |= {"upscale": "ganlib.superres", "upscaler": "ganlib.superres.training"}
 WORKERS |= {"download": "ganlib.hub", "publish": "ganlib.modelcard"}
 WORKERS |= {"metrics": "ganlib.metrics"}
+WORKERS |= {"copies": "ganlib.compare", "statistics": "ganlib.compare.statistics"}
 EXIT_CODES = {"done": 0, "failed": 2, "stopped": 130}
 
 

@@ -14,11 +14,11 @@ from ganlib.dataset.checks.duplicates import Pair, find_pairs, keep_largest
 from ganlib.dataset.checks.examination import Examination, Examined
 from ganlib.dataset.checks.findings import find, scores_of
 from ganlib.dataset.checks.measure import VERSION, Measured, Measures, measure
-from ganlib.dataset.checks.page import printable
 from ganlib.dataset.checks.store import FILE_NAME, Store, identities
 from ganlib.dataset.files import Files
 from ganlib.dataset.workers import in_order
 from ganlib.errors import DataError, InputError
+from ganlib.reports import printable
 from ganlib.runs import Reporter, SilentReporter, Stopped
 
 FLUSH_EVERY = 64  # pictures that a run which is killed may have to measure again

@@ -12,10 +12,11 @@ from typing import Any
 
 from ganlib.dataset.checks.findings import EXCLUDING, KINDS, Finding
 from ganlib.dataset.checks.measure import Measures
-from ganlib.dataset.checks.page import as_page, printable
+from ganlib.dataset.checks.page import as_page
 from ganlib.dataset.checks.store import FILE_NAME, Store
 from ganlib.dataset.exclusion import write_exclusions
 from ganlib.errors import DataError
+from ganlib.reports import printable
 from ganlib.runs import write_bytes
 
 REPORT_NAME, PAGE_NAME, LIST_NAME, SETTINGS_NAME = "report.jsonl", "report.html", "exclude.txt", "examination.json"

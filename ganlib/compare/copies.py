@@ -1,0 +1,267 @@
+"""`copies`: which pictures are too near to a training picture; a job that can be stopped and continued.
+
+The training set says itself what near means: how far its pictures are from their nearest *other* one, copies among
+them passed over. A picture that is nearer than (almost) any two of them is a copy; so is one whose fine structure, once
+it is moved and stretched over a training picture, agrees with that as copies do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ganlib.compare import report
+from ganlib.compare.config import CopiesConfig
+from ganlib.compare.nearest import SAME, Nearest, choose, find_candidates
+from ganlib.compare.seeing import VERSION, Sight, look
+from ganlib.compare.sources import Item, Source, open_source
+from ganlib.compare.training import Reference, Training, stop_if_asked
+from ganlib.dataset import Dataset
+from ganlib.device import choose_device
+from ganlib.errors import DataError
+from ganlib.features import cache_folder, open_extractor
+from ganlib.runs import Reporter, SilentReporter, write_bytes, write_json
+
+JSONL, PAGE, SUMMARY = report.JSONL, report.PAGE, report.SUMMARY
+REALS = "reals.jsonl"
+BLOCK = 64  # pictures that are checked, and kept, together
+_FOUND = ".found"  # below outdir: the rows of finished blocks
+
+
+@dataclass(frozen=True)
+class CopyCheck:
+    """What a check found."""
+
+    folder: Path
+    """Holds copies.jsonl, reals.jsonl, report.html and summary.json."""
+    rows: tuple[Mapping[str, Any], ...]
+    """One for each picture, in order: the lines of copies.jsonl."""
+    summary: Mapping[str, Any]
+    """Counts, limits and usual distances: the contents of summary.json."""
+    reals: tuple[Mapping[str, Any], ...]
+    """Some training pictures with the nearest of the checked ones: the lines of reals.jsonl."""
+
+    @classmethod
+    def load(cls, folder: Path) -> CopyCheck:
+        """Return what `check_copies` wrote. Raises `DataError` where it is missing or damaged."""
+        try:
+            summary = json.loads((folder / SUMMARY).read_text("utf-8"))
+            rows, reals = (_read_lines(folder / name) for name in (JSONL, REALS))
+            if not isinstance(summary, dict) or not all(isinstance(row, dict) for row in rows + reals):
+                raise ValueError("not tables")
+        except (OSError, ValueError) as error:
+            raise DataError(f"{folder} holds no copy check: {error}", "run `python -m ganlib copies` again") from error
+        return cls(folder, rows, summary, reals)
+
+    def __str__(self) -> str:
+        """Return a few lines for people."""
+        return "\n".join([*report.sentences(self.summary), f"look at {self.folder / PAGE}"])
+
+
+def check_copies(config: CopiesConfig, reporter: Reporter | None = None, *, cache: Path | None = None) -> CopyCheck:
+    """Look for the nearest training pictures of each picture, write the report into `config.outdir` and return it.
+
+    What was seen of the training set is kept below `cache` (None: the cache folder). Called again with the same
+    options after it was stopped or killed, it goes on. Raises `GanlibError` for what cannot be, `Stopped` when asked to
+    stop."""
+    config.validate()
+    return _Check(config, reporter or SilentReporter(), cache or cache_folder() / "copies").run()
+
+
+def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> None:
+    """Do a job of verb `copies`; its results are in the run directory."""
+    found = check_copies(replace(CopiesConfig.from_dict(config), outdir=run_dir), reporter)
+    for name in (PAGE, JSONL):
+        reporter.artefact(run_dir / name)
+    for line in report.sentences(found.summary):
+        reporter.log(line)
+
+
+class _Check:
+    def __init__(self, config: CopiesConfig, reporter: Reporter, cache: Path) -> None:
+        self.config, self.reporter = config, reporter
+        self.source: Source = open_source(config)
+        extractor = open_extractor(config.features, device=choose_device(config.device))
+        self.training = Training(Dataset.open(config.data), extractor, cache)
+        self.sample = min(config.sample, len(self.training.dataset))
+        self.total = float(len(self.training.dataset) + self.sample + len(self.source.items))
+        self._began = 0.0
+
+    def run(self) -> CopyCheck:
+        out = self.config.outdir
+        out.mkdir(parents=True, exist_ok=True)
+        training = self.training.look(self._told, self.reporter)
+        self._began += len(training)
+        reference = self.training.measure(training, self.sample, self._told, self.reporter)
+        self._began += self.sample
+        limits = Limits.of(reference, self.config)
+        rows, checked = self._rows(training, limits)
+        reals = self._reals(checked, rows, limits)
+        summary = self._summary(rows, reference, limits)
+        for name, lines in ((JSONL, rows), (REALS, reals)):
+            write_bytes(out / name, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        page = report.as_page(rows, summary, reference, self._picture_of(rows), self._training_picture)
+        write_bytes(out / PAGE, page.encode())
+        write_json(out / SUMMARY, summary)  # last: where it is, the rest is whole
+        self.reporter.progress(self.total, self.total, "done")
+        return CopyCheck(out, tuple(rows), summary, tuple(reals))
+
+    def _told(self, done: float, words: str) -> None:
+        self.reporter.progress(self._began + done, self.total, words)
+
+    def _rows(self, training: Sight, limits: Limits) -> tuple[list[dict[str, Any]], Sight]:
+        facts = [self.source.mark, self.training.folder.name, limits.to_dict(), VERSION]
+        facts += [[item.name, item.recipe and item.recipe.to_json()] for item in self.source.items]
+        key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
+        folder = self.config.outdir / _FOUND / key
+        rows: list[dict[str, Any]] = []
+        sights = []
+        for start in range(0, len(self.source.items), BLOCK):
+            stop_if_asked(self.reporter)
+            self._told(start, "comparing pictures")
+            items = self.source.items[start : start + BLOCK]
+            path = folder / f"{start:07d}.json"
+            sight = Sight.load(path.with_suffix(".npz"), len(items), self.training.extractor.dim)
+            known = _read_rows(path, len(items))
+            if known is None or sight is None:
+                sight = self._look(items)
+                known = self._compare(items, sight, training, limits)
+                sight.save(path.with_suffix(".npz"))
+                write_json(path, known, durable=False)
+            rows += known
+            sights.append(sight)
+        return rows, Sight.join(sights)
+
+    def _look(self, items: Sequence[Item]) -> Sight:
+        pixels = self.source.read(items)
+        if len({picture.shape for picture in pixels}) == 1:
+            return look(np.stack(pixels), self.training.extractor, mirrored=True)
+        return Sight.join([look(picture[None], self.training.extractor, mirrored=True) for picture in pixels])
+
+    def _compare(
+        self, items: Sequence[Item], sight: Sight, training: Sight, limits: Limits
+    ) -> list[dict[str, Any]]:
+        near, deep, _ = choose(sight, training, find_candidates(sight, training))
+        return [self._row(item, i, near, deep, limits) for i, item in enumerate(items)]
+
+    def _row(self, item: Item, i: int, near: Nearest, deep: Nearest, limits: Limits) -> dict[str, Any]:
+        similarity = max(near.similarity[i], deep.similarity[i])
+        is_same = similarity >= SAME
+        spaces = {
+            "pixels": _space(near, i, limits.usual[0], self.training.dataset.names),
+            "features": _space(deep, i, limits.usual[1], self.training.dataset.names),
+        }
+        verdict = limits.verdict(near.distance[i], deep.distance[i], is_same=is_same)
+        recipe = {} if item.recipe is None else {"recipe": item.recipe.to_dict()}
+        times = min(space["times"] for space in spaces.values())
+        row = {"name": item.name, **recipe, "verdict": verdict, "times": times, **spaces}
+        return row | {"similarity": round(float(similarity), 4)}
+
+    def _reals(
+        self, checked: Sight, rows: Sequence[Mapping[str, Any]], limits: Limits
+    ) -> list[dict[str, Any]]:
+        """Training pictures, spread over the set by chance, with the nearest of the checked ones."""
+        idx, sight = self.training.some(self.reporter)
+        near, deep, _ = choose(sight, checked, find_candidates(sight, checked))
+        names = [str(row["name"]) for row in rows]
+        return [
+            {
+                "name": self.training.dataset.names[index],
+                "index": index,
+                "pixels": _space(near, i, limits.usual[0], names),
+                "features": _space(deep, i, limits.usual[1], names),
+            }
+            for i, index in enumerate(idx)
+        ]
+
+    def _summary(self, rows: Sequence[Mapping[str, Any]], reference: Reference, limits: Limits) -> dict[str, Any]:
+        config, dataset = self.config, self.training.dataset
+        counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in ("copy", "close", "own")}
+        times = {
+            space: {
+                "lowest": round(min(row[space]["times"] for row in rows), 4),
+                "median": round(float(np.median([row[space]["times"] for row in rows])), 4),
+            }
+            for space in ("pixels", "features")
+        }
+        return {
+            "pictures": len(rows), **counts, "times": times,
+            "data": dataset.path.name, "data_digest": dataset.digest, "training_pictures": len(dataset),
+            "what": config.source.name if config.source else config.network.stem if config.network else "",
+            "seeds": config.seeds, "psi": config.psi, "features": self.training.extractor.name,
+            "sample": len(reference.pixels), "sample_with_copies": reference.num_same,
+            "copy_percent": config.copy_percent, "close_percent": config.close_percent, **limits.to_dict(),
+        }  # fmt: skip
+
+    def _picture_of(self, rows: Sequence[Mapping[str, Any]]) -> report.Pictures:
+        items = {i: item for i, item in enumerate(self.source.items)}
+
+        def read(wanted: Sequence[int]) -> list[np.ndarray]:
+            return [p for start in range(0, len(wanted), BLOCK)
+                    for p in self.source.read([items[i] for i in wanted[start : start + BLOCK]])]  # fmt: skip
+
+        return read
+
+    def _training_picture(self, index: int) -> np.ndarray:
+        return self.training.dataset[index][0]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Distances that decide, in pixels and in features."""
+
+    usual: tuple[float, float]
+    """The median of training pictures to their nearest other one."""
+    close: tuple[float, float]
+    copy: tuple[float, float]
+
+    @classmethod
+    def of(cls, reference: Reference, config: CopiesConfig) -> Limits:
+        """Return the limits that a training set's own distances give."""
+        percents = (50.0, config.close_percent, config.copy_percent)
+        return cls(*(reference.limits(percent) for percent in percents))
+
+    def verdict(self, pixels: float, features: float, *, is_same: bool) -> str:
+        """Return `copy`, `close` or `own` for the distances of a picture to its nearest training pictures."""
+        if is_same or pixels < self.copy[0] or features < self.copy[1]:
+            return "copy"
+        return "close" if pixels < self.close[0] or features < self.close[1] else "own"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict, rounded."""
+        rows = {"usual": self.usual, "close": self.close, "copy": self.copy}
+        return {
+            "limits": {
+                name: {"pixels": round(row[0], 5), "features": round(row[1], 5)} for name, row in rows.items()
+            }
+        }
+
+
+def _space(nearest: Nearest, i: int, usual: float, names: Sequence[str]) -> dict[str, Any]:
+    index = int(nearest.index[i])
+    return {
+        "nearest": names[index],
+        "index": index,
+        "distance": round(float(nearest.distance[i]), 5),
+        "times": round(float(nearest.distance[i]) / max(usual, 1e-9), 4),
+        "mirrored": bool(nearest.mirrored[i]),
+    }
+
+
+def _read_lines(path: Path) -> tuple[dict[str, Any], ...]:
+    with path.open(encoding="utf-8") as lines:
+        return tuple(json.loads(line) for line in lines)
+
+
+def _read_rows(path: Path, count: int) -> list[dict[str, Any]] | None:
+    try:
+        rows = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return rows if isinstance(rows, list) and len(rows) == count else None

@@ -1,0 +1,98 @@
+"""The pictures that are to be checked: made from recipes, or read from a folder, a zip or a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ganlib.compare.config import MOST_PICTURES, CopiesConfig
+from ganlib.dataset.files import Files
+from ganlib.errors import DataError, InputError
+from ganlib.favourites import load_favourites
+from ganlib.images import decode
+from ganlib.latents import Recipe, parse_seeds
+from ganlib.renderer import Renderer
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture to be checked."""
+
+    name: str
+    """What it is called in the report: a recipe's caption, or a file."""
+    recipe: Recipe | None = None
+    """None for a file."""
+
+
+class Source(Protocol):
+    """Pictures by their place."""
+
+    items: list[Item]
+    mark: str
+    """Equal marks are equal pictures."""
+
+    def read(self, items: Sequence[Item]) -> list[np.ndarray]:
+        """Return uint8 `[H, W, 3]` of each. Raises `DataError` for a damaged file."""
+        ...
+
+
+class Generated:
+    """Pictures of a model."""
+
+    def __init__(self, renderer: Renderer, recipes: Sequence[Recipe]) -> None:
+        """Each recipe once; raises `InputError` for one that the model cannot draw."""
+        self.renderer = renderer
+        self.items = [Item(recipe.caption(), recipe) for recipe in dict.fromkeys(recipes)]
+        self.mark = renderer.digest
+        for item in self.items:
+            if item.recipe is not None and item.recipe.label is None and renderer.spec.label_dim:
+                hint = f"it has classes 0 … {renderer.spec.label_dim - 1}: choose one with --class"
+                raise InputError("this model needs a class", hint)
+
+    def read(self, items: Sequence[Item]) -> list[np.ndarray]:
+        """As `Source.read`."""
+        return list(self.renderer.render([item.recipe for item in items if item.recipe is not None]))
+
+
+class Stored:
+    """Picture files below a folder or in a zip; of a collection that `nft` made, its pictures alone."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `DataError` for a place without pictures."""
+        inside = path / "images"
+        self.files = Files(inside if inside.is_dir() else path)
+        self.items = [Item(name) for name in self.files.pictures]
+        self.mark = str(self.files.stamp())
+        if not self.items:
+            raise DataError(f"{path} has no pictures", "Give a folder or a zip of PNG, JPEG or WebP files.")
+
+    def read(self, items: Sequence[Item]) -> list[np.ndarray]:
+        """As `Source.read`."""
+        return [decode(self.files.read(item.name), name=item.name) for item in items]
+
+
+def open_source(config: CopiesConfig) -> Source:
+    """Return what `config` names. Raises `GanlibError` for what is not there."""
+    source: Source
+    if config.source is not None:
+        source = Stored(config.source)
+    else:
+        assert config.network is not None, "validated"
+        renderer = Renderer.open(config.network, device=config.device)
+        recipes = []
+        if config.favourites:
+            folder = renderer.folder
+            kept = load_favourites(folder) if folder is not None else []
+            if not kept:
+                raise InputError("this model has no favourites", "mark some in the Gallery, or name seeds")
+            recipes += [favourite.recipe for favourite in kept]
+        seeds = parse_seeds(config.seeds) if config.seeds.strip() else []
+        recipes += [Recipe.of_seed(seed, psi=config.psi, label=config.label) for seed in seeds]
+        source = Generated(renderer, recipes)
+    if len(source.items) > MOST_PICTURES:
+        raise InputError(f"{len(source.items):,} pictures", f"check {MOST_PICTURES:,} at most at once")
+    return source

@@ -1,0 +1,113 @@
+"""What is known of a training set: the sight of each picture, and how far its pictures are from each other."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from ganlib.compare.nearest import choose, find_candidates
+from ganlib.compare.seeing import VERSION, Sight, look
+from ganlib.dataset import Dataset
+from ganlib.features import FeatureExtractor
+from ganlib.runs import Reporter, Stopped, write_bytes
+
+BLOCK = 256  # pictures that are looked at, and kept, together
+SOME = 96  # whose nearest generated picture is looked for
+Told = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """How far training pictures are from their nearest other ones, copies among them passed over."""
+
+    pixels: np.ndarray
+    """`[M]` float64 distances of the sample, in order."""
+    features: np.ndarray
+    """`[M]` float64."""
+    num_same: int
+    """How many of the sample have a copy in the set."""
+
+    def limits(self, percent: float) -> tuple[float, float]:
+        """Return the distances in pixels and in features that this percentage of the sample is under."""
+        return float(np.percentile(self.pixels, percent)), float(np.percentile(self.features, percent))
+
+
+class Training:
+    """A training set that can be compared with; what was seen of it is kept below `cache`."""
+
+    def __init__(self, dataset: Dataset, extractor: FeatureExtractor, cache: Path) -> None:
+        self.dataset, self.extractor = dataset, extractor
+        self.folder = cache / f"{dataset.digest[:24]}-{extractor.key}-{VERSION}"
+
+    def look(self, told: Told, reporter: Reporter) -> Sight:
+        """Return the sight of every picture; what an earlier call has seen is read. Raises `Stopped`."""
+        parts = []
+        for start in range(0, len(self.dataset), BLOCK):
+            stop_if_asked(reporter)
+            idx = range(start, min(start + BLOCK, len(self.dataset)))
+            told(start, "looking at the training set")
+            path = self.folder / f"{start:07d}.npz"
+            part = Sight.load(path, len(idx), self.extractor.dim)
+            if part is None:
+                part = look(self._pixels(list(idx)), self.extractor)
+                part.save(path)
+            parts.append(part)
+        return Sight.join(parts)
+
+    def measure(self, training: Sight, sample: int, told: Told, reporter: Reporter) -> Reference:
+        """Return how far `sample` of the pictures, always the same ones, are from the rest. Raises `Stopped`."""
+        path = self.folder / f"distances-{sample}.npz"
+        if (known := _load(path)) is not None:
+            return known
+        chosen = np.sort(np.random.default_rng(0).permutation(len(training))[:sample])
+        pixels, features, num_same = [], [], 0
+        for start in range(0, len(chosen), BLOCK):
+            stop_if_asked(reporter)
+            told(start, "measuring training pictures against each other")
+            idx = chosen[start : start + BLOCK]
+            part = look(self._pixels(idx.tolist()), self.extractor, mirrored=True)
+            near, deep, passed = choose(part, training, find_candidates(part, training, own=idx), skip_same=True)
+            pixels.append(near.distance)
+            features.append(deep.distance)
+            num_same += int(passed.sum())
+        found = [np.concatenate(parts) for parts in (pixels, features)]
+        found = [np.sort(each[np.isfinite(each)]) for each in found]
+        if any(len(each) == 0 for each in found):
+            found = [np.ones(1), np.ones(1)]  # one picture, and its copies: nothing can be said of the usual distance
+        buffer = BytesIO()
+        np.savez(buffer, pixels=found[0], features=found[1], num_same=num_same)
+        write_bytes(path, buffer.getvalue(), durable=False)
+        return Reference(found[0], found[1], num_same)
+
+    def some(self, reporter: Reporter) -> tuple[list[int], Sight]:
+        """Return `SOME` places of the set, always the same ones, and the sight of their pictures, mirrored too."""
+        idx = np.sort(np.random.default_rng(0).permutation(len(self.dataset))[:SOME]).tolist()
+        path = self.folder / f"some-{SOME}.npz"
+        sight = Sight.load(path, len(idx), self.extractor.dim)
+        if sight is None:
+            stop_if_asked(reporter)
+            sight = look(self._pixels(idx), self.extractor, mirrored=True)
+            sight.save(path)
+        return idx, sight
+
+    def _pixels(self, idx: list[int]) -> np.ndarray:
+        return np.stack([self.dataset[i][0] for i in idx])
+
+
+def _load(path: Path) -> Reference | None:
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            return Reference(arrays["pixels"], arrays["features"], int(arrays["num_same"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def stop_if_asked(reporter: Reporter) -> None:
+    """Raise `Stopped` where the reporter says so."""
+    if reporter.should_stop():
+        raise Stopped
