@@ -30,6 +30,7 @@ VERBS = {
     "train": "train a model on a prepared set",
     "metrics": "measure how far a model is from a data set",
     "copies": "look for pictures that are copies of training pictures, and report the nearest",
+    "statistics": "how varied, coloured and fine a model's pictures are beside a data set's",
     "directions": "find, import and list directions of a model, and see what they do",
     "nft": "make a collection with traits, rarity, metadata and hashes, or check one",
     "doctor": "say in plain words how a training run is doing",

@@ -46,7 +46,7 @@ class CopiesConfig:
 
     def validate(self) -> CopiesConfig:
         """Return self, or raise `InputError` that names the option and its legal values."""
-        if (self.seeds.strip() or self.favourites) == (self.source is not None):
+        if bool(self.seeds.strip() or self.favourites) == (self.source is not None):
             hint = "give --network with --seeds or --favourites, or --source FOLDER"
             raise InputError("it is not clear which pictures are to be checked", hint)
         if self.source is None and self.network is None:

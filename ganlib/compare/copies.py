@@ -18,7 +18,7 @@ import numpy as np
 
 from ganlib.compare import report
 from ganlib.compare.config import CopiesConfig
-from ganlib.compare.nearest import SAME, Nearest, choose, find_candidates
+from ganlib.compare.nearest import Nearest, choose, find_candidates, is_same
 from ganlib.compare.seeing import VERSION, Sight, look
 from ganlib.compare.sources import Item, Source, open_source
 from ganlib.compare.training import Reference, Training, stop_if_asked
@@ -152,12 +152,12 @@ class _Check:
 
     def _row(self, item: Item, i: int, near: Nearest, deep: Nearest, limits: Limits) -> dict[str, Any]:
         similarity = max(near.similarity[i], deep.similarity[i])
-        is_same = similarity >= SAME
         spaces = {
             "pixels": _space(near, i, limits.usual[0], self.training.dataset.names),
             "features": _space(deep, i, limits.usual[1], self.training.dataset.names),
         }
-        verdict = limits.verdict(near.distance[i], deep.distance[i], is_same=is_same)
+        same = bool(is_same(near.distance[i], similarity))
+        verdict = limits.verdict(near.distance[i], deep.distance[i], is_same=same)
         recipe = {} if item.recipe is None else {"recipe": item.recipe.to_dict()}
         times = min(space["times"] for space in spaces.values())
         row = {"name": item.name, **recipe, "verdict": verdict, "times": times, **spaces}

@@ -21,6 +21,7 @@ CANDIDATES = 8  # nearest ones by each of two measures and in each orientation t
 REACH = 2  # pixels of the small copies that one is moved by in each direction: 6 % of the side
 NOISE = 8.0  # square grey levels that rounding and JPEG add; without it, plain pictures would be far from their copies
 SAME = 0.86  # similarity of fine structure from which on two pictures are the same one; as `examine` has it
+SAME_PIXELS = 0.1  # or less than this apart in pixels: a hundredth of what varies is left
 _COARSE = 8  # pixels a side of the copies that candidates are chosen with
 _ROWS, _COLUMNS, _PAIRS = 128, 4096, 512  # of tables that are in memory at a time
 
@@ -89,8 +90,8 @@ def choose(
 ) -> tuple[Nearest, Nearest, np.ndarray]:
     """Return the nearest by pixels, the nearest by features, and `[N]` whether any was passed over.
 
-    With `skip_same`, places that show the same picture (a similarity of `SAME` or more) are passed over: what is left
-    is the nearest *other* picture."""
+    With `skip_same`, places that show the same picture (`is_same`) are passed over: what is left is the nearest *other*
+    picture."""
     count, width = candidates.index.shape
     allowed = np.ones((count, width), bool)
     similarity = np.full((count, width), np.nan)
@@ -108,10 +109,10 @@ def choose(
 
     while True:
         places = [pick(candidates.pixels), pick(candidates.features)]
-        is_same = [allowed[rows, at] & (similarity[rows, at] >= SAME) for at in places]
-        if not skip_same or not (is_same[0] | is_same[1]).any():
+        found = [allowed[rows, at] & is_same(candidates.pixels[rows, at], similarity[rows, at]) for at in places]
+        if not skip_same or not (found[0] | found[1]).any():
             break
-        for at, same in zip(places, is_same, strict=True):
+        for at, same in zip(places, found, strict=True):
             gone = candidates.index[rows, at]
             allowed &= ~(same[:, None] & (candidates.index == gone[:, None]))
     nearest = []
@@ -120,6 +121,11 @@ def choose(
         index = np.where(np.isfinite(distance), candidates.index[rows, at], -1)
         nearest.append(Nearest(index, distance, candidates.mirrored[at], similarity[rows, at]))
     return nearest[0], nearest[1], np.asarray(~allowed.all(axis=1))
+
+
+def is_same(pixels: np.ndarray, similarity: np.ndarray) -> np.ndarray:
+    """Return whether two pictures at this distance in pixels, with this similarity, are one picture: `[N]` bool."""
+    return np.asarray((similarity >= SAME) | (pixels < SAME_PIXELS))
 
 
 def _coarse(small: np.ndarray) -> np.ndarray:

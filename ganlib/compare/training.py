@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import t as student
 
 from ganlib.compare.nearest import choose, find_candidates
 from ganlib.compare.seeing import VERSION, Sight, look
@@ -18,6 +20,7 @@ from ganlib.runs import Reporter, Stopped, write_bytes
 
 BLOCK = 256  # pictures that are looked at, and kept, together
 SOME = 96  # whose nearest generated picture is looked for
+_ENOUGH = 2  # pictures of the sample under a limit that is read off it
 Told = Callable[[float, str], None]
 
 
@@ -33,8 +36,12 @@ class Reference:
     """How many of the sample have a copy in the set."""
 
     def limits(self, percent: float) -> tuple[float, float]:
-        """Return the distances in pixels and in features that this percentage of the sample is under."""
-        return float(np.percentile(self.pixels, percent)), float(np.percentile(self.features, percent))
+        """Return the distances in pixels and in features that this percentage of training pictures is under.
+
+        A sample too small to show so rare a distance is taken for log-normal, and the limit is where the next picture
+        falls below with this probability (Student's t): the nearest of a few pictures would accuse one honest picture
+        in as many."""
+        return _quantile(self.pixels, percent), _quantile(self.features, percent)
 
 
 class Training:
@@ -97,6 +104,18 @@ class Training:
 
     def _pixels(self, idx: list[int]) -> np.ndarray:
         return np.stack([self.dataset[i][0] for i in idx])
+
+
+def _quantile(distances: np.ndarray, percent: float) -> float:
+    seen = float(np.percentile(distances, percent))
+    if len(distances) * percent >= 100 * _ENOUGH:
+        return seen
+    logs = np.log(np.maximum(distances, 1e-9))
+    count = len(logs)
+    if count < 3:
+        return 0.0  # nothing is known of the spread; only what is the same picture is found
+    rare = float(student.ppf(max(percent, 1e-4) / 100, count - 1)) * math.sqrt(1 + 1 / count)
+    return min(seen, float(np.exp(logs.mean() + rare * logs.std(ddof=1))))
 
 
 def _load(path: Path) -> Reference | None:

@@ -1,0 +1,170 @@
+"""The copy check: planted copies are found, honest pictures are not accused, a stopped check goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganlib import images, runs
+from ganlib.compare import CopiesConfig, CopyCheck, check_copies
+from ganlib.compare.nearest import choose, find_candidates
+from ganlib.compare.seeing import look
+from ganlib.dataset import Dataset
+from ganlib.errors import DataError, GanlibError, InputError
+from ganlib.features import open_extractor
+from ganlib.latents import Recipe
+from ganlib.renderer import Renderer
+from ganlib.runs import SilentReporter, Stopped
+from tests.compare.conftest import disguised, squares, write_set
+
+POMOLOGICAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "pomological.zip"
+
+
+def folder_of(path: Path, pixels: list[np.ndarray]) -> Path:
+    path.mkdir(parents=True)
+    for i, picture in enumerate(pixels):
+        (path / f"{i:03d}.png").write_bytes(images.encode(picture, "png"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_disguised_training_pictures_are_found_and_others_are_not_accused(fruit, fruit_set, cache, tmp_path):
+    planted = [disguised(fruit[i], i) for i in range(6)]
+    source = folder_of(tmp_path / "pictures", [*planted, *fruit[14:]])
+    found = check_copies(CopiesConfig(fruit_set, source=source, outdir=tmp_path / "out"), cache=cache)
+    assert [row["verdict"] for row in found.rows[:6]] == ["copy"] * 6
+    assert [row["pixels"]["index"] for row in found.rows[:6]] == list(range(6))
+    assert [row["pixels"]["mirrored"] for row in found.rows[:6]] == [False, True] * 3
+    assert "copy" not in [row["verdict"] for row in found.rows[6:]]
+    assert found.summary["copy"] == 6 and str(found).startswith("6 of 14 pictures are copies")
+    again = CopyCheck.load(tmp_path / "out")
+    assert (again.rows, again.summary, again.reals) == (found.rows, found.summary, found.reals)
+    copied = {row["index"]: row for row in found.reals}
+    assert copied[3]["pixels"]["nearest"] == "003.png" and copied[3]["pixels"]["times"] < 0.5
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "6 of 14 pictures are copies of a training picture." in page and "data:image/jpeg;base64," in page
+    assert "<script" not in page and "default-src 'none'" in page
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not POMOLOGICAL.is_file(), reason=f"{POMOLOGICAL} is not there")
+def test_twenty_planted_copies_among_two_hundred_pictures_with_one_false_alarm_at_most(repository, cache, tmp_path):
+    training = squares(POMOLOGICAL, 320, seed=4)
+    data = write_set(tmp_path / "set", training[:240])
+    renderer = Renderer.open(repository / "checkpoints" / "fruit.safetensors")
+    fakes = list(renderer.render([Recipe.of_seed(seed) for seed in range(100)]))
+    honest = [*fakes, *training[240:]]  # real pictures that are not in the set may not be accused either
+    chosen = np.random.default_rng(0).choice(240, 20, replace=False)
+    source = folder_of(tmp_path / "pictures", [*(disguised(training[j], i) for i, j in enumerate(chosen)), *honest])
+    config = CopiesConfig(data, source=source, outdir=tmp_path / "out", features="embedded")
+    found = check_copies(config, cache=cache)
+    assert len(found.rows) == 200
+    assert [row["verdict"] for row in found.rows[:20]] == ["copy"] * 20
+    assert [row["pixels"]["index"] for row in found.rows[:20]] == chosen.tolist()
+    assert sum(row["verdict"] == "copy" for row in found.rows[20:]) <= 1
+
+
+def test_copies_inside_the_set_do_not_set_the_measure(fruit, cache, tmp_path):
+    twice = np.concatenate([fruit[:12], np.stack([disguised(fruit[i], i) for i in range(12)])])
+    data = write_set(tmp_path / "set", twice)
+    source = folder_of(tmp_path / "pictures", [disguised(fruit[2], 2), fruit[20]])
+    config = CopiesConfig(data, source=source, outdir=tmp_path / "out", sample=24)
+    found = check_copies(config, cache=cache)
+    assert found.summary["sample_with_copies"] >= 22
+    assert found.summary["limits"]["usual"]["pixels"] > 0.15
+    assert [row["verdict"] for row in found.rows] == ["copy", "own"]
+
+
+def test_seeds_and_favourites_of_a_model(fruit_set, tiny_model, cache, tmp_path):
+    config = CopiesConfig(fruit_set, network=tiny_model, seeds="3-5", psi=0.7, outdir=tmp_path / "out")
+    found = check_copies(config, cache=cache)
+    assert [row["name"] for row in found.rows] == [Recipe.of_seed(s, psi=0.7).caption() for s in (3, 4, 5)]
+    assert [Recipe.from_dict(row["recipe"]) for row in found.rows] == [Recipe.of_seed(s, psi=0.7) for s in (3, 4, 5)]
+    with pytest.raises(InputError, match="no favourites"):
+        check_copies(CopiesConfig(fruit_set, network=tiny_model, favourites=True, outdir=tmp_path / "no"), cache=cache)
+
+
+class StopsAfter(SilentReporter):
+    """Asks to stop after so many questions."""
+
+    def __init__(self, asked: int) -> None:
+        self.left = asked
+
+    def should_stop(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def test_a_stopped_check_goes_on_to_the_same_bytes(fruit, fruit_set, tmp_path):
+    source = folder_of(tmp_path / "pictures", list(fruit[10:16]))
+    config = CopiesConfig(fruit_set, source=source, outdir=tmp_path / "a", sample=14)
+    whole = check_copies(config, cache=tmp_path / "one")
+    config = CopiesConfig(fruit_set, source=source, outdir=tmp_path / "b", sample=14)
+    for asked in range(3):
+        with pytest.raises(Stopped):
+            check_copies(config, StopsAfter(asked), cache=tmp_path / "two")
+        assert not (tmp_path / "b" / "summary.json").exists()
+    check_copies(config, StopsAfter(10), cache=tmp_path / "two")
+    for name in ("copies.jsonl", "reals.jsonl", "summary.json", "report.html"):
+        assert (tmp_path / "b" / name).read_bytes() == (tmp_path / "a" / name).read_bytes()
+    assert whole.summary["pictures"] == 6
+
+
+def test_it_is_a_job(fruit, fruit_set, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANLIB_CACHE", str(tmp_path / "cache"))
+    from ganlib.commands.run import do_job
+
+    source = folder_of(tmp_path / "pictures", [fruit[1]])
+    config = CopiesConfig(fruit_set, source=source).to_dict()
+    run = runs.create_run(tmp_path / "runs", "copies", "test", json.loads(json.dumps(config)))
+    assert do_job(run) == 0
+    assert run.state == "done" and CopyCheck.load(run.path).summary["copy"] == 1
+    assert [path.name for path in run.artefacts] == ["report.html", "copies.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "not clear"),
+        ({"seeds": "1", "source": Path()}, "not clear"),
+        ({"seeds": "1"}, "no model is named"),
+        ({"source": Path(), "sample": 3}, "sample 3"),
+        ({"source": Path(), "copy_percent": 2.0}, "above close"),
+        ({"source": Path(), "label": -1}, "class -1"),
+    ],
+)
+def test_what_cannot_be_is_told(options, words):
+    with pytest.raises(InputError, match=words):
+        CopiesConfig(Path("set"), **options).validate()
+
+
+def test_places_without_pictures_and_damaged_reports_are_told(fruit_set, cache, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no pictures"):
+        check_copies(CopiesConfig(fruit_set, source=tmp_path / "empty", outdir=tmp_path / "out"), cache=cache)
+    with pytest.raises(GanlibError):
+        CopyCheck.load(tmp_path)
+    (tmp_path / "summary.json").write_text("[1")
+    with pytest.raises(DataError, match="no copy check"):
+        CopyCheck.load(tmp_path)
+
+
+def test_blocks_agree_with_a_plain_search(fruit_set):
+    """The nearest by features, found in blocks of candidates, is that of the whole table of distances."""
+    pixels = np.stack([picture for picture, _ in (Dataset.open(fruit_set)[i] for i in range(14))])
+    extractor = open_extractor("embedded")
+    training, queries = look(pixels, extractor), look(pixels[::-1][:5] // 2 + 40, extractor, mirrored=True)
+    _, deep, _ = choose(queries, training, find_candidates(queries, training))
+    tables = [
+        np.linalg.norm(rows[:, None] - training.features[None], axis=2)
+        for rows in (queries.features, queries.mirrored)
+    ]
+    assert deep.index.tolist() == np.minimum(*tables).argmin(axis=1).tolist()
+    assert np.allclose(deep.distance, np.minimum(*tables).min(axis=1), rtol=1e-4)
