@@ -7,7 +7,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from io import BytesIO
 
@@ -373,6 +373,12 @@ def resize(pixels: np.ndarray, width: int, height: int, *, smooth: bool = True) 
     if len(pixels) == 0:
         return np.empty((0, height, width, 3), np.uint8)
     return np.stack([np.asarray(Image.fromarray(picture).resize((width, height), method)) for picture in pixels])
+
+
+def stack(pictures: Sequence[np.ndarray], side: int) -> np.ndarray:
+    """Return uint8 `[N, side, side, 3]` of pictures uint8 `[H, W, 3]` of any sizes; one that is not square is
+    squashed."""
+    return np.stack([resize(picture, side, side) for picture in pictures])
 
 
 def colour(text: str) -> tuple[int, int, int]:

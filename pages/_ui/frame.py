@@ -27,7 +27,7 @@ GALLERY, EXPLORE, MORPH, PROJECT, DROP, DATASETS, TRAIN, EVALUATE, MODELS = (
     str(PAGES / f"{name}.py")
     for name in ("gallery", "explore", "morph", "project", "drop", "datasets", "train", "evaluate", "models")
 )
-UPSCALE = str(PAGES / "upscale.py")
+UPSCALE, COMPARE = (str(PAGES / f"{name}.py") for name in ("upscale", "compare"))
 
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 _inside_app = ContextVar("_inside_app", default=False)
@@ -57,6 +57,7 @@ def _navigation() -> Any:
         st.Page(EXPLORE, title="Explore", url_path="explore"),
         st.Page(MORPH, title="Morph", url_path="morph"),
         st.Page(PROJECT, title="Project", url_path="project"),
+        st.Page(COMPARE, title="Compare", url_path="compare"),
         st.Page(UPSCALE, title="Upscale", url_path="upscale"),
         st.Page(DROP, title="Drop", url_path="drop"),
         st.Page(DATASETS, title="Data sets", url_path="datasets"),

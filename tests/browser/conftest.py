@@ -68,6 +68,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterat
         "ATELIER_CHECKPOINTS": str(root / "checkpoints"),
         "ATELIER_RUNS": str(root / "runs"),
         "ATELIER_DATA": str(root / "data"),
+        "GANLIB_CACHE": str(root / "cache"),
         "OMP_NUM_THREADS": "1",
     }
     options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]

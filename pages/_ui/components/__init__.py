@@ -7,7 +7,9 @@ from pages._ui.components.address import address_bar
 from pages._ui.components.compare import before_after
 from pages._ui.components.crop import Square, square_crop
 from pages._ui.components.map import MapPoint, latent_map
+from pages._ui.components.pair import picture_pair
 from pages._ui.components.player import film_player
+from pages._ui.components.sheet import report_sheet
 from pages._ui.components.shelf import ModelCard, model_shelf
 from pages._ui.components.sliders import Choice, Control, Group, Seed, Slider, slider_bank
 from pages._ui.components.stage import picture_stage
@@ -30,8 +32,10 @@ __all__ = [
     "film_player",
     "latent_map",
     "model_shelf",
+    "picture_pair",
     "picture_stage",
     "picture_wall",
+    "report_sheet",
     "slider_bank",
     "square_crop",
     "timeline",

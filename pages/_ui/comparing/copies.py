@@ -1,0 +1,194 @@
+"""The copy check: which pictures, the job, and its report on the page."""
+
+import shlex
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from ganlib import runs
+from ganlib.checkpoints import Checkpoint
+from ganlib.compare import CopiesConfig, CopyCheck
+from ganlib.compare.report import JSONL, PAGE, sentence, sentences
+from ganlib.errors import GanlibError, InputError
+from ganlib.latents import Recipe, parse_seeds
+from ganlib.runs import RunDir
+from pages._ui import models
+from pages._ui.comparing.sets import RealSet, label_of, real_picture
+from pages._ui.components import report_sheet
+from pages._ui.datasets.intake import existing
+from pages._ui.frame import download, errors_told, part, plain, show_error
+from pages._ui.frame import sentences as told
+from pages._ui.jobs import ACTIVE, job_card
+
+SHOWN = 6  # checks
+EVERY = 1.0  # seconds
+NEAREST = 8  # pairs on the page; the report has more
+SOURCES = {"seeds": "Seeds", "favourites": "Favourites", "place": "A collection or folder"}
+REPORT_HEIGHT = 900
+
+
+def jobs() -> list[RunDir]:
+    """The newest checks."""
+    return runs.list_runs(models.runs_root(), verb="copies")[:SHOWN]
+
+
+def latest(model: Checkpoint, reals: RealSet) -> CopyCheck | None:
+    """The newest finished check of a model's own pictures against a set; None where there is none."""
+    path = str(model.path.resolve())
+    for run in jobs():
+        config = run.job["config"]
+        is_ours = config.get("network") == path and config.get("source") is None and config.get("data") == reals.path
+        if is_ours and run.state == "done":
+            with errors_told():
+                return load(run)
+    return None
+
+
+def load(run: RunDir) -> CopyCheck:
+    """What a finished check found. Raises `DataError`."""
+    return _load(str(run.path), (run.path / JSONL).stat().st_mtime_ns)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _load(path: str, changed: int) -> CopyCheck:
+    return CopyCheck.load(Path(path))
+
+
+@part()
+def show_copies(model: Checkpoint, reals: RealSet) -> None:
+    """Ask what is to be checked, start the job, show the checks."""
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        st.markdown(
+            "Did the model copy? Each picture is held against **every training picture**, in pixels and in features, "
+            "in a mirror too. How far training pictures are from each other says what near means."
+        )
+        how = st.segmented_control("Which pictures", list(SOURCES), default="seeds", format_func=SOURCES.__getitem__,
+                                   key="copies-how") or "seeds"  # fmt: skip
+        if how == "seeds":
+            st.text_input("Seeds", "0-199", key="copies-seeds", help="such as 0-499, or 1, 5, 9-12")
+            if model.spec.truncatable:
+                st.slider("Variation", 0.0, 1.2, 1.0, 0.05, key="copies-psi",
+                          help="truncation psi; copies are likeliest near 1")  # fmt: skip
+        elif how == "place":
+            st.text_input("Folder, zip or collection", key="copies-place", placeholder="/home/me/drop")
+        is_busy = any(run.state in ACTIVE for run in jobs())
+        with errors_told():
+            config = _config(model, reals, how)
+            st.button(
+                "Check for copies", type="primary", icon=":material/policy:", key="copies-start", disabled=is_busy,
+                on_click=_start, args=(config,), width="stretch",
+            )  # fmt: skip
+            with st.expander("The same from a terminal"):
+                st.code(_command(model, config), language="bash", wrap_lines=True)
+        if error := st.session_state.pop("copies-error", None):
+            show_error(error)
+    with right:
+        part(every=EVERY if is_busy else None)(_checks)(model, reals, is_busy)
+
+
+def _config(model: Checkpoint, reals: RealSet, how: str) -> CopiesConfig:
+    values: dict[str, Any] = {"data": reals.path}
+    if how == "place":
+        text = st.session_state.get("copies-place", "").strip()
+        if not text:
+            raise InputError("no folder is named yet", "Give the path of a folder, a zip, or a collection of Drop.")
+        return CopiesConfig.from_dict(values | {"source": existing(text)})
+    values |= {"network": str(model.path.resolve()), "label": label_of(model)}
+    if how == "favourites":
+        return CopiesConfig.from_dict(values | {"favourites": True})
+    seeds = st.session_state.get("copies-seeds", "0-199").strip()
+    parse_seeds(seeds)
+    return CopiesConfig.from_dict(values | {"seeds": seeds, "psi": float(st.session_state.get("copies-psi", 1.0))})
+
+
+def _command(model: Checkpoint, config: CopiesConfig) -> str:
+    words = ["python -m ganlib copies", f"--data {shlex.quote(str(config.data))}"]
+    if config.source is not None:
+        words.append(f"--source {shlex.quote(str(config.source))}")
+    else:
+        words.append(f"--network {shlex.quote(model.name)}")
+        words.append("--favourites" if config.favourites else f"--seeds {shlex.quote(config.seeds)}")
+    words += [f"--psi {config.psi:g}"] * (config.psi != 1 and not config.favourites and config.source is None)
+    return " ".join([*words, "--outdir out/copies"])
+
+
+def _start(config: CopiesConfig) -> None:
+    what = config.source.name if config.source else f"{config.network.stem if config.network else ''}"
+    try:
+        runs.submit(models.runs_root(), "copies", what, config.to_dict())
+    except GanlibError as error:
+        st.session_state["copies-error"] = error
+    except OSError as error:
+        words = f"the job cannot be written: {error.strerror or error}"
+        st.session_state["copies-error"] = GanlibError(words, "Free some disk space.")
+
+
+def _checks(model: Checkpoint, reals: RealSet, was_active: bool) -> None:
+    found = jobs()
+    if was_active != any(run.state in ACTIVE for run in found):
+        st.rerun()
+    if not found:
+        st.caption(
+            "The answer appears here: how many pictures are copies, the nearest pairs side by side, and a report to "
+            "keep. The first check of a set looks at all of it, which takes minutes; later ones take seconds."
+        )
+    for run in found:
+        config = run.job["config"]
+        with st.container(border=True, gap="small", key=f"check-{run.path.name}"):
+            what = "favourites" if config.get("favourites") else config.get("seeds") or "all its pictures"
+            st.markdown(f"**{plain(run.name)}**, {plain(str(what)[:60])} · {plain(Path(str(config['data'])).name)}")
+            if job_card(run, ""):
+                with errors_told():
+                    _found(model, reals, run)
+            elif run.state not in ACTIVE:
+                st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=_remove, args=(run,))
+
+
+def _found(model: Checkpoint, reals: RealSet, run: RunDir) -> None:
+    check = load(run)
+    lines = sentences(check.summary)
+    is_clean = check.summary["copy"] == 0
+    box = st.success if is_clean else st.error
+    box(told(*lines[:2]) if check.summary["close"] else told(lines[0]),
+        icon=":material/verified_user:" if is_clean else ":material/content_copy:")  # fmt: skip
+    st.caption(plain(" ".join(lines[2 if check.summary["close"] else 1 :])))
+    config = run.job["config"]
+    if config.get("network") == str(model.path.resolve()) and config.get("data") == reals.path:
+        _nearest(model, reals, check)
+    with st.container(horizontal=True):
+        is_open = st.toggle("Open the report", key=f"open-{run.path.name}")
+        download("Report", f"copies-{run.path.name}.html", partial(_read, run.path / PAGE), icon="description")
+        download("Figures", f"copies-{run.path.name}.jsonl", partial(_read, run.path / JSONL), icon="data_array")
+        st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=_remove, args=(run,))
+    if is_open:
+        html = (run.path / PAGE).read_text(encoding="utf-8")
+        report_sheet(html, key=f"report-{run.path.name}", title=f"Copy check of {run.name}", height=REPORT_HEIGHT)
+
+
+def _nearest(model: Checkpoint, reals: RealSet, check: CopyCheck) -> None:
+    """The pictures that came nearest, each beside its training picture."""
+    rows = sorted(check.rows, key=lambda row: row["times"])[:NEAREST]
+    made = models.pictures(model, [Recipe.from_dict(row["recipe"]) for row in rows], side=128)
+    for start in range(0, len(rows), 4):
+        columns = st.columns(4)
+        for column, row, picture in zip(columns, rows[start : start + 4], made[start : start + 4], strict=False):
+            near = min((row["pixels"], row["features"]), key=lambda space: space["times"])
+            with column, st.container(gap="small", key=f"near-{check.folder.name}-{row['name']}"):
+                pair = st.columns(2, gap="small")
+                pair[0].image(picture, width="stretch")
+                pair[1].image(real_picture(reals, near["index"]), width="stretch")
+                mark = {"copy": ":red[copy] · ", "close": ":orange[close] · "}.get(row["verdict"], "")
+                mirrored = " mirrored" if near["mirrored"] else ""
+                st.caption(f"{mark}{plain(row['name'])} · **{near['times']:.2f}×**{mirrored}", help=told(sentence(row)))
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def _remove(run: RunDir) -> None:
+    with errors_told():
+        runs.remove(run)

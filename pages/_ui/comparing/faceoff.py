@@ -1,0 +1,164 @@
+"""The same seeds from two models, side by side and blind; a vote, and the tally."""
+
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from ganlib.checkpoints import Checkpoint, list_checkpoints
+from ganlib.compare.quiz import Play, begin_faceoff, pair_of
+from ganlib.compare.votes import as_csv, by_model, keep_game, load_games, tally
+from ganlib.errors import GanlibError
+from ganlib.latents import Recipe
+from pages._ui import models
+from pages._ui.comparing.sets import label_of
+from pages._ui.components import picture_pair
+from pages._ui.frame import MODELS, download, errors_told, part, plain, show_error
+
+ROUNDS = (5, 10, 20, 50)
+state = st.session_state
+
+
+@part()
+def show_faceoff(model: Checkpoint) -> None:
+    """Show the face-off of a model with another one."""
+    known = {each.name: each for each in list_checkpoints(models.checkpoints_root())[0] if each.name != model.name}
+    if not known:
+        st.markdown(
+            "A face-off asks which of two models makes the better picture of the same seed, without saying whose is "
+            "which. It needs a second model: a snapshot of a training run, another one from the Hub, or a blend."
+        )
+        if st.button("Add a model", type="primary", icon=":material/add:", key="faceoff-add"):
+            st.switch_page(MODELS)
+        return
+    game: dict[str, Any] | None = state.get("faceoff")
+    if game is not None and (game["digest"] != model.digest or game["other"] not in known):
+        game = state["faceoff"] = None
+    if game is None:
+        _settings(model, known)
+    elif game["play"].is_over:
+        _end(model, known[game["other"]], game)
+    else:
+        _round(model, known[game["other"]], game)
+    if error := state.pop("faceoff-error", None):
+        show_error(error)
+
+
+def _settings(model: Checkpoint, known: dict[str, Checkpoint]) -> None:
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        st.markdown(
+            "The same seed from two models, side by side. Which is better is your word for it: choose with a click or "
+            "the **arrow keys**; the names are told at the end."
+        )
+        other = st.selectbox("Against", list(known), format_func=lambda name: known[name].title, key="faceoff-other")
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            rounds = st.segmented_control("Rounds", ROUNDS, default=10, key="faceoff-rounds") or 10
+            psi = st.slider("Variation", 0.3, 1.2, 0.7, 0.05, key="faceoff-psi", width=200, help="truncation psi")
+        if set(_kinds(model)) != set(_kinds(known[other])):
+            st.caption("Seeds of models that were trained apart have nothing in common but their number.")
+        st.button("Begin", type="primary", icon=":material/play_arrow:", key="faceoff-begin", on_click=_begin,
+                  args=(model, other, rounds, psi))  # fmt: skip
+    with right:
+        _tallies()
+
+
+def _kinds(model: Checkpoint) -> tuple[str, int]:
+    return model.data, model.spec.z_dim
+
+
+def _begin(model: Checkpoint, other: str, rounds: int, psi: float) -> None:
+    state["faceoff"] = {"play": begin_faceoff(rounds), "psi": psi, "digest": model.digest, "other": other}
+
+
+def _round(model: Checkpoint, other: Checkpoint, game: dict[str, Any]) -> None:
+    play: Play = game["play"]
+
+    def answered(i: int, side: str, seconds: float) -> None:
+        side_of: Any = side if side in ("left", "right") else "neither"
+        after = game["play"].answer(i, side_of, seconds)
+        if after.is_over and not game["play"].is_over:
+            _keep(after, model, other, game["psi"])
+        game["play"] = after
+
+    with st.spinner("Drawing …"):
+        both = _pair(model, other, play, play.at, game["psi"])
+    picture_pair(
+        both, key="faceoff-pair", ask="Which one is better?", round=play.at, rounds=len(play.rounds),
+        on_answer=answered, neither=True,
+    )  # fmt: skip
+    if game["play"] is not play:
+        st.rerun(scope="fragment")
+    with st.container(horizontal_alignment="center"):
+        st.button("Stop", key="faceoff-stop", type="tertiary", on_click=_leave)
+
+
+def _pair(model: Checkpoint, other: Checkpoint, play: Play, i: int, psi: float) -> bytes:
+    each = play.rounds[i]
+    return _made(model.digest, other.digest, each.first, each.first_is_left, psi, label_of(model), model, other)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _made(digest: str, other_digest: str, seed: int, is_left: bool, psi: float, label: int | None,
+          _model: Checkpoint, _other: Checkpoint) -> bytes:  # fmt: skip
+    drawn = []
+    for each in (_model, _other):
+        kind = min(label or 0, each.spec.label_dim - 1) if each.spec.label_dim else None
+        drawn.append(models.renderer(each).render([Recipe.of_seed(seed, psi=psi, label=kind)])[0])
+    return pair_of(drawn[0], drawn[1], first_is_left=is_left, side=max(each.shape[0] for each in drawn))
+
+
+def _keep(play: Play, model: Checkpoint, other: Checkpoint, psi: float) -> None:
+    try:
+        result = play.result(
+            model=model.name, digest=model.digest, other=other.name, other_digest=other.digest, psi=psi
+        )
+        keep_game(models.runs_root(), result)
+    except GanlibError as error:
+        state["faceoff-error"] = error
+    except OSError as error:
+        words = f"the result is not kept: {error.strerror or error}"
+        state["faceoff-error"] = GanlibError(words, "Free some disk space.")
+
+
+def _leave() -> None:
+    state["faceoff"] = None
+
+
+def _end(model: Checkpoint, other: Checkpoint, game: dict[str, Any]) -> None:
+    play: Play = game["play"]
+    decided, low, high = play.at - play.ties, *play.interval
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        st.subheader(f"{model.title} {play.hits} : {decided - play.hits} {other.title}", anchor=False)
+        if decided:
+            st.markdown(
+                f"**{plain(model.title)}** was chosen in **{play.hits / decided:.0%}** of {decided} rounds; from "
+                f"{low:.0%} to {high:.0%} with 95 % confidence."
+                + (f" {play.ties} showed no difference." if play.ties else "")
+            )
+            is_clear = low > 0.5 or high < 0.5
+            st.markdown("One of them is better." if is_clear else "That may be chance: play more rounds.")
+        with st.container(horizontal=True):
+            st.button("Once more", type="primary", icon=":material/replay:", key="faceoff-again", on_click=_begin,
+                      args=(model, other.name, len(play.rounds), game["psi"]))  # fmt: skip
+            st.button("Other settings", key="faceoff-leave", on_click=_leave)
+    with right:
+        _tallies()
+
+
+def _tallies() -> None:
+    with errors_told():
+        groups = by_model(load_games(models.runs_root()), "faceoff")
+        if not groups:
+            st.caption("Tallies appear here: how often each model was preferred, with 95 % intervals.")
+            return
+        lines = ["| model | against | rounds | preferred | 95 % | ties |", "|:--|:--|--:|--:|--:|--:|"]
+        for games in groups.values():
+            found = tally(games)
+            low, high = found.interval
+            names = f"{plain(games[0].model)} | {plain(games[0].other)}"
+            lines.append(f"| {names} | {found.rounds} | {found.share:.0%} | {low:.0%}–{high:.0%} | {found.ties} |")
+        st.markdown("\n".join(lines))
+        every = [game for games in groups.values() for game in games]
+        download("CSV", "face-offs.csv", partial(as_csv, every), icon="table")

@@ -1,0 +1,178 @@
+"""Which is real? A quiz with a score, its interval, and results per model."""
+
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from ganlib.checkpoints import Checkpoint
+from ganlib.compare.quiz import Play, Round, begin_quiz, pair_of
+from ganlib.compare.votes import Game, as_csv, as_json, by_model, keep_game, load_games, tally
+from ganlib.errors import GanlibError
+from pages._ui import models
+from pages._ui.comparing.sets import RealSet, choose_label, label_of, recipe_of
+from pages._ui.components import picture_pair
+from pages._ui.frame import download, errors_told, part, plain, show_error
+
+ROUNDS = (5, 10, 20, 50)
+TIMES = {0.0: "as long as I like", 2.0: "2 seconds", 1.0: "1 second", 0.5: "half a second"}
+FOOLED = 6  # pairs that are shown at the end
+state = st.session_state
+
+
+@part()
+def show_quiz(model: Checkpoint, reals: RealSet) -> None:
+    """Show the quiz of a model against a set: its settings, a round, or its end."""
+    game: dict[str, Any] | None = state.get("quiz")
+    if game is not None and (game["digest"], game["path"]) != (model.digest, reals.path):
+        game = state["quiz"] = None  # another model or set: another quiz
+    if game is None:
+        _settings(model, reals)
+    elif game["play"].is_over:
+        _end(model, reals, game)
+    else:
+        _round(model, reals, game)
+    if error := state.pop("quiz-error", None):
+        show_error(error)
+
+
+def _settings(model: Checkpoint, reals: RealSet) -> None:
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        st.markdown(
+            "Two pictures, one of them real. Choose it with a click or with the **arrow keys**. Where people err half "
+            "of the time, they cannot tell the model's pictures from real ones."
+        )
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            known = [count for count in ROUNDS if count <= len(reals.dataset)] or [len(reals.dataset)]
+            rounds = st.segmented_control("Rounds", known, default=known[min(1, len(known) - 1)], key="quiz-rounds")
+            choose_label(model)
+        exposure = st.segmented_control("Seen for", list(TIMES), default=0.0, format_func=TIMES.__getitem__,
+                                        key="quiz-time")  # fmt: skip
+        psi = 1.0
+        if model.spec.truncatable:
+            psi = st.slider("Variation", 0.3, 1.2, 1.0, 0.05, key="quiz-psi",
+                            help="truncation psi; below 1 pictures are better and less varied")  # fmt: skip
+        st.button("Begin", type="primary", icon=":material/play_arrow:", key="quiz-begin", on_click=_begin,
+                  args=(model, reals, rounds or known[0], exposure or 0.0, psi))  # fmt: skip
+    with right:
+        if not _results(model, reals):
+            with st.spinner("Drawing …"):
+                st.image(_example(model, reals), width=520)
+            st.caption("One of these is real. Results appear here: how often people erred, with 95 % intervals.")
+
+
+def _example(model: Checkpoint, reals: RealSet) -> bytes:
+    return _pair(model, reals, Play("quiz", (Round(len(reals.dataset) // 2, 1, False),)), 0, 0.7)
+
+
+def _begin(model: Checkpoint, reals: RealSet, rounds: int, exposure: float, psi: float) -> None:
+    try:
+        play = begin_quiz(rounds, len(reals.dataset))
+        state["quiz"] = {"play": play, "exposure": exposure, "psi": psi, "digest": model.digest, "path": reals.path}
+    except GanlibError as error:
+        state["quiz-error"] = error
+
+
+def _round(model: Checkpoint, reals: RealSet, game: dict[str, Any]) -> None:
+    play: Play = game["play"]
+
+    def answered(i: int, side: str, seconds: float) -> None:
+        after = game["play"].answer(i, "left" if side == "left" else "right", seconds)
+        if after.is_over and not game["play"].is_over:
+            _keep(after.result(model=model.name, digest=model.digest, other=reals.name, exposure=game["exposure"],
+                               psi=game["psi"]))  # fmt: skip
+        game["play"] = after
+
+    before = play.at - 1
+    right = "left" if play.rounds[before].first_is_left else "right"
+    picture_pair(
+        _pair(model, reals, play, play.at, game["psi"]), key="quiz-pair", ask="Which one is real?", round=play.at,
+        rounds=len(play.rounds), seconds=game["exposure"], on_answer=answered,
+        told=(before, "left" if right == "left" else "right") if before >= 0 else None,
+    )  # fmt: skip
+    if game["play"] is not play:  # an answer that came with this run
+        st.rerun(scope="fragment")
+    with st.container(horizontal_alignment="center"):
+        st.button("Stop", key="quiz-stop", type="tertiary", on_click=_leave)
+
+
+def _pair(model: Checkpoint, reals: RealSet, play: Play, i: int, psi: float) -> bytes:
+    each = play.rounds[i]
+    return _made(str(model.path), model.digest, reals.path, reals.changed, each.first, each.second,
+                 each.first_is_left, psi, label_of(model), reals, model)  # fmt: skip
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _made(path: str, digest: str, data: str, changed: int, first: int, second: int, is_left: bool, psi: float,
+          label: int | None, _reals: RealSet, _model: Checkpoint) -> bytes:  # fmt: skip
+    made = models.renderer(_model).render([recipe_of(_model, second, psi)])[0]
+    return pair_of(_reals.dataset[first][0], made, first_is_left=is_left)
+
+
+def _leave() -> None:
+    state["quiz"] = None
+
+
+def _keep(result: Game) -> None:
+    try:
+        keep_game(models.runs_root(), result)
+    except GanlibError as error:
+        state["quiz-error"] = error
+    except OSError as error:
+        state["quiz-error"] = GanlibError(f"the result is not kept: {error.strerror or error}", "Free some disk space.")
+
+
+def _end(model: Checkpoint, reals: RealSet, game: dict[str, Any]) -> None:
+    play: Play = game["play"]
+    low, high = play.interval
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        st.subheader(f"{play.hits} of {play.at} right", anchor=False)
+        st.markdown(f"That is **{play.hits / play.at:.0%}**; from {low:.0%} to {high:.0%} with 95 % confidence.")
+        st.markdown(_meaning(low, high))
+        again = st.container(horizontal=True)
+        again.button("Once more", type="primary", icon=":material/replay:", key="quiz-again", on_click=_begin,
+                     args=(model, reals, len(play.rounds), game["exposure"], game["psi"]))  # fmt: skip
+        again.button("Other settings", key="quiz-leave", on_click=_leave)
+        wrong = [i for i in range(play.at) if not play.chose_first(i)][:FOOLED]
+        if wrong:
+            st.caption("Where you were fooled, the real one is")
+            columns = st.columns(3)
+            for place, i in enumerate(wrong):
+                with columns[place % 3]:
+                    st.image(_pair(model, reals, play, i, game["psi"]), width="stretch")
+                    st.caption("on the left" if play.rounds[i].first_is_left else "on the right")
+    with right:
+        _results(model, reals)
+
+
+def _meaning(low: float, high: float) -> str:
+    if low > 0.5:
+        return "You tell them apart better than by chance."
+    if high < 0.5:
+        return "You take the generated ones for real more often than chance would."
+    return "That cannot be told from chance: play more rounds to know more."
+
+
+def _results(model: Checkpoint, reals: RealSet) -> bool:
+    """Show the results of every model, this one first, and their files; return whether there are any."""
+    with errors_told():
+        groups = by_model(load_games(models.runs_root()), "quiz")
+        if not groups:
+            return False
+        lines = ["| model | set | rounds | error rate | 95 % |", "|:--|:--|--:|--:|--:|"]
+        for key, games in sorted(groups.items(), key=lambda item: item[0] != (model.digest, reals.name)):
+            found = tally(games)
+            low, high = found.interval
+            lines.append(
+                f"| {plain(games[0].model)} | {plain(key[1])} | {found.rounds} | {found.error_rate:.0%} | "
+                f"{1 - high:.0%}–{1 - low:.0%} |"
+            )
+        st.markdown("\n".join(lines))
+        st.caption("Error rate: how often a generated picture was taken for the real one. 50 % is chance.")
+        every = [game for games in groups.values() for game in games]
+        with st.container(horizontal=True):
+            download("CSV", "quiz-results.csv", partial(as_csv, every), icon="table")
+            download("JSON", "quiz-results.json", partial(as_json, every), icon="data_object")
+    return True

@@ -1,0 +1,103 @@
+"""The real pictures that a model is held against."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from ganlib.checkpoints import Checkpoint
+from ganlib.dataset import Dataset
+from ganlib.dataset.preview import thumbnail
+from ganlib.latents import Recipe
+from pages._ui import models
+from pages._ui.datasets.intake import existing
+from pages._ui.frame import DATASETS, empty_state, plain
+from pages._ui.training.form import data_sets
+
+
+@dataclass(frozen=True)
+class RealSet:
+    """A data set that is open."""
+
+    path: str
+    changed: int
+    """When its file was changed last, in nanoseconds: part of every cache key."""
+    dataset: Dataset
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return Path(self.path).name
+
+
+def choose_set(heading: DeltaGenerator, asked: str) -> RealSet:
+    """Show the menu of data sets in the heading and return the chosen one, open; stop the page where there is none.
+
+    `asked`: a path from the address. Raises `GanlibError` for one that is not there or no set."""
+    known = data_sets()
+    now = st.session_state.get("compare-data") or (asked if asked else "") or (known[0] if known else "")
+    if not now:
+        _no_set()
+    options = known if now in known else [now, *known]
+    chosen = heading.selectbox(
+        "Data set", options, options.index(now), format_func=lambda path: Path(path).name, key="compare-set",
+        label_visibility="collapsed", accept_new_options=True, width=210,
+        help="The real pictures: a set of the Data sets page, or the path of a zip or folder.",
+    )  # fmt: skip
+    path = existing((chosen or now).strip())
+    st.session_state["compare-data"] = path
+    changed = Path(path).stat().st_mtime_ns
+    return RealSet(path, changed, _open(path, changed))
+
+
+def _no_set() -> None:
+    def go() -> None:
+        st.session_state["compare-go"] = True
+
+    empty_state(
+        "Here a model's pictures stand beside real ones: side by side, as a quiz, and in a check for copies of "
+        "training pictures. It needs a set of real pictures to begin with.",
+        models.example(), "Prepare a data set", go,
+    )  # fmt: skip
+    if st.session_state.pop("compare-go", False):
+        st.switch_page(DATASETS)
+    st.stop()
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the set …")
+def _open(path: str, changed: int) -> Dataset:
+    return Dataset.open(path)
+
+
+def real_picture(reals: RealSet, index: int) -> bytes:
+    """A small WebP of a picture of the set."""
+    return _picture(reals.path, reals.changed, index, reals.dataset)
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def _picture(path: str, changed: int, index: int, _dataset: Dataset) -> bytes:
+    return thumbnail(_dataset, index)
+
+
+def label_of(model: Checkpoint) -> int | None:
+    """The class that is drawn of a model with classes: as chosen, or the first."""
+    if not model.spec.label_dim:
+        return None
+    return int(st.session_state.get("compare-label", 0))
+
+
+def choose_label(model: Checkpoint) -> None:
+    """Show the menu of classes where the model has any."""
+    if model.spec.label_dim:
+        st.number_input("Class", 0, model.spec.label_dim - 1, key="compare-label", width=140)
+
+
+def recipe_of(model: Checkpoint, seed: int, psi: float) -> Recipe:
+    """The recipe of a seed with the chosen class."""
+    return Recipe.of_seed(seed, psi=psi, label=label_of(model))
+
+
+def name_of(text: str) -> str:
+    """A picture's name in a set, without its folders and suffix, safe in Markdown."""
+    return plain(Path(text).stem)

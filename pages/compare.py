@@ -1,0 +1,55 @@
+"""Compare: real pictures beside generated ones, a quiz, the copy check, the discriminator, face-offs, statistics."""
+
+import streamlit as st
+
+from pages._ui import models
+from pages._ui.comparing.copies import show_copies
+from pages._ui.comparing.faceoff import show_faceoff
+from pages._ui.comparing.quiz import show_quiz
+from pages._ui.comparing.sets import choose_set
+from pages._ui.comparing.sides import show_sides
+from pages._ui.comparing.statistics import show_statistics
+from pages._ui.comparing.verdicts import show_verdicts
+from pages._ui.frame import errors_told, open_page
+from pages._ui.place import Place
+
+VIEWS = {
+    "sides": "Side by side",
+    "quiz": "Which is real?",
+    "copies": "Copy check",
+    "verdicts": "What D sees",
+    "faceoff": "Face-off",
+    "statistics": "Statistics",
+}
+
+heading = open_page("Compare")
+place = Place("compare")
+query = place.arrive()
+model = models.choose_model(heading)
+if place.take_news():
+    if query.get("view") in VIEWS:
+        st.session_state["compare-view"] = query["view"]
+    if query.get("data"):
+        st.session_state["compare-data"] = query["data"][:1000]
+        st.session_state.pop("compare-set", None)
+st.session_state.setdefault("compare-view", "sides")
+view = st.segmented_control(
+    "View", list(VIEWS), format_func=VIEWS.__getitem__, key="compare-view", label_visibility="collapsed", required=True
+) or "sides"
+with errors_told():
+    if view == "faceoff":
+        place.write({"model": model.name, "view": view})
+        show_faceoff(model)
+        st.stop()
+    reals = choose_set(heading, query.get("data", ""))
+    place.write({"model": model.name, "data": reals.path} | ({"view": view} if view != "sides" else {}))
+    if view == "quiz":
+        show_quiz(model, reals)
+    elif view == "copies":
+        show_copies(model, reals)
+    elif view == "verdicts":
+        show_verdicts(model, reals)
+    elif view == "statistics":
+        show_statistics(model, reals)
+    else:
+        show_sides(model, reals)

@@ -1,0 +1,155 @@
+"""The Compare page without a browser: walls, quiz, copy check, verdicts, face-off, statistics."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from ganlib import images, runs
+from ganlib.checkpoints import save_snapshot
+from ganlib.compare.votes import Game, keep_game
+from ganlib.networks import tiny_generator
+from tests.compare.conftest import write_set
+
+
+def open_page(repository: Path, **query: str) -> AppTest:
+    app = AppTest.from_file(str(repository / "pages" / "compare.py"), default_timeout=120)
+    for key, value in query.items():
+        app.query_params[key] = value
+    return app.run()
+
+
+def shown(app: AppTest) -> str:
+    assert not app.exception, app.exception
+    texts = (*app.markdown, *app.caption, *app.error, *app.warning, *app.success, *app.info, *app.code, *app.subheader)
+    return " | ".join(element.value for element in texts).replace("\\", "")
+
+
+def finish(root: Path, verb: str) -> runs.RunDir:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        (run,) = runs.list_runs(root, verb=verb)
+        if run.state not in ("queued", "running"):
+            return run
+        time.sleep(0.3)
+    raise AssertionError("the job took too long")
+
+
+@pytest.fixture
+def data(checkpoints, tmp_path, monkeypatch) -> Path:
+    """A set of 12 pictures where the page looks for sets."""
+    monkeypatch.setenv("GANLIB_CACHE", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (12, 4, 4, 3), dtype=np.uint8)
+    return write_set(tmp_path / "data" / "reals", images.resize(coarse, 32, 32))
+
+
+def play(app: AppTest, key: str) -> None:
+    """Answer every round as the browser would."""
+    while not app.session_state[key]["play"].is_over:
+        game = app.session_state[key]
+        game["play"] = game["play"].answer(game["play"].at, "left", 1.0)
+    app.run()
+
+
+def test_without_a_set_the_page_says_what_it_is_for(repository, checkpoints):
+    app = open_page(repository)
+    assert "copies of training pictures" in shown(app)
+    assert [button.label for button in app.button] == ["Prepare a data set"]
+
+
+def test_walls_of_one_layout_and_nearest_ones_need_a_check(repository, data):
+    app = open_page(repository)
+    assert "Real · 12 pictures" in shown(app) and "Generated · Tiny" in shown(app)
+    app.segmented_control(key="sides-how").set_value("real").run()
+    assert "run one of this model against this set" in shown(app)
+
+
+def test_a_quiz_is_played_kept_and_shown(repository, data, tmp_path):
+    app = open_page(repository, view="quiz", data=str(data))
+    app.segmented_control(key="quiz-rounds").set_value(5).run()
+    app.button(key="quiz-begin").click().run()
+    assert app.session_state["quiz"]["play"].at == 0 and not app.exception
+    play(app, "quiz")
+    assert "of 5 right" in shown(app) and "95 % confidence" in shown(app)
+    keep_game(tmp_path / "runs", Game("quiz", "other", "d", "reals", "", 20, 9, at="2026-01-01"))
+    app.button(key="quiz-leave").click().run()
+    assert "| other | reals | 20 | 55% | 34%–74% |" in shown(app)
+
+
+def test_a_copy_check_runs_and_its_report_opens(repository, data, tmp_path):
+    app = open_page(repository, view="copies")
+    app.text_input(key="copies-seeds").set_value("nine").run()
+    assert "seed" in shown(app)
+    app.text_input(key="copies-seeds").set_value("0-5").run()
+    assert "--seeds 0-5" in shown(app)
+    app.button(key="copies-start").click().run()
+    run = finish(tmp_path / "runs", "copies")
+    assert run.state == "done", run.log_tail()
+    app = open_page(repository, view="copies")
+    assert "of 6 pictures" in shown(app) and "training pictures are from each other" in shown(app)
+    app.toggle(key=f"open-{run.path.name}").set_value(True).run()
+    assert not app.exception
+    for how in ("real", "fake"):
+        sides = open_page(repository)
+        sides.segmented_control(key="sides-how").set_value(how).run()
+        assert "Click a picture above" in shown(sides)
+    app.button(key=f"remove-{run.path.name}").click().run()
+    assert not run.path.exists() and not app.exception
+
+
+def test_a_folder_is_checked_and_a_wrong_one_is_told(repository, data, tmp_path):
+    app = open_page(repository, view="copies")
+    app.segmented_control(key="copies-how").set_value("place").run()
+    assert "no folder is named" in shown(app).lower()
+    app.text_input(key="copies-place").set_value(str(tmp_path / "nowhere")).run()
+    assert "there is no" in shown(app).lower()
+    app.text_input(key="copies-place").set_value(str(data)).run()
+    assert f"--source {data}" in shown(app)
+
+
+def test_a_model_without_a_discriminator_has_no_verdicts(repository, data):
+    app = open_page(repository, view="verdicts")
+    assert "no discriminator" in shown(app)
+
+
+def test_the_discriminator_of_the_bundled_model_is_asked(repository, checkpoints, data):
+    shutil.copy(repository / "checkpoints" / "fruit.safetensors", checkpoints)
+    st.cache_data.clear()
+    app = open_page(repository, view="verdicts", model="fruit")
+    assert shown(app).count("on average") == 2
+    app.toggle(key="verdicts-heat").set_value(False).run()
+    assert not app.exception
+
+
+def test_a_face_off_needs_two_models_and_ends_in_a_tally(repository, checkpoints, data, tmp_path):
+    app = open_page(repository, view="faceoff")
+    assert "needs a second model" in shown(app)
+    save_snapshot(checkpoints / "second.safetensors", G_ema=tiny_generator(seed=5), title="Second")
+    app = open_page(repository, view="faceoff", model="tiny")
+    app.segmented_control(key="faceoff-rounds").set_value(5).run()
+    app.button(key="faceoff-begin").click().run()
+    assert app.session_state["faceoff"]["other"] == "second" and not app.exception
+    play(app, "faceoff")
+    assert "Tiny" in shown(app) and ": " in app.subheader[0].value
+
+
+def test_statistics_are_compared_in_a_job(repository, data, tmp_path):
+    app = open_page(repository, view="statistics")
+    assert "--pictures 12" in shown(app)
+    app.button(key="statistics-start").click().run()
+    run = finish(tmp_path / "runs", "statistics")
+    assert run.state == "done", run.log_tail()
+    app = open_page(repository, view="statistics")
+    assert [metric.label for metric in app.metric][-1] == "As varied as the set" and not app.exception
+
+
+def test_a_set_that_is_gone_is_told(repository, data):
+    app = open_page(repository, data="/nowhere/set.zip")
+    assert "there is no /nowhere/set.zip" in shown(app).lower()
