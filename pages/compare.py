@@ -32,6 +32,9 @@ if place.take_news():
     if query.get("data"):
         st.session_state["compare-data"] = query["data"][:1000]
         st.session_state.pop("compare-set", None)
+    if query.get("source"):
+        st.session_state["copies-how"] = "place"
+        st.session_state["copies-place"] = query["source"][:1000]
 st.session_state.setdefault("compare-view", "sides")
 view = st.segmented_control(
     "View", list(VIEWS), format_func=VIEWS.__getitem__, key="compare-view", label_visibility="collapsed", required=True

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ganlib.compare import report
 from ganlib.compare.config import CopiesConfig
 from ganlib.compare.nearest import Nearest, choose, find_candidates, is_same
 from ganlib.compare.seeing import VERSION, Sight, look
-from ganlib.compare.sources import Item, Source, open_source
+from ganlib.compare.sources import Item, Source, batches, open_source
 from ganlib.compare.training import Reference, Training, stop_if_asked
 from ganlib.dataset import Dataset
 from ganlib.device import choose_device
@@ -106,7 +107,7 @@ class _Check:
         summary = self._summary(rows, reference, limits)
         for name, lines in ((JSONL, rows), (REALS, reals)):
             write_bytes(out / name, "".join(json.dumps(line) + "\n" for line in lines).encode())
-        page = report.as_page(rows, summary, reference, self._picture_of(rows), self._training_picture)
+        page = report.as_page(rows, summary, reference, self._reader(), self._training_picture)
         write_bytes(out / PAGE, page.encode())
         write_json(out / SUMMARY, summary)  # last: where it is, the rest is whole
         self.reporter.progress(self.total, self.total, "done")
@@ -139,10 +140,12 @@ class _Check:
         return rows, Sight.join(sights)
 
     def _look(self, items: Sequence[Item]) -> Sight:
-        pixels = self.source.read(items)
-        if len({picture.shape for picture in pixels}) == 1:
-            return look(np.stack(pixels), self.training.extractor, mirrored=True)
-        return Sight.join([look(picture[None], self.training.extractor, mirrored=True) for picture in pixels])
+        sights = []
+        for pixels in batches(self.source, items):
+            is_even = len({picture.shape for picture in pixels}) == 1
+            stacks = [np.stack(pixels)] if is_even else [picture[None] for picture in pixels]
+            sights += [look(stack, self.training.extractor, mirrored=True) for stack in stacks]
+        return Sight.join(sights)
 
     def _compare(
         self, items: Sequence[Item], sight: Sight, training: Sight, limits: Limits
@@ -199,12 +202,10 @@ class _Check:
             "copy_percent": config.copy_percent, "close_percent": config.close_percent, **limits.to_dict(),
         }  # fmt: skip
 
-    def _picture_of(self, rows: Sequence[Mapping[str, Any]]) -> report.Pictures:
-        items = {i: item for i, item in enumerate(self.source.items)}
-
-        def read(wanted: Sequence[int]) -> list[np.ndarray]:
-            return [p for start in range(0, len(wanted), BLOCK)
-                    for p in self.source.read([items[i] for i in wanted[start : start + BLOCK]])]  # fmt: skip
+    def _reader(self) -> report.Pictures:
+        def read(wanted: Sequence[int]) -> Iterator[np.ndarray]:
+            items = [self.source.items[i] for i in wanted]
+            return chain.from_iterable(batches(self.source, items))
 
         return read
 

@@ -2,8 +2,8 @@
 
 Two spaces, because they fail differently. *Features* (Euclidean) forgive a shift, other colours and other encodings,
 and may be blind to what their network never learnt. *Pixels* see everything, once one picture is moved over the other
-by up to 6 % of its side: the mean square difference of small copies, relative to what varies in the two pictures, so
-that 0 is the same picture and about 1 another one:
+by up to 6 % of its side: the mean square difference of small, soft copies, relative to what varies in the two
+pictures, so that 0 is the same picture and about 1 another one:
 
     d(a, b) = min over shifts of √( mean (a − b)² / (var a + var b + noise) )
 """
@@ -19,9 +19,9 @@ from ganlib.dataset.checks.alignment import SMALL_SIDE, similarities
 
 CANDIDATES = 8  # nearest ones by each of two measures and in each orientation that are laid over the picture
 REACH = 2  # pixels of the small copies that one is moved by in each direction: 6 % of the side
-NOISE = 8.0  # square grey levels that rounding and JPEG add; without it, plain pictures would be far from their copies
+NOISE = 4.0  # square grey levels that rounding and JPEG add; without it, plain pictures would be far from their copies
 SAME = 0.86  # similarity of fine structure from which on two pictures are the same one; as `examine` has it
-SAME_PIXELS = 0.1  # or less than this apart in pixels: a hundredth of what varies is left
+SAME_PIXELS = 0.05  # or less than this apart in pixels: a four-hundredth of what varies is left
 _COARSE = 8  # pixels a side of the copies that candidates are chosen with
 _ROWS, _COLUMNS, _PAIRS = 128, 4096, 512  # of tables that are in memory at a time
 
@@ -172,16 +172,38 @@ def _distances(part: Sight, training: Sight, index: np.ndarray, flips: np.ndarra
 
 def _laid_over(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
     """`d` of the module's text for pairs float32 `[P, S, S, 3]`: `[P]`."""
+    pictures, others = _softened(pictures), _softened(others)
     inner = slice(REACH, SMALL_SIDE - REACH)
-    middle = pictures[:, inner, inner]
-    least = np.full(len(pictures), np.inf, np.float32)
-    span = SMALL_SIDE - 2 * REACH
-    for down in range(2 * REACH + 1):
-        for across in range(2 * REACH + 1):
+    middle, span, steps = pictures[:, inner, inner], SMALL_SIDE - 2 * REACH, 2 * REACH + 1
+    gaps = np.empty((len(pictures), steps, steps), np.float32)
+    for down in range(steps):
+        for across in range(steps):
             gap = middle - others[:, down : down + span, across : across + span]
-            least = np.minimum(least, np.einsum("pyxc,pyxc->p", gap, gap) / (span * span * 3))
+            gaps[:, down, across] = np.einsum("pyxc,pyxc->p", gap, gap) / (span * span * 3)
     spread = _variance(middle) + _variance(others[:, inner, inner])
-    return np.sqrt(least / (spread + NOISE))
+    return np.sqrt(_between(gaps) / (spread + NOISE))
+
+
+def _softened(pictures: np.ndarray) -> np.ndarray:
+    """`[P, S, S, 3]` blurred by 1 2 1 in both directions: what is left changes smoothly from shift to shift."""
+    wide = np.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    wide = (wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]) / 4
+    soft: np.ndarray = (wide[:, :, :-2] + 2 * wide[:, :, 1:-1] + wide[:, :, 2:]) / 4
+    return soft
+
+
+def _between(gaps: np.ndarray) -> np.ndarray:
+    """The least of `[P, K, K]`, where shifts between whole pixels count too: by a parabola in each direction through
+    the least one and its neighbours. `[P]`, 0 or more."""
+    count, side, _ = gaps.shape
+    rows, at = np.arange(count), gaps.reshape(count, -1).argmin(axis=1)
+    y, x = at // side + 1, at % side + 1
+    wide = np.pad(gaps, ((0, 0), (1, 1), (1, 1)), mode="reflect")
+    least = wide[rows, y, x]
+    below = np.zeros_like(least)
+    for one, other in ((wide[rows, y - 1, x], wide[rows, y + 1, x]), (wide[rows, y, x - 1], wide[rows, y, x + 1])):
+        below += (one - other) ** 2 / (8 * np.maximum(one + other - 2 * least, 1e-9))
+    return np.maximum(least - below, 0)
 
 
 def _variance(pictures: np.ndarray) -> np.ndarray:

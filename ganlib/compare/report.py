@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ svg { display: block; max-width: 100%; height: auto; }
 svg text { font: 11px ui-monospace, monospace; fill: var(--soft); }
 """
 
-Pictures = Callable[[Sequence[int]], list[np.ndarray]]
+Pictures = Callable[[Sequence[int]], Iterator[np.ndarray]]
 
 
 def sentences(summary: Mapping[str, Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -34,10 +34,18 @@ class Source(Protocol):
     items: list[Item]
     mark: str
     """Equal marks are equal pictures."""
+    batch: int
+    """How many are read at once."""
 
     def read(self, items: Sequence[Item]) -> list[np.ndarray]:
         """Return uint8 `[H, W, 3]` of each. Raises `DataError` for a damaged file."""
         ...
+
+
+def batches(source: Source, items: Sequence[Item]) -> Iterator[list[np.ndarray]]:
+    """Yield the pictures of `items`, in order, as many as fit into memory at a time."""
+    for start in range(0, len(items), source.batch):
+        yield source.read(items[start : start + source.batch])
 
 
 class Generated:
@@ -47,7 +55,7 @@ class Generated:
         """Each recipe once; raises `InputError` for one that the model cannot draw."""
         self.renderer = renderer
         self.items = [Item(recipe.caption(), recipe) for recipe in dict.fromkeys(recipes)]
-        self.mark = renderer.digest
+        self.mark, self.batch = renderer.digest, renderer.default_batch()
         for item in self.items:
             if item.recipe is not None and item.recipe.label is None and renderer.spec.label_dim:
                 hint = f"it has classes 0 … {renderer.spec.label_dim - 1}: choose one with --class"
@@ -66,7 +74,7 @@ class Stored:
         inside = path / "images"
         self.files = Files(inside if inside.is_dir() else path)
         self.items = [Item(name) for name in self.files.pictures]
-        self.mark = str(self.files.stamp())
+        self.mark, self.batch = str(self.files.stamp()), 4  # they may be large
         if not self.items:
             raise DataError(f"{path} has no pictures", "Give a folder or a zip of PNG, JPEG or WebP files.")
 

@@ -20,6 +20,7 @@ from ganlib.runs import Reporter, Stopped, write_bytes
 
 BLOCK = 256  # pictures that are looked at, and kept, together
 SOME = 96  # whose nearest generated picture is looked for
+_MOST_PIXELS = 2**22  # of pictures that are decoded at a time
 _ENOUGH = 2  # pictures of the sample under a limit that is read off it
 Told = Callable[[float, str], None]
 
@@ -61,7 +62,7 @@ class Training:
             path = self.folder / f"{start:07d}.npz"
             part = Sight.load(path, len(idx), self.extractor.dim)
             if part is None:
-                part = look(self._pixels(list(idx)), self.extractor)
+                part = self._look(list(idx))
                 part.save(path)
             parts.append(part)
         return Sight.join(parts)
@@ -77,7 +78,7 @@ class Training:
             stop_if_asked(reporter)
             told(start, "measuring training pictures against each other")
             idx = chosen[start : start + BLOCK]
-            part = look(self._pixels(idx.tolist()), self.extractor, mirrored=True)
+            part = self._look(idx.tolist(), mirrored=True)
             near, deep, passed = choose(part, training, find_candidates(part, training, own=idx), skip_same=True)
             pixels.append(near.distance)
             features.append(deep.distance)
@@ -98,12 +99,16 @@ class Training:
         sight = Sight.load(path, len(idx), self.extractor.dim)
         if sight is None:
             stop_if_asked(reporter)
-            sight = look(self._pixels(idx), self.extractor, mirrored=True)
+            sight = self._look(idx, mirrored=True)
             sight.save(path)
         return idx, sight
 
-    def _pixels(self, idx: list[int]) -> np.ndarray:
-        return np.stack([self.dataset[i][0] for i in idx])
+    def _look(self, idx: list[int], *, mirrored: bool = False) -> Sight:
+        step = max(1, _MOST_PIXELS // self.dataset.resolution**2)
+        parts = [idx[start : start + step] for start in range(0, len(idx), step)]
+        return Sight.join(
+            [look(np.stack([self.dataset[i][0] for i in p]), self.extractor, mirrored=mirrored) for p in parts]
+        )
 
 
 def _quantile(distances: np.ndarray, percent: float) -> float:

@@ -63,7 +63,7 @@ def test_a_copy_check_is_run_and_its_report_opened(page: Page, studio: Studio, r
         page.get_by_role("button", name="Report", exact=True).click()
     assert download.value.suggested_filename.endswith(".html")
     page.get_by_role("radio", name="Side by side").click()
-    page.get_by_role("radio", name="Nearest real of each generated one").click()
+    page.get_by_role("radio", name="Nearest real", exact=True).click()
     expect(page.locator(".compare img").first).to_be_visible(timeout=PATIENCE_MS)
 
 

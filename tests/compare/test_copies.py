@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ganlib import images, runs
+from ganlib.__main__ import main
 from ganlib.compare import CopiesConfig, CopyCheck, check_copies
 from ganlib.compare.nearest import choose, find_candidates
 from ganlib.compare.seeing import look
@@ -79,7 +80,34 @@ def test_copies_inside_the_set_do_not_set_the_measure(fruit, cache, tmp_path):
     found = check_copies(config, cache=cache)
     assert found.summary["sample_with_copies"] >= 22
     assert found.summary["limits"]["usual"]["pixels"] > 0.15
+    assert found.rows[0]["verdict"] == "copy" and found.rows[1]["verdict"] != "copy"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_smallest_sets_accuse_nobody_but_copies(fruit, cache, tmp_path, count):
+    data = write_set(tmp_path / "set", np.repeat(fruit[:1], 3, axis=0) if count == 3 else fruit[:count])
+    source = folder_of(tmp_path / "pictures", [disguised(fruit[0], 0), fruit[20]])
+    found = check_copies(CopiesConfig(data, source=source, outdir=tmp_path / "out"), cache=cache)
     assert [row["verdict"] for row in found.rows] == ["copy", "own"]
+
+
+def test_pictures_of_any_shape_are_checked(fruit, fruit_set, cache, tmp_path):
+    large = images.resize(fruit[4], 300, 300)
+    wide = images.resize(fruit[5], 90, 64)
+    source = folder_of(tmp_path / "pictures", [large, wide, np.zeros((5, 9, 3), np.uint8)])
+    found = check_copies(CopiesConfig(fruit_set, source=source, outdir=tmp_path / "out"), cache=cache)
+    assert [row["verdict"] for row in found.rows] == ["copy", "copy", "own"]
+    assert [row["pixels"]["index"] for row in found.rows[:2]] == [4, 5]
+
+
+def test_the_command_says_the_answer(fruit, fruit_set, cache, tmp_path, capsys):
+    source = folder_of(tmp_path / "drop" / "images", [disguised(fruit[0], 1)])
+    (tmp_path / "drop" / "cover.png").write_bytes(b"not a picture")
+    words = ["copies", "--data", str(fruit_set), "--source", str(source.parent), "--cache", str(cache)]
+    assert main([*words, "--outdir", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.startswith("1 of 1 pictures is a copy of a training picture.")
+    assert main([*words, "--outdir", str(tmp_path / "out"), "--seeds", "1"]) == 2
+    assert "error: it is not clear" in capsys.readouterr().err
 
 
 def test_seeds_and_favourites_of_a_model(fruit_set, tiny_model, cache, tmp_path):
@@ -154,6 +182,17 @@ def test_places_without_pictures_and_damaged_reports_are_told(fruit_set, cache, 
     (tmp_path / "summary.json").write_text("[1")
     with pytest.raises(DataError, match="no copy check"):
         CopyCheck.load(tmp_path)
+
+
+def test_a_shift_between_two_pixels_costs_little(fruit):
+    """A picture that lies half a pixel off on the small copies is still nearer than any other one."""
+    extractor = open_extractor("embedded")
+    large = images.resize(fruit, 640, 640)
+    moved = images.resize(np.ascontiguousarray(np.roll(large, (10, 10), axis=(1, 2))), 64, 64)
+    training, queries = look(fruit, extractor), look(moved, extractor, mirrored=True)
+    near, _, _ = choose(queries, training, find_candidates(queries, training))
+    assert near.index.tolist() == list(range(22))
+    assert np.median(near.distance) < 0.12 and near.distance.max() < 0.3
 
 
 def test_blocks_agree_with_a_plain_search(fruit_set):

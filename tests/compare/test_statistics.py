@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ganlib.__main__ import main
 from ganlib.compare.statistics import (
     Gathered,
     StatisticsConfig,
@@ -63,6 +64,12 @@ def test_a_model_against_a_set(fruit_set, tiny_model, tmp_path):
     assert load_statistics(tmp_path / "out") == found and "times as varied" in summary(found)
     assert compare_statistics(config) == found
     assert StatisticsConfig.from_dict(config.to_dict()) == config
+
+
+def test_the_command_says_how_varied(fruit_set, tiny_model, tmp_path, capsys):
+    words = ["statistics", "--network", str(tiny_model), "--data", str(fruit_set), "--distance", "pixels"]
+    assert main([*words, "--pictures", "6", "--outdir", str(tmp_path / "out")]) == 0
+    assert "times as varied" in capsys.readouterr().out and (tmp_path / "out" / "statistics.json").is_file()
 
 
 @pytest.mark.parametrize(("options", "words"), [({"pictures": 2}, "pictures 2"), ({"distance": "x"}, "no distance")])

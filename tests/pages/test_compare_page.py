@@ -137,7 +137,7 @@ def test_a_face_off_needs_two_models_and_ends_in_a_tally(repository, checkpoints
     app.button(key="faceoff-begin").click().run()
     assert app.session_state["faceoff"]["other"] == "second" and not app.exception
     play(app, "faceoff")
-    assert "Tiny" in shown(app) and ": " in app.subheader[0].value
+    assert "tiny" in shown(app) and ": " in app.subheader[0].value
 
 
 def test_statistics_are_compared_in_a_job(repository, data, tmp_path):

@@ -76,10 +76,10 @@ def show_copies(model: Checkpoint, reals: RealSet) -> None:
             st.text_input("Folder, zip or collection", key="copies-place", placeholder="/home/me/drop")
         is_busy = any(run.state in ACTIVE for run in jobs())
         with errors_told():
-            config = _config(model, reals, how)
+            config = _config(model, reals)
             st.button(
                 "Check for copies", type="primary", icon=":material/policy:", key="copies-start", disabled=is_busy,
-                on_click=_start, args=(config,), width="stretch",
+                on_click=_start, args=(model, reals), width="stretch",
             )  # fmt: skip
             with st.expander("The same from a terminal"):
                 st.code(_command(model, config), language="bash", wrap_lines=True)
@@ -89,7 +89,9 @@ def show_copies(model: Checkpoint, reals: RealSet) -> None:
         part(every=EVERY if is_busy else None)(_checks)(model, reals, is_busy)
 
 
-def _config(model: Checkpoint, reals: RealSet, how: str) -> CopiesConfig:
+def _config(model: Checkpoint, reals: RealSet) -> CopiesConfig:
+    """The options as they are set now."""
+    how = st.session_state.get("copies-how") or "seeds"
     values: dict[str, Any] = {"data": reals.path}
     if how == "place":
         text = st.session_state.get("copies-place", "").strip()
@@ -115,9 +117,11 @@ def _command(model: Checkpoint, config: CopiesConfig) -> str:
     return " ".join([*words, "--outdir out/copies"])
 
 
-def _start(config: CopiesConfig) -> None:
-    what = config.source.name if config.source else f"{config.network.stem if config.network else ''}"
+def _start(model: Checkpoint, reals: RealSet) -> None:
+    """Submit the job with the choices of this moment."""
     try:
+        config = _config(model, reals)
+        what = config.source.name if config.source else model.name
         runs.submit(models.runs_root(), "copies", what, config.to_dict())
     except GanlibError as error:
         st.session_state["copies-error"] = error

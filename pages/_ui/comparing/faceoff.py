@@ -51,20 +51,26 @@ def _settings(model: Checkpoint, known: dict[str, Checkpoint]) -> None:
             "The same seed from two models, side by side. Which is better is your word for it: choose with a click or "
             "the **arrow keys**; the names are told at the end."
         )
-        other = st.selectbox("Against", list(known), format_func=lambda name: known[name].title, key="faceoff-other")
+        other: str = st.selectbox("Against", list(known), key="faceoff-other")
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            rounds = st.segmented_control("Rounds", ROUNDS, default=10, key="faceoff-rounds") or 10
-            psi = st.slider("Variation", 0.3, 1.2, 0.7, 0.05, key="faceoff-psi", width=200, help="truncation psi")
+            st.segmented_control("Rounds", ROUNDS, default=10, key="faceoff-rounds")
+            st.slider("Variation", 0.3, 1.2, 0.7, 0.05, key="faceoff-psi", width=200, help="truncation psi")
         if set(_kinds(model)) != set(_kinds(known[other])):
             st.caption("Seeds of models that were trained apart have nothing in common but their number.")
-        st.button("Begin", type="primary", icon=":material/play_arrow:", key="faceoff-begin", on_click=_begin,
-                  args=(model, other, rounds, psi))  # fmt: skip
+        st.button("Begin", type="primary", icon=":material/play_arrow:", key="faceoff-begin", on_click=_begin_as_chosen,
+                  args=(model, other))  # fmt: skip
     with right:
         _tallies()
 
 
 def _kinds(model: Checkpoint) -> tuple[str, int]:
     return model.data, model.spec.z_dim
+
+
+def _begin_as_chosen(model: Checkpoint, other: str) -> None:
+    """Begin with the choices of this moment: those of the last run may be older than the click."""
+    chosen = state.get("faceoff-other") or other
+    _begin(model, chosen, state.get("faceoff-rounds") or 10, state.get("faceoff-psi", 0.7))
 
 
 def _begin(model: Checkpoint, other: str, rounds: int, psi: float) -> None:
@@ -130,10 +136,10 @@ def _end(model: Checkpoint, other: Checkpoint, game: dict[str, Any]) -> None:
     decided, low, high = play.at - play.ties, *play.interval
     left, right = st.columns([1, 1], gap="large")
     with left:
-        st.subheader(f"{model.title} {play.hits} : {decided - play.hits} {other.title}", anchor=False)
+        st.subheader(plain(f"{model.name} {play.hits} : {decided - play.hits} {other.name}"), anchor=False)
         if decided:
             st.markdown(
-                f"**{plain(model.title)}** was chosen in **{play.hits / decided:.0%}** of {decided} rounds; from "
+                f"**{plain(model.name)}** was chosen in **{play.hits / decided:.0%}** of {decided} rounds; from "
                 f"{low:.0%} to {high:.0%} with 95 % confidence."
                 + (f" {play.ties} showed no difference." if play.ties else "")
             )

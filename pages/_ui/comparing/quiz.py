@@ -15,7 +15,7 @@ from pages._ui.components import picture_pair
 from pages._ui.frame import download, errors_told, part, plain, show_error
 
 ROUNDS = (5, 10, 20, 50)
-TIMES = {0.0: "as long as I like", 2.0: "2 seconds", 1.0: "1 second", 0.5: "half a second"}
+TIMES = {0.0: "no limit", 2.0: "2 s", 1.0: "1 s", 0.5: "½ s"}
 FOOLED = 6  # pairs that are shown at the end
 state = st.session_state
 
@@ -45,25 +45,30 @@ def _settings(model: Checkpoint, reals: RealSet) -> None:
         )
         with st.container(horizontal=True, vertical_alignment="bottom"):
             known = [count for count in ROUNDS if count <= len(reals.dataset)] or [len(reals.dataset)]
-            rounds = st.segmented_control("Rounds", known, default=known[min(1, len(known) - 1)], key="quiz-rounds")
+            st.segmented_control("Rounds", known, default=known[min(1, len(known) - 1)], key="quiz-rounds")
             choose_label(model)
-        exposure = st.segmented_control("Seen for", list(TIMES), default=0.0, format_func=TIMES.__getitem__,
-                                        key="quiz-time")  # fmt: skip
-        psi = 1.0
+        st.segmented_control("Seen for", list(TIMES), default=0.0, format_func=TIMES.__getitem__, key="quiz-time")
         if model.spec.truncatable:
-            psi = st.slider("Variation", 0.3, 1.2, 1.0, 0.05, key="quiz-psi",
+            st.slider("Variation", 0.3, 1.2, 1.0, 0.05, key="quiz-psi",
                             help="truncation psi; below 1 pictures are better and less varied")  # fmt: skip
-        st.button("Begin", type="primary", icon=":material/play_arrow:", key="quiz-begin", on_click=_begin,
-                  args=(model, reals, rounds or known[0], exposure or 0.0, psi))  # fmt: skip
+        st.button("Begin", type="primary", icon=":material/play_arrow:", key="quiz-begin", on_click=_begin_as_chosen,
+                  args=(model, reals))  # fmt: skip
     with right:
+        with st.spinner("Drawing …"):
+            st.image(_example(model, reals), width=520)
+        st.caption("One of these is real.")
         if not _results(model, reals):
-            with st.spinner("Drawing …"):
-                st.image(_example(model, reals), width=520)
-            st.caption("One of these is real. Results appear here: how often people erred, with 95 % intervals.")
+            st.caption("Results appear here: how often people erred, model by model, with 95 % intervals.")
 
 
 def _example(model: Checkpoint, reals: RealSet) -> bytes:
     return _pair(model, reals, Play("quiz", (Round(len(reals.dataset) // 2, 1, False),)), 0, 0.7)
+
+
+def _begin_as_chosen(model: Checkpoint, reals: RealSet) -> None:
+    """Begin with the choices of this moment: those of the last run may be older than the click."""
+    rounds = state.get("quiz-rounds") or min(ROUNDS[1], len(reals.dataset))
+    _begin(model, reals, rounds, state.get("quiz-time") or 0.0, state.get("quiz-psi", 1.0))
 
 
 def _begin(model: Checkpoint, reals: RealSet, rounds: int, exposure: float, psi: float) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from ganlib import images
 from ganlib.checkpoints import Checkpoint
 from ganlib.dataset import Dataset
 from ganlib.dataset.preview import thumbnail
@@ -78,6 +79,16 @@ def real_picture(reals: RealSet, index: int) -> bytes:
 @st.cache_data(max_entries=2000, show_spinner=False)
 def _picture(path: str, changed: int, index: int, _dataset: Dataset) -> bytes:
     return thumbnail(_dataset, index)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _large(path: str, changed: int, index: int, side: int, _dataset: Dataset) -> bytes:
+    return images.encode(images.resize(_dataset[index][0], side, side), "jpeg", quality=92)
+
+
+def large_picture(reals: RealSet, index: int, side: int) -> bytes:
+    """A picture of the set at `side` pixels, made as the stage's pictures of a model are."""
+    return _large(reals.path, reals.changed, index, side, reals.dataset)
 
 
 def label_of(model: Checkpoint) -> int | None:

@@ -11,7 +11,7 @@ from ganlib.compare import CopyCheck
 from ganlib.latents import Recipe
 from pages._ui import models
 from pages._ui.comparing.copies import latest
-from pages._ui.comparing.sets import RealSet, choose_label, real_picture, recipe_of
+from pages._ui.comparing.sets import RealSet, choose_label, large_picture, real_picture, recipe_of
 from pages._ui.components import WallPicture, before_after, picture_wall
 from pages._ui.frame import part
 
@@ -19,8 +19,8 @@ COUNT = 12
 SIDE = 512  # of the two pictures under the divider, in pixels
 SHOWS = {
     "chance": "By chance",
-    "real": "Nearest real of each generated one",
-    "fake": "Nearest generated of each real one",
+    "real": "Nearest real",
+    "fake": "Nearest generated",
 }
 
 
@@ -38,7 +38,7 @@ def show_sides(model: Checkpoint, reals: RealSet) -> None:
     """Show both walls and the two pictures that were chosen."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="sides-controls"):
         how = st.segmented_control("Pairs", list(SHOWS), default="chance", format_func=SHOWS.__getitem__,
-                                   key="sides-how")  # fmt: skip
+                                   key="sides-how", help="of each generated picture, or of each real one")  # fmt: skip
         columns = st.slider("In a row", 2, 6, 4, key="sides-columns", width=150, help="the same on both sides")
         psi = st.slider("Variation", 0.0, 1.2, 1.0, 0.05, key="sides-psi", width=170, help="truncation psi") if (
             model.spec.truncatable and how in (None, "chance")) else 1.0  # fmt: skip
@@ -103,7 +103,7 @@ def _nearest(check: CopyCheck, how: str, rng: random.Random) -> list[Pair]:
 
 def _divided(model: Checkpoint, reals: RealSet, pair: Pair) -> None:
     """The chosen two under one divider, enlarged in step."""
-    real, fake = real_picture(reals, pair.real), models.stage_picture(model, pair.recipe, False)
+    real, fake = large_picture(reals, pair.real, SIDE), models.stage_picture(model, pair.recipe, False)
     _, middle, _ = st.columns([1, 2, 1])
     with middle:
         st.caption("Click a picture above to hold it here. Drag the divider; plus and minus enlarge both.")

@@ -44,7 +44,7 @@ def show_statistics(model: Checkpoint, reals: RealSet) -> None:
         psi = st.slider("Variation", 0.0, 1.2, 1.0, 0.05, key="statistics-psi", width=180,
                         help="truncation psi") if model.spec.truncatable else 1.0  # fmt: skip
         st.button("Compare", type="primary", icon=":material/query_stats:", key="statistics-start", disabled=is_busy,
-                  on_click=_start, args=(model, reals, count, psi))  # fmt: skip
+                  on_click=_start, args=(model, reals, known[0]))  # fmt: skip
     with st.expander("The same from a terminal"):
         words = f"--network {shlex.quote(model.name)} --data {shlex.quote(reals.path)} --pictures {count} --psi {psi:g}"
         st.code(f"python -m ganlib statistics {words} --outdir out/statistics", language="bash", wrap_lines=True)
@@ -53,7 +53,10 @@ def show_statistics(model: Checkpoint, reals: RealSet) -> None:
     part(every=EVERY if is_busy else None)(_comparisons)(is_busy)
 
 
-def _start(model: Checkpoint, reals: RealSet, count: int, psi: float) -> None:
+def _start(model: Checkpoint, reals: RealSet, fewest: int) -> None:
+    """Submit the job with the choices of this moment."""
+    count = st.session_state.get("statistics-count") or fewest
+    psi = float(st.session_state.get("statistics-psi", 1.0))
     try:
         config = StatisticsConfig.from_dict(
             {"network": str(model.path.resolve()), "data": reals.path, "pictures": count, "psi": psi,

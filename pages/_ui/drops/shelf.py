@@ -11,7 +11,7 @@ from ganlib import images, runs
 from ganlib.nft import validate_drop
 from ganlib.runs import RunDir
 from pages._ui import models
-from pages._ui.frame import download, errors_told, part, plain
+from pages._ui.frame import COMPARE, download, errors_told, part, plain
 from pages._ui.jobs import ACTIVE, job_card
 
 SHOWN = 6
@@ -70,6 +70,8 @@ def _ready(run: RunDir, root: Path) -> None:
                     st.error(plain("; ".join(problems[:8])), icon=":material/error:")
                 else:
                     st.success("Every picture, hash and metadata file is as it should be.", icon=":material/check:")
+        if st.button("Copies of training pictures?", icon=":material/policy:", key=f"copies-{run.path.name}"):
+            st.switch_page(COMPARE, query_params={"view": "copies", "source": str(root)})
         st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=_remove, args=(run,))
 
 
