@@ -20,7 +20,7 @@ from ganlib.dataset.checks.alignment import SMALL_SIDE, similarities
 CANDIDATES = 8  # nearest ones by each of two measures and in each orientation that are laid over the picture
 REACH = 2  # pixels of the small copies that one is moved by in each direction: 6 % of the side
 NOISE = 4.0  # square grey levels that rounding and JPEG add; without it, plain pictures would be far from their copies
-SAME = 0.86  # similarity of fine structure from which on two pictures are the same one; as `examine` has it
+SAME = 0.95  # similarity of fine structure from which on two pictures are the same one; frames alone agree up to 0.93
 SAME_PIXELS = 0.05  # or less than this apart in pixels: a four-hundredth of what varies is left
 _COARSE = 8  # pixels a side of the copies that candidates are chosen with
 _ROWS, _COLUMNS, _PAIRS = 128, 4096, 512  # of tables that are in memory at a time
