@@ -73,6 +73,9 @@ def walk(back: bool) -> None:
 
 
 def reset() -> None:
+    if bench.recipe.base is not None:  # a photograph stays what it is
+        show(Recipe(base=bench.recipe.base, label=bench.recipe.label))
+        return
     seeds = tuple((seed, 1.0) for seed, _ in bench.recipe.seeds[:1])
     show(Recipe(seeds=seeds or models.FIRST_RECIPE.seeds, psi=models.DEFAULT_PSI))
 
@@ -101,7 +104,7 @@ def live() -> None:
     left, right = st.columns([3, 2], gap="large")
     with right:
         slider_bank(
-            groups_of(spec, directions),
+            groups_of(spec, directions, bench.recipe.base),
             values_of(bench.recipe, spec, directions),
             key="bank",
             rev=f"{model.digest}-{bench.rev}-{tag(str([(each.name, each.title) for each in directions]))}",
@@ -139,7 +142,7 @@ def show_actions(recipe: Recipe) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="explore-actions"):
         st.button("Undo", icon=":material/undo:", on_click=walk, args=(True,), disabled=not bench.past)
         st.button("Redo", icon=":material/redo:", on_click=walk, args=(False,), disabled=not bench.future)
-        st.button("Reset", icon=":material/restart_alt:", on_click=reset, help="Back to seed A alone")
+        st.button("Reset", icon=":material/restart_alt:", on_click=reset, help="Back to seed A or the photograph alone")
         icon = ":material/heart_check:" if kept else ":material/favorite:"
         st.button("Kept" if kept else "Keep", icon=icon, on_click=keep, args=(not kept,), key="keep")
         download(
@@ -150,7 +153,8 @@ def show_actions(recipe: Recipe) -> None:
 
 
 def show_recipe(recipe: Recipe) -> None:
-    st.caption("The address of this page is this picture. Whoever has the model can open it:")
+    needed = f"the model and `{recipe.base}.npz` beside it" if recipe.base else "the model"
+    st.caption(f"The address of this page is this picture. Whoever has {needed} can open it:")
     st.code(f"/explore?{urlencode({'model': model.name, **recipe.to_query()})}", language=None, wrap_lines=True)
     st.file_uploader(
         "Drop a saved picture to reopen its recipe",

@@ -168,7 +168,7 @@ def show_timeline(*, loop: bool) -> None:
     stops = [
         Stop(
             id,
-            keyframe.recipe.caption(),
+            keyframe.recipe.base or keyframe.recipe.caption(),
             picture,
             keyframe.seconds,
             note=f"psi {keyframe.recipe.psi:g}" if is_mixed else "",

@@ -21,7 +21,9 @@ SPEEDS: dict[str, dict[str, Any]] = {
     "standard": {"steps": 500},
     "best": {"steps": 1000, "pti": True},
 }
-SPEED_WORDS = {"draft": "Draft", "standard": "Standard", "best": "Best, with a tuned model"}
+SPEED_WORDS = {
+    "draft": "Draft, 100 steps", "standard": "Standard, 500", "best": "Best, 1,000 and a tuned model",
+}  # fmt: skip
 SPACES = {"w": "easy to edit", "w_plus": "nearer to the photograph", "z": "as seeds can"}
 
 heading = open_page("Project")
@@ -60,6 +62,7 @@ def start(photos: list[Photo]) -> None:
     try:
         name = photos[0].name if len(photos) == 1 else f"{len(photos)} photographs"
         runs.submit(models.runs_root(), "project", name, config_of(photos).to_dict())
+        st.toast("The search has begun: watch it at the top.", icon=":material/center_focus_strong:")
     except GanlibError as error:
         state["project-error"] = error
     except OSError as error:
@@ -79,13 +82,21 @@ def prepare() -> None:
         )
         return
     with st.spinner("Opening the photographs …"):
-        photos = keep(list(uploads))
+        photos, wrong = keep(list(uploads))
+    for problem in wrong:
+        show_error(problem)
+    if len(uploads) > MOST:
+        st.warning(f"The first {MOST} of {len(uploads)} are taken.", icon=":material/info:")
+    if not photos:
+        return
     show_cutting(photos, model.spec.resolution)
     st.segmented_control("How thorough", list(SPEEDS), default="standard", format_func=SPEED_WORDS.__getitem__,
-                         key="project-speed")  # fmt: skip
+                         key="project-speed", required=True)  # fmt: skip
     if model.spec.num_ws > 1:
-        st.segmented_control("The result is", ["w", "w_plus"], default="w", format_func=SPACES.__getitem__,
-                             key="project-space", help="one w for all style inputs, or one for each")  # fmt: skip
+        st.segmented_control(
+            "The result is", ["w", "w_plus"], default="w", format_func=SPACES.__getitem__, key="project-space",
+            required=True, help="one w for all style inputs, or one for each",
+        )  # fmt: skip
     config = config_of(photos)
     estimate = _estimate(str(model.path), model.digest, config.space, config.steps, config.pti, len(photos))
     st.caption(plain(f"What is near? {estimate.distance_meaning}"), help=plain(estimate.distance_name))

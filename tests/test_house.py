@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ORDER = [
     *("errors", "options", "rights", "links", "reports", "runs", "device", "distributed", "images", "ffmpeg"),
     *("networks",),
-    *("checkpoints", "foreign", "export", "hub", "latents", "editing", "favourites", "paths"),
+    *("checkpoints", "deltas", "foreign", "export", "hub", "latents", "editing", "favourites", "paths"),
     *("inception", "features", "perceptual", "dataset", "superres", "renderer", "benchmark", "blending", "modelcard"),
     *("directions", "latentmap", "video", "projection", "compare", "metrics", "nft"),
     *("training",),

@@ -20,6 +20,7 @@ from ganlib.latents import Recipe, parse_embedded
 from ganlib.networks import tiny_generator
 from ganlib.projection import ProjectConfig, estimate_project, project
 from ganlib.projection.figures import FILE
+from ganlib.projection.job import DELTA
 from ganlib.projection.prior import measure_prior
 from ganlib.renderer import Renderer
 from ganlib.runs import SilentReporter, Stopped
@@ -149,9 +150,10 @@ def test_stopped_and_continued_equals_uninterrupted(model, tmp_path, looks):
     for name in ("projected_w.npz", "proj.png", "tuned.png", "tuned.safetensors"):
         if name != "tuned.safetensors":
             assert (whole.folder / name).read_bytes() == (parts.folder / name).read_bytes()
-    cards = [checkpoints.read_card(Path(row.figures["tuned"])) for row in (whole, parts)]
+    cards = [checkpoints.read_card(row.folder / row.figures["tuned"]) for row in (whole, parts)]
     assert cards[0].digest == cards[1].digest
-    assert {**whole.figures, "tuned": ""} == {**parts.figures, "tuned": ""}
+    assert (whole.folder / "figures.json").read_bytes() == (parts.folder / "figures.json").read_bytes()
+    assert (whole.folder / DELTA).read_bytes() == (parts.folder / DELTA).read_bytes()
 
 
 def test_killed_and_continued_equals_uninterrupted(model, tmp_path):
@@ -180,7 +182,7 @@ def test_what_is_finished_is_not_made_again(model, tmp_path):
     reporter = StopsAt(0)
     assert project(config, reporter)[0].figures == first.figures  # no step that could be stopped
     with pytest.raises(Stopped):
-        project(options(model, target, tmp_path / "out", steps=13), reporter)
+        project(options(model, target, tmp_path / "another", steps=13), reporter)
 
 
 def test_a_damaged_state_begins_again(model, tmp_path):
@@ -191,6 +193,15 @@ def test_a_damaged_state_begins_again(model, tmp_path):
     assert project(config)[0].figures["best_step"] > 0
 
 
+def test_another_projection_is_not_overwritten(model, tmp_path):
+    target = write_seed(model, tmp_path / "t.png", 5)
+    project(options(model, target, tmp_path / "out"))
+    before = (tmp_path / "out" / "proj.png").read_bytes()
+    with pytest.raises(InputError, match="another projection"):
+        project(options(model, target, tmp_path / "out", steps=3))
+    assert (tmp_path / "out" / "proj.png").read_bytes() == before
+
+
 def test_tuning_makes_a_model_of_its_own(model, tmp_path):
     target = write_seed(model, tmp_path / "t.png", 5, psi=1.5)
     before = model.read_bytes()
@@ -199,7 +210,7 @@ def test_tuning_makes_a_model_of_its_own(model, tmp_path):
     assert row["after"]["distance"] < row["before"]["distance"]
     assert row["after"]["psnr"] > row["before"]["psnr"]
     assert model.read_bytes() == before
-    tuned, parent = checkpoints.read_card(Path(row["tuned"])), checkpoints.read_card(model)
+    tuned, parent = checkpoints.read_card(model.with_name(row["tuned"])), checkpoints.read_card(model)
     assert tuned.name == "tiny-mine" and tuned.parents[0]["digest"] == parent.digest
     assert tuned.digest != parent.digest and tuned.licence == parent.licence
     recipe, digest, _ = parse_embedded(images.read_recipe_text((tmp_path / "out" / "tuned.png").read_bytes()))

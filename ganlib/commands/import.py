@@ -15,8 +15,9 @@ EXAMPLES = (
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", type=Path, metavar="FILE", help="NVIDIA's .pkl (StyleGAN2, -ADA, StyleGAN3) or rosinality's .pt"
-    )
+        "file", type=Path, metavar="FILE",
+        help="NVIDIA's .pkl (StyleGAN2, -ADA, StyleGAN3), rosinality's .pt, or a delta",
+    )  # fmt: skip
     parser.add_argument(
         "--dest", type=Path, metavar="PATH", help=f"the new model (default: {CHECKPOINTS}/FILE.safetensors)"
     )
@@ -27,10 +28,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
+    from ganlib.deltas import is_delta, restore_delta
     from ganlib.foreign import ImportConfig, import_with_report
     from ganlib.rights import rights_words
 
     dest = args.dest or CHECKPOINTS / f"{args.file.stem}.safetensors"
+    if is_delta(args.file):
+        card = restore_delta(args.file, CHECKPOINTS, dest)
+        print(printable(f"{card.path}: {card.title}, made anew from {card.parents[0]['title']}"))
+        print(printable(rights_words(card.licence)))
+        return 0
     config = ImportConfig(args.file, dest, args.title, args.licence, args.source)
     card, report = import_with_report(config)
     spec = card.spec

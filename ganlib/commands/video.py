@@ -37,7 +37,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     key = parser.add_argument_group("keyframes, in this order")
     key.add_argument("--seeds", metavar="LIST", help="such as 1,2,3 or 10-15")
     key.add_argument("--favourites", action="store_true", help="those kept beside the model, oldest first")
-    key.add_argument("--projected-w", type=Path, metavar="FILE", help="saved w: .npz, .npy or .pt")
+    key.add_argument(
+        "--projected-w", type=Path, nargs="+", action="extend", metavar="FILE",
+        help="saved w, any number: .npz, .npy or .pt",
+    )
     key.add_argument("--trunc", type=float, metavar="PSI", help="truncation psi of seeds (default: 1)")
     key.add_argument("--class", dest="label", type=int, metavar="N", help="class of seeds, for a model with labels")
     key.add_argument("--sweep-psi", metavar="A,B,…", help="one picture, at each of these truncations")
@@ -161,8 +164,8 @@ def _recipes(args: argparse.Namespace, card: Checkpoint) -> list[Recipe]:
             check_label(args.label, card.spec.label_dim)
     if args.favourites:
         recipes += [each.recipe for each in load_favourites(card.folder)]
-    if args.projected_w is not None:
-        recipes += keep_w_plus(args.projected_w, card.folder, card.spec)
+    for saved in args.projected_w or ():
+        recipes += keep_w_plus(saved, card.folder, card.spec)
     if not recipes:
         raise InputError("there are no keyframes", "give --seeds, --favourites or --projected-w")
     return recipes

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ganlib import checkpoints, images
 from ganlib.checkpoints import Checkpoint
+from ganlib.deltas import save_delta
 from ganlib.device import choose_device, out_of_memory_hint
 from ganlib.errors import CheckpointError, InputError
 from ganlib.features import UNREADABLE
@@ -32,6 +33,7 @@ from ganlib.projection.target import crop_square, find_targets, read_target, to_
 from ganlib.projection.tuning import Tuning
 from ganlib.runs import Reporter, SilentReporter, Stopped, replacing, write_bytes, write_json
 
+DELTA = "tuned-delta.safetensors"
 STATE_EVERY = 50  # steps between two states on disk
 PREVIEW_SECONDS = 1.0
 PREVIEW = "preview.png"
@@ -95,6 +97,8 @@ class _Project:
         return max(1, min(_MOST_AT_ONCE, budget // self.card.spec.resolution**2))
 
     def run(self) -> list[Projection]:
+        for target in self.targets:
+            _refuse_another(target)
         self.config.outdir.mkdir(parents=True, exist_ok=True)
         self.reporter.log(f"distance: {self.distance.name}. {self.distance.meaning}")
         finished: list[Projection] = []
@@ -209,8 +213,8 @@ class _Project:
         tuning = self._tune(target, w_plus, prior) if self.config.pti else None
         if tuning is not None:
             after, tuned_card, tuned = self._write_tuned(target, tuning, w_plus, label)
-            row |= {"after": after, "tuned": str(tuned_card.path), "tuning_steps": tuning.step_number}
-            written += [folder / "tuned.png", tuned]
+            row |= {"after": after, "tuned": tuned_card.path.name, "delta": DELTA, "tuning_steps": tuning.step_number}
+            written += [folder / "tuned.png", tuned, folder / DELTA]
         if self.config.film:
             written.append(self._film(target, [step[i] for step in way], tuning, w_plus, search.mode))
         write_json(folder / figures.FILE, row)
@@ -254,6 +258,7 @@ class _Project:
         if target.save_as:
             path = self.card.path.with_name(f"{self.card.name}-{target.save_as}{checkpoints.SUFFIX}")
         card = writing.save_tuned(path, tuned, self.card, target.name)
+        save_delta(target.folder / DELTA, card, self.card)
         base = writing.keep_latent(card.folder, base, w_plus, card)
         with torch.no_grad():
             pixels = images.to_pixels(tuned.synthesis(w_plus[None], noise_mode=tuning.mode))[0]
@@ -338,6 +343,18 @@ def _finished(target: _Target) -> Projection | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return Projection(target.name, target.folder, row) if same else None
+
+
+def _refuse_another(target: _Target) -> None:
+    """Raise InputError where another projection's results lie in a target's folder: they may be the better ones."""
+    path = target.folder / figures.FILE
+    try:
+        row = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if isinstance(row, dict) and row.get("key") not in (None, target.key):
+        words = f"{row.get('name', 'a picture')}, {row.get('steps', '?')} steps in {row.get('space', '?')}"
+        raise InputError(f"{target.folder} holds another projection: {words}", "name another --outdir, or move it away")
 
 
 def _write_state(path: Path, state: Mapping[str, Any]) -> None:

@@ -20,13 +20,17 @@ CENTRES = {0: "average", 4: "4 kinds", 8: "8", 16: "16"}
 NOISE_WORDS = {"const": "fixed", "random": "fresh", "none": "none"}
 
 
-def groups_of(spec: GeneratorSpec, directions: Sequence[Direction] = ()) -> list[Group]:
-    """The groups of controls that make sense for a model, and a slider for each of these directions."""
+def groups_of(spec: GeneratorSpec, directions: Sequence[Direction] = (), base: str | None = None) -> list[Group]:
+    """The groups of controls that make sense for a model, and a slider for each of these directions. A picture that
+    grows from a saved latent, `base`, has no seeds to blend; a seed in its place begins anew."""
     blend: list[Control] = [
         Seed("a", "Seed A", help="the number that the picture grows from"),
         Seed("b", "Seed B", optional=True, help="a second picture to blend with"),
         Slider("mix", "From A to B", 0, 1, 0, needs="b", help="weight of B in w"),
     ]
+    if base is not None:
+        help = f"the picture grows from {base}, a saved latent; a seed here takes its place"
+        blend = [Seed("a", "Seed A", optional=True, empty="saved", help=help)]
     if spec.label_dim:
         labels = tuple((label, str(label)) for label in range(spec.label_dim))
         blend.append(Choice("label", "Kind", ((None, "any"), *labels), help="class label"))
@@ -101,7 +105,7 @@ def _layer_words(layers: range) -> str:
 
 def values_of(recipe: Recipe, spec: GeneratorSpec, directions: Sequence[Direction] = ()) -> dict[str, Any]:
     """The values that the controls show for a recipe."""
-    seeds = [seed for seed, _ in recipe.seeds] or [0]
+    seeds: list[int | None] = [seed for seed, _ in recipe.seeds] if recipe.base is None else [None]
     weights = recipe.blend_weights if recipe.seeds else (1.0,)
     mixed = dict(recipe.mix)
     values: dict[str, Any] = {
@@ -135,7 +139,7 @@ def with_values(
     before = values_of(recipe, spec, directions)
     moved = {key: value for key, value in values.items() if key in before and value != before[key]}
     changes: dict[str, Any] = {key: moved[key] for key in SIMPLE if key in moved}
-    if moved.keys() & {"a", "b", "mix"}:
+    if moved.keys() & {"a", "b", "mix"} and values["a"] is not None:
         first, second, share = values["a"], values["b"], round(float(values["mix"]), 4)
         pair: tuple[tuple[int, float], ...] = ((first, 1.0),)
         if second is not None:

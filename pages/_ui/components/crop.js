@@ -56,8 +56,11 @@ function kept(memory) {
   const square = memory.square;
   const most = Math.max(width, height) * 1.5;
   square.side = Math.min(most, Math.max(LEAST, square.side));
-  square.x = Math.min(width - square.side / 2, Math.max(-square.side / 2, square.x));
-  square.y = Math.min(height - square.side / 2, Math.max(-square.side / 2, square.y));
+  // Part of the square may lie outside, but not so much that its corner is out of reach.
+  const over = square.side / 5;
+  const within = (at, room) => Math.min(Math.max(0, room - square.side) + over, Math.max(Math.min(0, room - square.side) - over, at));
+  square.x = within(square.x, width);
+  square.y = within(square.y, height);
 }
 
 function changed(memory) {

@@ -19,7 +19,7 @@ Box = tuple[float, float, float, float]
 """x, y, side and angle of a square, in the photograph's pixels and in degrees."""
 MOST = 12  # photographs at once
 SHOWN = 640  # longest side of the photograph while it is cut, in pixels
-TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"]
+TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Photo:
     height: int
 
 
-def keep(uploads: list[Any]) -> list[Photo]:
-    """Write uploads to the disk, each once, and return those that can be read. Raises GanlibError for one that cannot,
-    OSError on a full disk."""
+def keep(uploads: list[Any]) -> tuple[list[Photo], list[GanlibError]]:
+    """Write uploads to the disk, each once, and return those that can be read, and what is wrong with the others.
+    Raises OSError on a full disk."""
     folder = data_root() / "uploads" / "photos"
-    found = []
+    found, wrong = [], []
     for upload in uploads[:MOST]:
         data = upload.getvalue()
         digest = hashlib.sha256(data).hexdigest()[:10]
@@ -45,9 +45,13 @@ def keep(uploads: list[Any]) -> list[Photo]:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             runs.write_bytes(path, data)
-        width, height = _size(str(path))
+        try:
+            width, height = _size(str(path))
+        except GanlibError as error:
+            wrong.append(error)
+            continue
         found.append(Photo(str(path.resolve()), upload.name, width, height))
-    return found
+    return found, wrong
 
 
 @st.cache_data(max_entries=64, show_spinner="Opening the photograph …")

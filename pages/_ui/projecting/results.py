@@ -81,7 +81,10 @@ def _curve(run: RunDir) -> None:
 
 
 def _done(model: Checkpoint, run: RunDir) -> None:
-    found = {path.parent: _figures(path) for path in sorted(run.path.rglob("figures.json"))}
+    order = [Path(str(target)).name for target in run.job["config"].get("target", [])]
+    rows = [(path.parent, _figures(path)) for path in sorted(run.path.rglob("figures.json"))]
+    rows.sort(key=lambda row: order.index(row[1]["file"]) if row[1].get("file") in order else len(order))
+    found = dict(rows)
     if not found:
         return
     folder = next(iter(found))
