@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -47,6 +48,15 @@ def runs_root() -> Path:
 # --- choosing ---------------------------------------------------------------------------------------------------------
 
 
+def titles_of(models: Sequence[Checkpoint]) -> dict[str, str]:
+    """What models are called in a menu, by name: their titles, and where two have the same, their names too. A menu in
+    the browser knows its entries by their words alone."""
+    often = Counter(model.title for model in models)
+    return {
+        model.name: model.title if often[model.title] == 1 else f"{model.title} ({model.name})" for model in models
+    }
+
+
 def choose_model(heading: DeltaGenerator | None = None) -> Checkpoint:
     """Show the model picker and return the chosen model; stop the page where there is none.
 
@@ -72,13 +82,13 @@ def choose_model(heading: DeltaGenerator | None = None) -> Checkpoint:
             chosen = model_shelf([_card(each, i < FACES) for i, each in enumerate(models)], model.name, key="models")
         picked = by_name.get(chosen or "", model)
     else:
-        names = list(by_name)
+        names, titles = list(by_name), titles_of(models)
         picked = by_name[
             heading.selectbox(
                 "Model",
                 names,
                 names.index(model.name),
-                format_func=lambda name: by_name[name].title,
+                format_func=titles.__getitem__,
                 label_visibility="collapsed",
                 width=210,
             )

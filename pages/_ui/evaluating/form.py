@@ -152,7 +152,8 @@ def _choose_data(asked: str) -> str:
 def network_choices() -> dict[str, str]:
     """Paths of models and of runs that have saved one, with words for people."""
     known, _ = list_checkpoints(models.checkpoints_root())
-    found = {str(model.path.resolve()): f"{model.title}, {model.spec.resolution} px" for model in known}
+    titles = models.titles_of(known)
+    found = {str(model.path.resolve()): f"{titles[model.name]}, {model.spec.resolution} px" for model in known}
     for folder in list_training(models.runs_root()):
         if number := len([one for one in folder.snapshots() if one.path.suffix == ".safetensors"]):
             words = f"Run {folder.path.name}, {number} snapshot{'s' if number > 1 else ''}"

@@ -41,8 +41,12 @@ def show_blend() -> None:
         return
     left, right = st.columns([2, 3], gap="large")
     with left:
-        first = st.selectbox("First", first_ones, format_func=lambda card: card.title, key="blend-first")
-        second = st.selectbox("Second", pairs[first.name], format_func=lambda card: card.title, key="blend-second")
+        called = models.titles_of(first_ones)
+        first = st.selectbox("First", first_ones, format_func=lambda card: called[card.name], key="blend-first")
+        others = models.titles_of(pairs[first.name])
+        second = st.selectbox(
+            "Second", pairs[first.name], format_func=lambda card: others[card.name], key="blend-second"
+        )
         way = st.segmented_control("How", list(WAYS), default="mix", format_func=WAYS.__getitem__, key="blend-way")
         options = _options(first, way or "mix")
     try:

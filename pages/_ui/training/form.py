@@ -131,7 +131,8 @@ def _choose_start(draft: Draft) -> None:
 def _starts() -> dict[str, str]:
     """Paths of models and runs to start from, with words for people."""
     known, _ = list_checkpoints(models.checkpoints_root())
-    found = {str(model.path): f"{model.title}, {model.spec.resolution} px" for model in known}
+    titles = models.titles_of(known)
+    found = {str(model.path): f"{titles[model.name]}, {model.spec.resolution} px" for model in known}
     for folder in list_training(models.runs_root()):
         if folder.snapshots():
             found[str(folder.path)] = f"Run {folder.path.name}"

@@ -129,9 +129,9 @@ def _favourites() -> Sources:
     if not known:
         st.caption("Nothing kept yet: the heart under a picture in the Gallery keeps it, and it appears here.")
         return Sources()
-    titles = {model.name: model for model in known}
-    name = st.selectbox("Favourites of", list(titles), format_func=lambda name: titles[name].title, key="upscale-of")
-    model = titles[name]
+    by_name, titles = {model.name: model for model in known}, models.titles_of(known)
+    name = st.selectbox("Favourites of", list(titles), format_func=titles.__getitem__, key="upscale-of")
+    model = by_name[name]
     recipes = [favourite.recipe for favourite in models.favourites(model)][:MOST_FAVOURITES]
     ready = models.as_many_as_ready(model, recipes)
     places = [
