@@ -432,3 +432,12 @@ def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     colours = np.array([[255, 255, 255], [214, 120, 24], [20, 16, 14]])
     channels = [np.interp(apart, stops, colours[:, i]) for i in range(3)]
     return np.stack(channels, axis=2).round().astype(np.uint8)
+
+
+def num_frames(data: bytes) -> int:
+    """Return how many pictures a file holds, of an animation more than one; 1 for what cannot be read."""
+    try:
+        with Image.open(BytesIO(data), formats=_READABLE[:4]) as image:
+            return int(getattr(image, "n_frames", 1))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return 1

@@ -62,6 +62,33 @@ def frames_of(path: Path, width: int, height: int) -> np.ndarray:
         return np.frombuffer(stream.read(), np.uint8).reshape(-1, height, width, 3)
 
 
+def test_grey_stays_grey_and_a_moving_gif_keeps_moving(model, tmp_path):
+    grey = np.random.default_rng(0).integers(0, 255, (12, 16), np.uint8)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    upscale(UpscaleConfig(source=(tmp_path / "grey.png",), dest=tmp_path / "large.png", model=model))
+    large = images.decode((tmp_path / "large.png").read_bytes())
+    assert large.shape == (48, 64, 3) and np.ptp(large, axis=2).max() == 0 and large.std() > 10
+    moving = [Image.fromarray(np.roll(pixels(), 3 * i, axis=1)) for i in range(5)]
+    for name, frames in (("moving", moving), ("still", moving[:1])):
+        frames[0].save(tmp_path / f"{name}.gif", save_all=True, append_images=frames[1:], duration=100)
+    with pytest.raises(InputError, match="no name"):
+        upscale(UpscaleConfig(source=(tmp_path / "moving.gif",), dest=tmp_path / "moving.png", model=model))
+    upscale(UpscaleConfig(source=(tmp_path / "moving.gif",), dest=tmp_path / "moving.mp4", model=model))
+    shown = frames_of(tmp_path / "moving.mp4", 96, 64)
+    assert len(shown) == 5 and np.abs(shown[0].astype(int) - shown[2]).mean() > 5
+    upscale(UpscaleConfig(source=(tmp_path / "still.gif",), dest=tmp_path / "still.png", model=model))
+    assert images.decode((tmp_path / "still.png").read_bytes()).shape == (64, 96, 3)
+
+
+def test_of_two_files_of_one_stem_each_result_is_its_own(model, tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(pixels(1)).save(tmp_path / "in" / "a.jpg", quality=95)
+    write(tmp_path / "in" / "a.png", 2)
+    made = upscale(UpscaleConfig(source=(tmp_path / "in",), dest=tmp_path / "out", model=model, scale=1.0))
+    names = {row.source.name: row.dest.name for row in made}
+    assert names == {"a.jpg": "a-2.png", "a.png": "a.png"}
+
+
 class Stopping(SilentReporter):
     """Asks to stop once progress has been told so many times."""
 

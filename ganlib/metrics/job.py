@@ -325,7 +325,8 @@ class _Overall(OnlyStops):
             self._end_part()
         self._part, self._of = done, (message, total)
         far = min(self._finished + done, self._total)
-        self._inner.progress(far, self._total, f"{self._title}: {done:g} of {total:g} {message}")
+        words = f"{done:g} of {total:g} {message}" if done < total else "computing the figures"
+        self._inner.progress(far, self._total, f"{self._title}: {words}")
 
     def finish(self) -> None:
         """All is done."""

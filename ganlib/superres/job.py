@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ganlib import images
 from ganlib.dataset.files import PICTURE_SUFFIXES, Files
 from ganlib.errors import DataError, GanlibError, InputError
@@ -146,6 +148,9 @@ def _picture(item: _Item, config: UpscaleConfig, enlarger: Enlarger, tick: Any) 
     # The plan looked at the header; what was decoded may be turned upright.
     target = _target(pixels.shape[1], pixels.shape[0], config)
     large = enlarger.to_size(pixels, target, tick)
+    if (pixels[..., :1] == pixels[..., :3]).all():  # grey stays grey: a network of colours tints it a little
+        large = large.copy()
+        large[..., :3] = large[..., :3].mean(axis=2, keepdims=True).round().astype(np.uint8)
     text = with_line(images.read_recipe_text(data), enlarger, target)
     write_bytes(
         item.dest, images.encode(large, kind, recipe=text, quality=config.quality, mark_ai=images.says_ai(data))
@@ -207,12 +212,18 @@ def _plan(sources: list[tuple[Path, str]], config: UpscaleConfig) -> list[_Item]
     is_single = len(sources) == 1 and bool(config.dest.suffix) and not config.dest.is_dir()
     items: list[_Item] = []
     taken: set[Path] = set()
-    for source, name in sources:
-        film, target, problem = _look(source, config)
-        suffix = ".mp4" if film is not None else FORMATS[config.format]
+    looks = [_look(source, config) for source, _ in sources]
+    suffixes = [".mp4" if film is not None else FORMATS[config.format] for film, _, _ in looks]
+    # A file keeps its own name before another of the same stem gets it.
+    owned = {
+        config.dest / f"{name}{suffix}": source
+        for (source, name), suffix in zip(sources, suffixes, strict=True)
+        if source.suffix.lower() == suffix
+    }
+    for (source, name), (film, target, problem), suffix in zip(sources, looks, suffixes, strict=True):
         dest = config.dest if is_single else config.dest / f"{name}{suffix}"
         number = 1
-        while dest in taken:
+        while dest in taken or owned.get(dest, source) != source:
             number += 1
             dest = config.dest / f"{name}-{number}{suffix}"
         taken.add(dest)
@@ -234,7 +245,7 @@ def _look(source: Path, config: UpscaleConfig) -> tuple[Film | None, Target | No
     """What a file is and what becomes of it, from its header."""
     film: Film | None = None
     try:
-        if source.suffix.lower() in FILM_SUFFIXES:
+        if _is_film(source):
             film = probe(source)
             target = choose_size(
                 film.width, film.height, scale=config.scale, size=config.size, fit=config.fit, even=True
@@ -256,10 +267,17 @@ def picture_size(path: Path) -> tuple[int, int, int]:
     """Width, height and number of frames of a picture or film, from its header. Raises GanlibError for what is neither.
 
     Of a film the number is an estimate; of a picture it is 1."""
-    if path.suffix.lower() in FILM_SUFFIXES:
+    if _is_film(path):
         film = probe(path)
         return film.width, film.height, film.frames
     return (*_size(path), 1)
+
+
+def _is_film(path: Path) -> bool:
+    """Whether a file is a film, or a GIF with more than one picture."""
+    if path.suffix.lower() in FILM_SUFFIXES:
+        return True
+    return path.suffix.lower() == ".gif" and images.num_frames(_read(path)) > 1
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from ganlib.runs import RunDir
 from ganlib.superres import FILM_SUFFIXES, RECORDS, read_records
 from pages._ui import models
 from pages._ui.components import before_after
+from pages._ui.films import size_words
 from pages._ui.frame import download, errors_told, part, plain, sentences
 from pages._ui.jobs import ACTIVE, job_card
 
@@ -75,8 +76,10 @@ def _show(run: RunDir, made: list[dict[str, Any]]) -> None:
             )  # fmt: skip
         else:
             st.image(_copy(str(dest), dest.stat().st_mtime_ns)[0], width="stretch")
-    size = dest.stat().st_size / 1e6
-    download(f"{dest.name}, {size:,.1f} MB", dest.name, partial(_read, dest), icon="image")
+    words = f"Download {dest.name}, {size_words(dest.stat().st_size)}"
+    # Not under the name that the original has.
+    name = f"{dest.stem}-{row.get('width')}x{row.get('height')}{dest.suffix}"
+    download(words, name, partial(_read, dest), key=f"get-{dest}")
 
 
 def _ends(run: RunDir, folder: Path, made: list[dict[str, Any]]) -> None:
@@ -84,7 +87,7 @@ def _ends(run: RunDir, folder: Path, made: list[dict[str, Any]]) -> None:
         if len(made) > 1:
             size = sum(Path(row["dest"]).stat().st_size for row in made)
             if size <= MOST_DOWNLOADED:
-                download(f"All, {size / 1e6:,.1f} MB", f"{run.path.name}.zip", partial(_zip, folder))
+                download(f"All, {size_words(size)}", f"{run.path.name}.zip", partial(_zip, folder))
             else:
                 st.caption(plain(f"All of them are in {folder}"))
         st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=_remove, args=(run,))
