@@ -43,6 +43,7 @@ def test_a_strangers_model_is_imported_seen_blended_and_deleted(page: Page, stud
     page.get_by_label("Upload a model").locator("button").last.click(timeout=PATIENCE_MS)
     page.locator('input[type="file"]').set_input_files(file, timeout=PATIENCE_MS)
     name = page.get_by_label("Name", exact=True)
+    expect(name).to_have_count(1, timeout=PATIENCE_MS)  # while the page follows there is the old one too
     expect(name).to_have_value("friend <b>1 & 2", timeout=PATIENCE_MS)
     name.fill("Friend & I")
     page.get_by_role("button", name="Import", exact=True).click()
