@@ -73,7 +73,8 @@ def test_the_first_deep_link_after_a_start_has_the_navigation(page: Page) -> Non
     page.goto("/explore?model=tiny&seeds=3")
     expect(stage(page)).to_be_visible()
     pages = [
-        "Gallery", "Explore", "Morph", "Project", "Compare", "Upscale", "Drop", "Data sets", "Train", "Evaluate", "Models",
+        "Gallery", "Explore", "Morph", "Project", "Compare", "Upscale", "Drop", "Data sets", "Train", "Evaluate",
+        "Models",
     ]  # fmt: skip
     expect(page.get_by_test_id("stTopNavLink")).to_have_text(pages)
     expect(page.get_by_role("button", name="Undo")).to_be_disabled()
