@@ -19,7 +19,7 @@ import numpy as np
 
 from ganlib.compare import report
 from ganlib.compare.config import CopiesConfig
-from ganlib.compare.nearest import Nearest, choose, find_candidates, is_same
+from ganlib.compare.nearest import MEASURE, Nearest, choose, find_candidates, is_same
 from ganlib.compare.seeing import VERSION, Sight, look
 from ganlib.compare.sources import Item, Source, batches, open_source
 from ganlib.compare.training import Reference, Training, stop_if_asked
@@ -117,7 +117,7 @@ class _Check:
         self.reporter.progress(self._began + done, self.total, words)
 
     def _rows(self, training: Sight, limits: Limits) -> tuple[list[dict[str, Any]], Sight]:
-        facts = [self.source.mark, self.training.folder.name, limits.to_dict(), VERSION]
+        facts = [self.source.mark, self.training.folder.name, limits.to_dict(), VERSION, MEASURE]
         facts += [[item.name, item.recipe and item.recipe.to_json()] for item in self.source.items]
         key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
         folder = self.config.outdir / _FOUND / key

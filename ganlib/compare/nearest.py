@@ -5,7 +5,10 @@ and may be blind to what their network never learnt. *Pixels* see everything, on
 by up to 6 % of its side: the mean square difference of small, soft copies, relative to what varies in the two
 pictures, so that 0 is the same picture and about 1 another one:
 
-    d(a, b) = min over shifts of √( mean (a − b)² / (var a + var b + noise) )
+    d(a, b) = min over shifts of √( mean (√g a − b / √g − o)² / (g var a + var b / g + noise) )
+
+Somebody may have made it brighter, or richer in contrast, before: the offset o, one number a channel up to
+`MOST_OFFSET`, and the gain g, one number up to `MOST_GAIN`, are those that bring the two together.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from ganlib.dataset.checks.alignment import SMALL_SIDE, similarities
 CANDIDATES = 8  # nearest ones by each of two measures and in each orientation that are laid over the picture
 REACH = 2  # pixels of the small copies that one is moved by in each direction: 6 % of the side
 NOISE = 4.0  # square grey levels that rounding and JPEG add; without it, plain pictures would be far from their copies
+MOST_GAIN, MOST_OFFSET = 1.25, 32.0  # of contrast, and of a channel's mean in grey levels, that are taken out
+MEASURE = 2  # raised by one when distances change, so that stored ones are not mixed with new ones
 SAME = 0.95  # similarity of fine structure from which on two pictures are the same one; frames alone agree up to 0.93
 SAME_PIXELS = 0.05  # or less than this apart in pixels: a four-hundredth of what varies is left
 _COARSE = 8  # pixels a side of the copies that candidates are chosen with
@@ -129,11 +134,12 @@ def is_same(pixels: np.ndarray, similarity: np.ndarray) -> np.ndarray:
 
 
 def _coarse(small: np.ndarray) -> np.ndarray:
-    """Small copies uint8 `[N, S, S, 3]` as float32 rows with mean 0, too coarse for a shift to matter."""
+    """Small copies uint8 `[N, S, S, 3]` as float32 rows too coarse for a shift to matter, each channel with
+    mean 0."""
     step = SMALL_SIDE // _COARSE
     coarse = small.reshape(-1, _COARSE, step, _COARSE, step, 3).mean(axis=(2, 4), dtype=np.float32)
-    rows = coarse.reshape(len(small), -1)
-    return rows - rows.mean(axis=1, keepdims=True)
+    rows: np.ndarray = (coarse - coarse.mean(axis=(1, 2), keepdims=True)).reshape(len(small), -1)
+    return rows
 
 
 def _smallest(rows: np.ndarray, others: np.ndarray, squares: np.ndarray, own: np.ndarray | None) -> np.ndarray:
@@ -175,13 +181,29 @@ def _laid_over(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
     pictures, others = _softened(pictures), _softened(others)
     inner = slice(REACH, SMALL_SIDE - REACH)
     middle, span, steps = pictures[:, inner, inner], SMALL_SIDE - 2 * REACH, 2 * REACH + 1
-    gaps = np.empty((len(pictures), steps, steps), np.float32)
+    mean = middle.mean(axis=(1, 2))
+    middle, spread = middle - mean[:, None, None], _variance(middle)[:, None, None]
+    common = np.empty((len(pictures), steps, steps), np.float32)
     for down in range(steps):
         for across in range(steps):
-            gap = middle - others[:, down : down + span, across : across + span]
-            gaps[:, down, across] = np.einsum("pyxc,pyxc->p", gap, gap) / (span * span * 3)
-    spread = _variance(middle) + _variance(others[:, inner, inner])
-    return np.sqrt(_between(gaps) / (spread + NOISE))
+            other = others[:, down : down + span, across : across + span]
+            common[:, down, across] = np.einsum("pyxc,pyxc->p", middle, other) / (span * span * 3)
+    means = _window_means(others, span)
+    theirs = np.maximum(_window_means(others**2, span).mean(axis=3) - (means**2).mean(axis=3), 0)
+    excess = np.maximum(np.abs(means - mean[:, None, None]) - MOST_OFFSET, 0)
+    gain = np.clip(np.sqrt((theirs + NOISE) / (spread + NOISE)), 1 / MOST_GAIN, MOST_GAIN)
+    total = gain * spread + theirs / gain  # half of the gain on each side: the measure is the same both ways
+    gaps = np.maximum(total - 2 * common + (excess**2).mean(axis=3), 0) / (total + NOISE)
+    return np.sqrt(_between(gaps))
+
+
+def _window_means(pictures: np.ndarray, span: int) -> np.ndarray:
+    """Means over all squares of `span` pixels a side in `[P, S, S, 3]`: float32 `[P, K, K, 3]`, K = S - span + 1."""
+    sums = np.pad(pictures.cumsum(axis=1, dtype=np.float64), ((0, 0), (1, 0), (0, 0), (0, 0)))
+    sums = (sums[:, span:] - sums[:, :-span]).cumsum(axis=2)
+    sums = np.pad(sums, ((0, 0), (0, 0), (1, 0), (0, 0)))
+    means: np.ndarray = ((sums[:, :, span:] - sums[:, :, :-span]) / span**2).astype(np.float32)
+    return means
 
 
 def _softened(pictures: np.ndarray) -> np.ndarray:

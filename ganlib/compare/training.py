@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t as student
 
-from ganlib.compare.nearest import choose, find_candidates
+from ganlib.compare.nearest import MEASURE, choose, find_candidates
 from ganlib.compare.seeing import VERSION, Sight, look
 from ganlib.dataset import Dataset
 from ganlib.features import FeatureExtractor
@@ -69,7 +69,7 @@ class Training:
 
     def measure(self, training: Sight, sample: int, told: Told, reporter: Reporter) -> Reference:
         """Return how far `sample` of the pictures, always the same ones, are from the rest. Raises `Stopped`."""
-        path = self.folder / f"distances-{sample}.npz"
+        path = self.folder / f"distances-{MEASURE}-{sample}.npz"
         if (known := _load(path)) is not None:
             return known
         chosen = np.sort(np.random.default_rng(0).permutation(len(training))[:sample])

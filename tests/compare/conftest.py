@@ -51,6 +51,11 @@ def disguised(picture: np.ndarray, how: int) -> np.ndarray:
     return np.asarray(Image.open(BytesIO(out.getvalue())).convert("RGB"))
 
 
+def brighter(picture: np.ndarray, gain: float) -> np.ndarray:
+    """A picture whose values are `gain` times as high, those above white cut off."""
+    return np.clip(picture * gain + 0.5, 0, 255).astype(np.uint8)
+
+
 @pytest.fixture(scope="session")
 def fruit(repository: Path) -> np.ndarray:
     """22 real pictures, uint8 `[22, 64, 64, 3]`."""

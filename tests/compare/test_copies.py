@@ -19,7 +19,7 @@ from ganlib.features import open_extractor
 from ganlib.latents import Recipe
 from ganlib.renderer import Renderer
 from ganlib.runs import SilentReporter, Stopped
-from tests.compare.conftest import disguised, squares, write_set
+from tests.compare.conftest import brighter, disguised, squares, write_set
 
 POMOLOGICAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "pomological.zip"
 
@@ -54,16 +54,43 @@ def test_disguised_training_pictures_are_found_and_others_are_not_accused(fruit,
     assert "<script" not in page and "default-src 'none'" in page
 
 
+def test_brightened_training_pictures_are_found_and_others_are_not_accused(fruit, fruit_set, cache, tmp_path):
+    gains = (1.04, 1.06, 1.08, 0.92, 1.1, 1.06)
+    planted = [disguised(brighter(fruit[i], gain), i) for i, gain in enumerate(gains)]
+    source = folder_of(tmp_path / "pictures", [*planted, *fruit[14:]])
+    found = check_copies(CopiesConfig(fruit_set, source=source, outdir=tmp_path / "out"), cache=cache)
+    assert [row["pixels"]["index"] for row in found.rows[:6]] == list(range(6))
+    assert [row["verdict"] for row in found.rows[:6]] == ["copy"] * 6
+    assert "copy" not in [row["verdict"] for row in found.rows[6:]]
+
+
+def test_brightness_and_contrast_are_taken_out_of_pixels_up_to_a_limit(fruit):
+    extractor = open_extractor("embedded")
+    training = look(fruit, extractor)
+
+    def distances(pixels: np.ndarray) -> np.ndarray:
+        seen = look(np.clip(pixels + 0.5, 0, 255).astype(np.uint8), extractor, mirrored=True)
+        return choose(seen, training, find_candidates(seen, training))[0].distance
+
+    soft = 128 + (fruit.astype(np.float32) - 128) * 0.5  # nothing is cut off at black or white
+    training = look((soft + 0.5).astype(np.uint8), extractor)
+    assert distances(soft + np.array([20, -10, 15], np.float32)).max() < 0.06
+    assert distances(128 + (soft - 128) * 1.15).max() < 0.06
+    assert np.median(distances(soft + 62)) > 0.3 and np.median(distances(128 + (soft - 128) * 1.9)) > 0.1
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("gain", [1, 1.08])
 @pytest.mark.skipif(not POMOLOGICAL.is_file(), reason=f"{POMOLOGICAL} is not there")
-def test_twenty_planted_copies_among_two_hundred_pictures_with_one_false_alarm_at_most(repository, cache, tmp_path):
+def test_twenty_planted_copies_among_two_hundred_pictures_with_one_false_alarm(repository, cache, tmp_path, gain):
     training = squares(POMOLOGICAL, 320, seed=4)
     data = write_set(tmp_path / "set", training[:240])
     renderer = Renderer.open(repository / "checkpoints" / "fruit.safetensors")
     fakes = list(renderer.render([Recipe.of_seed(seed) for seed in range(100)]))
     honest = [*fakes, *training[240:]]  # real pictures that are not in the set may not be accused either
     chosen = np.random.default_rng(0).choice(240, 20, replace=False)
-    source = folder_of(tmp_path / "pictures", [*(disguised(training[j], i) for i, j in enumerate(chosen)), *honest])
+    planted = [disguised(brighter(training[j], gain), i) for i, j in enumerate(chosen)]
+    source = folder_of(tmp_path / "pictures", [*planted, *honest])
     config = CopiesConfig(data, source=source, outdir=tmp_path / "out", features="embedded")
     found = check_copies(config, cache=cache)
     assert len(found.rows) == 200
