@@ -29,6 +29,8 @@ model = models.choose_model(heading)
 if place.take_news():
     if query.get("view") in VIEWS:
         st.session_state["compare-view"] = query["view"]
+    elif query.get("data") and not query.get("source"):
+        st.session_state["compare-view"] = "sides"  # the first view is not named in the address
     if query.get("data"):
         st.session_state["compare-data"] = query["data"][:1000]
         st.session_state.pop("compare-set", None)

@@ -71,6 +71,18 @@ def test_walls_of_one_layout_and_nearest_ones_need_a_check(repository, data):
     assert "run one of this model against this set" in shown(app)
 
 
+def test_the_browsers_back_reaches_the_first_view(repository, data):
+    app = open_page(repository)
+    app.segmented_control(key="compare-view").set_value("quiz").run()
+    assert app.session_state["compare-place"]["query"]["view"] == "quiz"
+    app.session_state["compare-place"]["went"] = {"model": "tiny", "data": str(data)}
+    app.run()
+    assert app.session_state["compare-view"] == "sides" and "Generated · Tiny" in shown(app)
+    app.session_state["compare-place"]["went"] = {"model": "tiny", "data": str(data), "view": "quiz"}
+    app.run()
+    assert app.session_state["compare-view"] == "quiz" and "One of these is real" in shown(app)
+
+
 def test_a_quiz_is_played_kept_and_shown(repository, data, tmp_path):
     app = open_page(repository, view="quiz", data=str(data))
     app.segmented_control(key="quiz-rounds").set_value(5).run()
