@@ -19,7 +19,7 @@ import numpy as np
 
 from ganlib.compare import report
 from ganlib.compare.config import CopiesConfig
-from ganlib.compare.nearest import MEASURE, Nearest, choose, find_candidates, is_same
+from ganlib.compare.nearest import MEASURE, SAME, SAME_PIXELS, Nearest, choose, find_candidates
 from ganlib.compare.seeing import VERSION, Sight, look
 from ganlib.compare.sources import Item, Source, batches, open_source
 from ganlib.compare.training import Reference, Training, stop_if_asked
@@ -159,11 +159,10 @@ class _Check:
             "pixels": _space(near, i, limits.usual[0], self.training.dataset.names),
             "features": _space(deep, i, limits.usual[1], self.training.dataset.names),
         }
-        same = bool(is_same(near.distance[i], similarity))
-        verdict = limits.verdict(near.distance[i], deep.distance[i], is_same=same)
+        verdict, reason = limits.verdict(near.distance[i], deep.distance[i], similarity)
         recipe = {} if item.recipe is None else {"recipe": item.recipe.to_dict()}
         times = min(space["times"] for space in spaces.values())
-        row = {"name": item.name, **recipe, "verdict": verdict, "times": times, **spaces}
+        row = {"name": item.name, **recipe, "verdict": verdict, "reason": reason, "times": times, **spaces}
         return row | {"similarity": round(float(similarity), 4)}
 
     def _reals(
@@ -228,11 +227,16 @@ class Limits:
         percents = (50.0, config.close_percent, config.copy_percent)
         return cls(*(reference.limits(percent) for percent in percents))
 
-    def verdict(self, pixels: float, features: float, *, is_same: bool) -> str:
-        """Return `copy`, `close` or `own` for the distances of a picture to its nearest training pictures."""
-        if is_same or pixels < self.copy[0] or features < self.copy[1]:
-            return "copy"
-        return "close" if pixels < self.close[0] or features < self.close[1] else "own"
+    def verdict(self, pixels: float, features: float, similarity: float) -> tuple[str, list[str]]:
+        """Return `copy`, `close` or `own` for the distances of a picture to its nearest training pictures and the
+        similarity of its fine structure; and what says so: any of `pixels`, `features`, `structure`."""
+        told = {"pixels": pixels < max(self.copy[0], SAME_PIXELS), "features": features < self.copy[1]}
+        told["structure"] = similarity >= SAME
+        for verdict in ("copy", "close"):
+            if reason := [name for name, is_near in told.items() if is_near]:
+                return verdict, reason
+            told = {"pixels": pixels < self.close[0], "features": features < self.close[1]}
+        return "own", []
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict, rounded."""

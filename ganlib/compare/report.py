@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ganlib import images
+from ganlib.compare.nearest import SAME
 from ganlib.compare.training import Reference
 from ganlib.reports import document, figure, safe
 
@@ -22,6 +23,7 @@ _STYLE = """
 .lead { font: 600 1.35rem/1.4 Georgia, serif; color: var(--ink); max-width: 46rem; }
 .pair { border: 1px solid var(--line); border-radius: 4px; padding: 8px; } .pair .row { display: flex; gap: 6px; }
 .pair.copy { border-color: var(--accent); } .pair b { font: 600 12px/1.4 ui-monospace, monospace; }
+.pair small { font: 12px/1.4 system-ui, sans-serif; color: var(--soft); }
 .pair figure { width: 112px; } .pair figure img { height: 112px; }
 svg { display: block; max-width: 100%; height: auto; }
 svg text { font: 11px ui-monospace, monospace; fill: var(--soft); }
@@ -40,7 +42,10 @@ def sentences(summary: Mapping[str, Any]) -> list[str]:
         first = f"None of {count:,} pictures is a copy of a training picture."
     lines = [first]
     if close:
-        lines.append(f"{close} {'is' if close == 1 else 'are'} close to one: look at them.")
+        lines.append(
+            f"{close} {'is' if close == 1 else 'are'} close to a training picture: look at "
+            f"{'it' if close == 1 else 'them'}."
+        )
     lines.append(
         f"In pixels, the nearest training picture is as a rule {times['pixels']['median']:.2f} times as far as "
         f"training pictures are from each other, and never under {times['pixels']['lowest']:.2f} times; in features "
@@ -55,13 +60,21 @@ def sentences(summary: Mapping[str, Any]) -> list[str]:
 
 
 def sentence(row: Mapping[str, Any]) -> str:
-    """Return what the check says of one picture: how far its nearest training picture is."""
+    """Return what the check says of one picture: how far its nearest training picture is, and what makes it a copy."""
     space = "pixels" if row["pixels"]["times"] <= row["features"]["times"] else "features"
     found = row[space]
     mirrored = ", mirrored" if found["mirrored"] else ""
-    return (
-        f"nearest is {found['times']:.2f} times as far ({space}{mirrored}) as training pictures are from each other"
-    )
+    far = f"nearest is {found['times']:.2f} times as far ({space}{mirrored}) as training pictures are from each other"
+    return f"{why}: {far}" if (why := because(row)) else far
+
+
+def because(row: Mapping[str, Any]) -> str:
+    """Return what makes a picture a copy or close, such as `copy by pixels and structure (0.97)`; empty for others."""
+    reason = [str(each) for each in row.get("reason", ())]  # checks of older versions have none
+    if not reason:
+        return ""
+    named = [f"{each} ({row['similarity']:.2f})" if each == "structure" else each for each in reason]
+    return f"{row['verdict']} by {', '.join(named[:-1])}{' and ' if len(named) > 1 else ''}{named[-1]}"
 
 
 def as_page(
@@ -99,7 +112,9 @@ def _explained(summary: Mapping[str, Any]) -> str:
         f"or another encoding hardly change ({safe(str(summary['features']))}), and in <em>pixels</em>, moved over "
         "each other by up to 6 % of the side. 1 is the usual distance of a training picture to its nearest other one. "
         f"Nearer than all but {summary['copy_percent']:g} % of them is a copy, nearer than all but "
-        f"{summary['close_percent']:g} % is to be looked at.</p>"
+        f"{summary['close_percent']:g} % is to be looked at.</p><p>A picture is a copy, too, however far it is in "
+        f"pixels and features, where its fine <em>structure</em> agrees to {SAME:g} or more (1 is the same) with a "
+        "training picture that is moved and stretched over it; each copy says below what makes it one.</p>"
     )
 
 
@@ -114,7 +129,8 @@ def _pair(row: Mapping[str, Any], picture: bytes, training: Callable[[int], np.n
         seen = training(found["index"])
         parts.append(figure(str(found["nearest"]), words, _small(seen[:, ::-1] if found["mirrored"] else seen)))
     kind = " copy" if row["verdict"] == "copy" else ""
-    return f'<div class="pair{kind}"><b>{row["times"]:.2f} ×</b><div class="row">{"".join(parts)}</div></div>'
+    why = f" <small>{safe(words)}</small>" if (words := because(row)) else ""
+    return f'<div class="pair{kind}"><b>{row["times"]:.2f} ×</b>{why}<div class="row">{"".join(parts)}</div></div>'
 
 
 def _small(pixels: np.ndarray) -> bytes:

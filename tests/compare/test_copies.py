@@ -11,7 +11,9 @@ import pytest
 from ganlib import images, runs
 from ganlib.__main__ import main
 from ganlib.compare import CopiesConfig, CopyCheck, check_copies
+from ganlib.compare.copies import Limits
 from ganlib.compare.nearest import choose, find_candidates
+from ganlib.compare.report import because, sentences
 from ganlib.compare.seeing import look
 from ganlib.dataset import Dataset
 from ganlib.errors import DataError, GanlibError, InputError
@@ -51,6 +53,9 @@ def test_disguised_training_pictures_are_found_and_others_are_not_accused(fruit,
     assert copied[3]["pixels"]["nearest"] == "003.png" and copied[3]["pixels"]["times"] < 0.5
     page = (tmp_path / "out" / "report.html").read_text()
     assert "6 of 14 pictures are copies of a training picture." in page and "data:image/jpeg;base64," in page
+    assert all(f"<small>{because(row)}</small>" in page for row in found.rows if row["verdict"] == "copy")
+    assert "structure</em> agrees to 0.95 or more" in page
+    assert all(bool(row["reason"]) == (row["verdict"] != "own") for row in found.rows)
     assert "<script" not in page and "default-src 'none'" in page
 
 
@@ -144,6 +149,28 @@ def test_seeds_and_favourites_of_a_model(fruit_set, tiny_model, cache, tmp_path)
     assert [Recipe.from_dict(row["recipe"]) for row in found.rows] == [Recipe.of_seed(s, psi=0.7) for s in (3, 4, 5)]
     with pytest.raises(InputError, match="no favourites"):
         check_copies(CopiesConfig(fruit_set, network=tiny_model, favourites=True, outdir=tmp_path / "no"), cache=cache)
+
+
+def test_the_report_says_what_makes_a_copy():
+    limits = Limits((0.3, 4.0), (0.15, 2.0), (0.09, 1.7))
+    assert limits.verdict(0.24, 3.2, 0.97) == ("copy", ["structure"])
+    assert limits.verdict(0.08, 1.6, 0.99) == ("copy", ["pixels", "features", "structure"])
+    assert limits.verdict(0.1, 1.9, 0.94) == ("close", ["pixels", "features"])
+    assert limits.verdict(0.2, 1.9, 0.5) == ("close", ["features"])
+    assert limits.verdict(0.3, 4.0, 0.9) == ("own", [])
+    no_limits = Limits((1, 1), (0, 0), (0, 0))  # nothing is known of the set
+    assert no_limits.verdict(0.04, 1.0, 0.2) == ("copy", ["pixels"])
+    row = {"verdict": "copy", "reason": ["pixels", "structure"], "similarity": 0.967}
+    assert because(row) == "copy by pixels and structure (0.97)"
+    assert because({"verdict": "own", "reason": []}) == "" == because({"verdict": "copy"})
+
+
+def test_one_and_several_are_counted_in_good_english():
+    space = {"lowest": 1, "median": 1}
+    summary = {"pictures": 9, "copy": 0, "close": 1, "times": {"pixels": space, "features": space}, "features": "f",
+               "sample": 9, "training_pictures": 9, "data": "set", "sample_with_copies": 0}  # fmt: skip
+    assert sentences(summary)[1] == "1 is close to a training picture: look at it."
+    assert sentences(summary | {"close": 2})[1] == "2 are close to a training picture: look at them."
 
 
 class StopsAfter(SilentReporter):
