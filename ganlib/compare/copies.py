@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +92,8 @@ class _Check:
         self.sample = min(config.sample, len(self.training.dataset))
         self.total = float(len(self.training.dataset) + self.sample + len(self.source.items))
         self._began = 0.0
+        self.checked: list[Item] = []
+        self.unread: dict[str, str] = {}
 
     def run(self) -> CopyCheck:
         out = self.config.outdir
@@ -103,6 +104,8 @@ class _Check:
         self._began += self.sample
         limits = Limits.of(reference, self.config)
         rows, checked = self._rows(training, limits)
+        for name, why in self.unread.items():
+            self.reporter.log(f"{name} is not checked: {why}")
         reals = self._reals(checked, rows, limits)
         summary = self._summary(rows, reference, limits)
         for name, lines in ((JSONL, rows), (REALS, reals)):
@@ -122,30 +125,48 @@ class _Check:
         key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
         folder = self.config.outdir / _FOUND / key
         rows: list[dict[str, Any]] = []
-        sights = []
+        sights: list[Sight] = []
+        self.checked, self.unread = [], {}
         for start in range(0, len(self.source.items), BLOCK):
             stop_if_asked(self.reporter)
             self._told(start, "comparing pictures")
             items = self.source.items[start : start + BLOCK]
             path = folder / f"{start:07d}.json"
-            sight = Sight.load(path.with_suffix(".npz"), len(items), self.training.extractor.dim)
-            known = _read_rows(path, len(items))
-            if known is None or sight is None:
-                sight = self._look(items)
-                known = self._compare(items, sight, training, limits)
-                sight.save(path.with_suffix(".npz"))
+            known = _read_block(path, len(items))
+            count = len(known["rows"]) if known else 0
+            sight = Sight.load(path.with_suffix(".npz"), count, self.training.extractor.dim) if count else None
+            if known is None or (sight is None and count):
+                sight, unread = self._look(items)
+                there = [item for item in items if item.name not in unread]
+                known = {"rows": self._compare(there, sight, training, limits) if sight else [], "unread": unread}
+                if sight is not None:
+                    sight.save(path.with_suffix(".npz"))
+                path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(path, known, durable=False)
-            rows += known
-            sights.append(sight)
+            rows += known["rows"]
+            self.unread |= known["unread"]
+            self.checked += [item for item in items if item.name not in known["unread"]]
+            sights += [] if sight is None else [sight]
+        if not sights:
+            name, why = next(iter(self.unread.items()))
+            raise DataError(f"none of {len(self.unread):,} pictures can be read: {name}: {why}", "check the folder")
         return rows, Sight.join(sights)
 
-    def _look(self, items: Sequence[Item]) -> Sight:
+    def _look(self, items: Sequence[Item]) -> tuple[Sight | None, dict[str, str]]:
+        """What is seen of the pictures that can be read, None where none can; names of the others, and why."""
         sights = []
-        for pixels in batches(self.source, items):
+        unread = {}
+        for start, found in zip(range(0, len(items), self.source.batch), batches(self.source, items), strict=True):
+            for item, each in zip(items[start:], found, strict=False):
+                if isinstance(each, DataError):
+                    unread[item.name] = str(each)
+            pixels = [each for each in found if not isinstance(each, DataError)]
+            if not pixels:
+                continue
             is_even = len({picture.shape for picture in pixels}) == 1
             stacks = [np.stack(pixels)] if is_even else [picture[None] for picture in pixels]
             sights += [look(stack, self.training.extractor, mirrored=True) for stack in stacks]
-        return Sight.join(sights)
+        return Sight.join(sights) if sights else None, unread
 
     def _compare(
         self, items: Sequence[Item], sight: Sight, training: Sight, limits: Limits
@@ -193,7 +214,7 @@ class _Check:
             for space in ("pixels", "features")
         }
         return {
-            "pictures": len(rows), **counts, "times": times,
+            "pictures": len(rows), **counts, "times": times, "unread": self.unread,
             "data": dataset.path.name, "data_digest": dataset.digest, "training_pictures": len(dataset),
             "what": config.source.name if config.source else config.network.stem if config.network else "",
             "seeds": config.seeds, "psi": config.psi, "features": self.training.extractor.name,
@@ -203,8 +224,11 @@ class _Check:
 
     def _reader(self) -> report.Pictures:
         def read(wanted: Sequence[int]) -> Iterator[np.ndarray]:
-            items = [self.source.items[i] for i in wanted]
-            return chain.from_iterable(batches(self.source, items))
+            for found in batches(self.source, [self.checked[i] for i in wanted]):
+                for each in found:
+                    if isinstance(each, DataError):
+                        raise each  # it could be read a moment ago
+                    yield each
 
         return read
 
@@ -264,9 +288,10 @@ def _read_lines(path: Path) -> tuple[dict[str, Any], ...]:
         return tuple(json.loads(line) for line in lines)
 
 
-def _read_rows(path: Path, count: int) -> list[dict[str, Any]] | None:
+def _read_block(path: Path, count: int) -> dict[str, Any] | None:
     try:
-        rows = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        block = json.loads(path.read_text("utf-8"))
+        is_whole = len(block["rows"]) + len(block["unread"]) == count
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return rows if isinstance(rows, list) and len(rows) == count else None
+    return block if is_whole else None

@@ -15,6 +15,8 @@ from ganlib.reports import document, figure, safe
 JSONL, PAGE, SUMMARY = "copies.jsonl", "report.html", "summary.json"
 SHOWN = 60
 """Pictures of each verdict that the page shows."""
+NAMED = 5
+"""Pictures that could not be read and are named in a sentence."""
 SIDE = 160  # longer side of a picture on the page
 WORDS = {"copy": "Copies", "close": "To be looked at", "own": "The nearest of the rest"}
 _BINS, _WIDTH, _HEIGHT = 48, 720, 150  # of the drawing
@@ -46,6 +48,11 @@ def sentences(summary: Mapping[str, Any]) -> list[str]:
             f"{close} {'is' if close == 1 else 'are'} close to a training picture: look at "
             f"{'it' if close == 1 else 'them'}."
         )
+    if unread := list(summary.get("unread", ())):  # checks of older versions have none
+        more = f" and {len(unread) - NAMED:,} more" if len(unread) > NAMED else ""
+        verb = "picture is" if len(unread) == 1 else "pictures are"
+        lines.append(f"{len(unread):,} {verb} not checked, for want of a file that can be read: "
+                     f"{', '.join(unread[:NAMED])}{more}.")  # fmt: skip
     lines.append(
         f"In pixels, the nearest training picture is as a rule {times['pixels']['median']:.2f} times as far as "
         f"training pictures are from each other, and never under {times['pixels']['lowest']:.2f} times; in features "
@@ -103,6 +110,10 @@ def as_page(
         for i, picture in zip(shown, pictures(shown), strict=True):
             body.append(_pair(rows[i], _small(picture), training))
         body.append("</div>")
+    if unread := summary.get("unread"):
+        body.append(f'<h2>Not checked</h2><p><span class="number">{len(unread)}</span> could not be read</p><ul>')
+        body += [f"<li>{safe(name)}: {safe(why)}</li>" for name, why in unread.items()]
+        body.append("</ul>")
     return document(f"Copy check of {summary['what']}", body, style=_STYLE)
 
 

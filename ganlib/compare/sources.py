@@ -37,13 +37,13 @@ class Source(Protocol):
     batch: int
     """How many are read at once."""
 
-    def read(self, items: Sequence[Item]) -> list[np.ndarray]:
-        """Return uint8 `[H, W, 3]` of each. Raises `DataError` for a damaged file."""
+    def read(self, items: Sequence[Item]) -> list[np.ndarray | DataError]:
+        """Return uint8 `[H, W, 3]` of each; of a file that cannot be read, why."""
         ...
 
 
-def batches(source: Source, items: Sequence[Item]) -> Iterator[list[np.ndarray]]:
-    """Yield the pictures of `items`, in order, as many as fit into memory at a time."""
+def batches(source: Source, items: Sequence[Item]) -> Iterator[list[np.ndarray | DataError]]:
+    """Yield what `source` reads of `items`, in order, as many as fit into memory at a time."""
     for start in range(0, len(items), source.batch):
         yield source.read(items[start : start + source.batch])
 
@@ -61,8 +61,8 @@ class Generated:
                 hint = f"it has classes 0 … {renderer.spec.label_dim - 1}: choose one with --class"
                 raise InputError("this model needs a class", hint)
 
-    def read(self, items: Sequence[Item]) -> list[np.ndarray]:
-        """As `Source.read`."""
+    def read(self, items: Sequence[Item]) -> list[np.ndarray | DataError]:
+        """As `Source.read`; they can all be read."""
         return list(self.renderer.render([item.recipe for item in items if item.recipe is not None]))
 
 
@@ -78,9 +78,15 @@ class Stored:
         if not self.items:
             raise DataError(f"{path} has no pictures", "Give a folder or a zip of PNG, JPEG or WebP files.")
 
-    def read(self, items: Sequence[Item]) -> list[np.ndarray]:
+    def read(self, items: Sequence[Item]) -> list[np.ndarray | DataError]:
         """As `Source.read`."""
-        return [decode(self.files.read(item.name), name=item.name) for item in items]
+        return [self._read(item.name) for item in items]
+
+    def _read(self, name: str) -> np.ndarray | DataError:
+        try:
+            return decode(self.files.read(name), name=name)
+        except DataError as error:
+            return error
 
 
 def open_source(config: CopiesConfig) -> Source:

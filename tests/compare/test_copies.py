@@ -33,6 +33,16 @@ def folder_of(path: Path, pixels: list[np.ndarray]) -> Path:
     return path
 
 
+class Keeps(SilentReporter):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def log(self, text: str) -> None:
+        self.lines.append(text)
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("cache")
@@ -130,6 +140,36 @@ def test_pictures_of_any_shape_are_checked(fruit, fruit_set, cache, tmp_path):
     found = check_copies(CopiesConfig(fruit_set, source=source, outdir=tmp_path / "out"), cache=cache)
     assert [row["verdict"] for row in found.rows] == ["copy", "copy", "own"]
     assert [row["pixels"]["index"] for row in found.rows[:2]] == [4, 5]
+
+
+@pytest.mark.parametrize("bad", [["b.png"], ["b.png", "c.png", "d.png", "e.png", "f.png"]])
+def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_checked(
+    fruit, fruit_set, cache, tmp_path, monkeypatch, bad
+):
+    monkeypatch.setattr("ganlib.compare.copies.BLOCK", 2)  # the second case: a block of which nothing can be read
+    source = folder_of(tmp_path / "pictures", [disguised(fruit[0], 1), fruit[20]])
+    for name in bad:
+        (source / name).write_bytes(images.encode(fruit[1], "png")[:200])
+    (source / "000.png").rename(source / "z.png")
+    config = CopiesConfig(fruit_set, source=source, outdir=tmp_path / "out")
+    for _ in range(2):  # the second time from what the first one kept
+        reporter = Keeps()
+        found = check_copies(config, reporter, cache=cache)
+        assert [row["name"] for row in found.rows] == ["001.png", "z.png"]
+        assert found.rows[1]["verdict"] == "copy" and found.rows[1]["pixels"]["index"] == 0
+        assert list(found.summary["unread"]) == bad and found.summary["pictures"] == 2
+        assert [line.split()[0] for line in reporter.lines] == bad
+        page = (tmp_path / "out" / "report.html").read_text()
+        assert "Not checked" in page and "b.png: " in page
+    many = "1 picture is not checked" if len(bad) == 1 else "5 pictures are not checked"
+    assert many in str(found) and "b.png" in str(found)
+
+
+def test_a_folder_of_damaged_pictures_alone_is_told(fruit_set, cache, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"none of 1 pictures can be read: a\.png"):
+        check_copies(CopiesConfig(fruit_set, source=tmp_path / "in", outdir=tmp_path / "out"), cache=cache)
 
 
 def test_the_command_says_the_answer(fruit, fruit_set, cache, tmp_path, capsys):
