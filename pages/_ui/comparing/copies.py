@@ -15,7 +15,7 @@ from ganlib.errors import GanlibError, InputError
 from ganlib.latents import Recipe, parse_seeds
 from ganlib.runs import RunDir
 from pages._ui import models
-from pages._ui.comparing.sets import RealSet, label_of, real_picture
+from pages._ui.comparing.sets import MIRROR, RealSet, label_of, real_picture
 from pages._ui.components import report_sheet
 from pages._ui.datasets.intake import existing
 from pages._ui.frame import download, errors_told, part, plain, show_error
@@ -183,10 +183,12 @@ def _nearest(model: Checkpoint, reals: RealSet, check: CopyCheck) -> None:
             with column, st.container(gap="small", key=f"near-{check.folder.name}-{row['name']}"):
                 pair = st.columns(2, gap="small")
                 pair[0].image(picture, width="stretch")
-                pair[1].image(real_picture(reals, near["index"]), width="stretch")
+                pair[1].image(real_picture(reals, near["index"], near["mirrored"]), width="stretch")
                 mark = {"copy": ":red[copy] · ", "close": ":orange[close] · "}.get(row["verdict"], "")
-                mirrored = " mirrored" if near["mirrored"] else ""
-                st.caption(f"{mark}{plain(row['name'])} · **{near['times']:.2f}×**{mirrored}", help=told(sentence(row)))
+                sign = f" {MIRROR}" if near["mirrored"] else ""
+                st.caption(f"{mark}{plain(row['name'])} · **{near['times']:.2f}×**{sign}", help=told(sentence(row)))
+    if any(min((row["pixels"], row["features"]), key=lambda space: space["times"])["mirrored"] for row in rows):
+        st.caption(f"{MIRROR} The training picture is shown in a mirror.")
 
 
 def _read(path: Path) -> bytes:

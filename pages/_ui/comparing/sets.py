@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -71,24 +72,34 @@ def _open(path: str, changed: int) -> Dataset:
     return Dataset.open(path)
 
 
-def real_picture(reals: RealSet, index: int) -> bytes:
+MIRROR = "⇄"
+"""Stands beside a pair whose real picture is shown in a mirror."""
+
+
+def real_picture(reals: RealSet, index: int, mirrored: bool = False) -> bytes:
     """A small WebP of a picture of the set."""
-    return _picture(reals.path, reals.changed, index, reals.dataset)
+    return _picture(reals.path, reals.changed, index, mirrored, reals.dataset)
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)
-def _picture(path: str, changed: int, index: int, _dataset: Dataset) -> bytes:
-    return thumbnail(_dataset, index)
+def _picture(path: str, changed: int, index: int, mirrored: bool, _dataset: Dataset) -> bytes:
+    small = thumbnail(_dataset, index)
+    return images.encode(_turned(images.decode(small)), "webp") if mirrored else small
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _large(path: str, changed: int, index: int, side: int, _dataset: Dataset) -> bytes:
-    return images.encode(images.resize(_dataset[index][0], side, side), "jpeg", quality=92)
+def _large(path: str, changed: int, index: int, side: int, mirrored: bool, _dataset: Dataset) -> bytes:
+    pixels = images.resize(_dataset[index][0], side, side)
+    return images.encode(_turned(pixels) if mirrored else pixels, "jpeg", quality=92)
 
 
-def large_picture(reals: RealSet, index: int, side: int) -> bytes:
+def large_picture(reals: RealSet, index: int, side: int, mirrored: bool = False) -> bytes:
     """A picture of the set at `side` pixels, made as the stage's pictures of a model are."""
-    return _large(reals.path, reals.changed, index, side, reals.dataset)
+    return _large(reals.path, reals.changed, index, side, mirrored, reals.dataset)
+
+
+def _turned(pixels: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(pixels[:, ::-1])
 
 
 def label_of(model: Checkpoint) -> int | None:

@@ -11,7 +11,7 @@ from ganlib.compare import CopyCheck
 from ganlib.latents import Recipe
 from pages._ui import models
 from pages._ui.comparing.copies import latest
-from pages._ui.comparing.sets import RealSet, choose_label, large_picture, real_picture, recipe_of
+from pages._ui.comparing.sets import MIRROR, RealSet, choose_label, large_picture, real_picture, recipe_of
 from pages._ui.components import WallPicture, before_after, picture_wall
 from pages._ui.frame import part
 
@@ -31,6 +31,8 @@ class Pair:
     real: int
     recipe: Recipe
     words: str = ""
+    mirrored: bool = False
+    """The real one is shown in a mirror."""
 
 
 @part()
@@ -52,7 +54,11 @@ def show_sides(model: Checkpoint, reals: RealSet) -> None:
     held: dict[str, Any] = {"columns": columns, "mode": "only", "selected": [str(chosen)], "rev": f"{chosen}"}
     with left:
         st.caption(f"Real · {len(reals.dataset):,} pictures")
-        wall = [WallPicture(str(i), f"{pair.real}", real_picture(reals, pair.real)) for i, pair in enumerate(pairs)]
+        wall = [
+            WallPicture(str(i), f"{MIRROR} " * pair.mirrored + f"{pair.real}",
+                        real_picture(reals, pair.real, pair.mirrored))
+            for i, pair in enumerate(pairs)
+        ]  # fmt: skip
         opened = picture_wall(wall, key="sides-real", label="Real pictures", **held)
     with right:
         st.caption(f"Generated · {model.title}")
@@ -66,6 +72,8 @@ def show_sides(model: Checkpoint, reals: RealSet) -> None:
     if opened is not None and int(opened) != chosen:
         st.session_state["sides-chosen"] = int(opened)
         st.rerun(scope="fragment")
+    if any(pair.mirrored for pair in pairs):
+        st.caption(f"{MIRROR} The real picture is shown in a mirror: that is how it is nearest.")
     _divided(model, reals, pairs[chosen])
 
 
@@ -96,16 +104,16 @@ def _nearest(check: CopyCheck, how: str, rng: random.Random) -> list[Pair]:
     for i, row in sorted(rng.sample(rows, min(COUNT, len(rows)))):
         near = min((row["pixels"], row["features"]), key=lambda space: space["times"])
         real, fake = (near["index"], i) if how == "real" else (row["index"], near["index"])
-        mirrored = " mirrored" if near["mirrored"] else ""
-        found.append(Pair(real, recipes[fake], f"{recipes[fake].caption()} · {near['times']:.2f}×{mirrored}"))
+        words = f"{recipes[fake].caption()} · {near['times']:.2f}×"
+        found.append(Pair(real, recipes[fake], words, near["mirrored"]))
     return found
 
 
 def _divided(model: Checkpoint, reals: RealSet, pair: Pair) -> None:
     """The chosen two under one divider, enlarged in step."""
-    real, fake = large_picture(reals, pair.real, SIDE), models.stage_picture(model, pair.recipe, False)
+    real, fake = large_picture(reals, pair.real, SIDE, pair.mirrored), models.stage_picture(model, pair.recipe, False)
     _, middle, _ = st.columns([1, 2, 1])
     with middle:
         st.caption("Click a picture above to hold it here. Drag the divider; plus and minus enlarge both.")
-        before_after(real, fake, key="sides-slider", width=SIDE, height=SIDE,
-                     labels=("real", pair.words or pair.recipe.caption()))  # fmt: skip
+        labels = "real, mirrored" if pair.mirrored else "real", pair.words or pair.recipe.caption()
+        before_after(real, fake, key="sides-slider", width=SIDE, height=SIDE, labels=labels)
