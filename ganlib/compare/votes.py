@@ -103,13 +103,15 @@ def tally(games: Iterable[Game]) -> Tally:
     return Tally(len(known), sum(game.rounds for game in known) - ties, sum(game.hits for game in known), ties)
 
 
-def by_model(games: Iterable[Game], kind: str) -> dict[tuple[str, ...], list[Game]]:
-    """Return the games of a kind by what was compared: (digest, other) of quizzes and (digest, other digest) of
-    face-offs, the newest group first."""
-    groups: dict[tuple[str, ...], list[Game]] = {}
+def by_model(games: Iterable[Game], kind: str) -> dict[tuple[str | float, ...], list[Game]]:
+    """Return the games of a kind by what was compared: (digest, other, exposure, psi) of quizzes, whose error rates
+    depend on how long pairs are seen and how varied the pictures are, and (digest, other digest) of face-offs; the
+    newest group first."""
+    groups: dict[tuple[str | float, ...], list[Game]] = {}
     for game in sorted(games, key=lambda game: game.at, reverse=True):
         if game.kind == kind:
-            key = (game.digest, game.other if kind == "quiz" else game.other_digest)
+            quiz = (game.digest, game.other, game.exposure, round(game.psi, 3))
+            key: tuple[str | float, ...] = quiz if kind == "quiz" else (game.digest, game.other_digest)
             groups.setdefault(key, []).append(game)
     return groups
 

@@ -99,8 +99,8 @@ def test_results_are_kept_per_model_and_exported(tmp_path):
         keep_game(root, game)
     assert load_games(root) == games
     groups = by_model(load_games(root), "quiz")
-    assert list(groups) == [("d2", "set.zip"), ("d1", "set.zip")]
-    found = tally(groups["d1", "set.zip"])
+    assert list(groups) == [("d2", "set.zip", 0.0, 1.0), ("d1", "set.zip", 0.0, 1.0)]
+    found = tally(groups["d1", "set.zip", 0.0, 1.0])
     assert (found.games, found.rounds, found.hits, found.error_rate) == (2, 20, 12, 0.4)
     face = tally(by_model(load_games(root), "faceoff")["d1", "d2"])
     assert (face.rounds, face.hits, face.ties) == (7, 3, 2)
@@ -108,6 +108,15 @@ def test_results_are_kept_per_model_and_exported(tmp_path):
     assert told["summary"]["share"] == 0.6 and len(told["games"]) == 2
     rows = list(csv.DictReader(io.StringIO(as_csv([Game("quiz", "=1+1", "d", "s", "", 1, 1)]).decode())))
     assert rows[0]["model"] == "'=1+1" and rows[0]["rounds"] == "1"
+
+
+def test_quizzes_with_another_exposure_or_variation_are_counted_apart():
+    games = [Game("quiz", "a", "d", "set", "", 10, 9, exposure=seen, psi=psi)
+             for seen, psi in ((0.0, 1.0), (0.5, 1.0), (0.0, 0.7), (0.0, 1.0))]  # fmt: skip
+    groups = by_model(games, "quiz")
+    assert {key: len(group) for key, group in groups.items()} == {
+        ("d", "set", 0.0, 1.0): 2, ("d", "set", 0.5, 1.0): 1, ("d", "set", 0.0, 0.7): 1,
+    }  # fmt: skip
 
 
 def test_games_that_end_at_once_are_all_kept(tmp_path):

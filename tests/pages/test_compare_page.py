@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import time
 from pathlib import Path
@@ -13,8 +14,13 @@ from streamlit.testing.v1 import AppTest
 
 from ganlib import images, runs
 from ganlib.checkpoints import save_snapshot
+from ganlib.compare import CopyCheck
 from ganlib.compare.votes import Game, keep_game
+from ganlib.dataset import Dataset
+from ganlib.latents import Recipe
 from ganlib.networks import tiny_generator
+from pages._ui.comparing.sets import RealSet, large_picture, real_picture
+from pages._ui.comparing.sides import _nearest
 from tests.compare.conftest import write_set
 
 
@@ -92,7 +98,7 @@ def test_a_quiz_is_played_kept_and_shown(repository, data, tmp_path):
     assert "of 5 right" in shown(app) and "95 % confidence" in shown(app)
     keep_game(tmp_path / "runs", Game("quiz", "other", "d", "reals", "", 20, 9, at="2026-01-01"))
     app.button(key="quiz-leave").click().run()
-    assert "| other | reals | 20 | 55% | 34%–74% |" in shown(app)
+    assert "| other | reals | no limit | 1 | 20 | 55% | 34%–74% |" in shown(app)
 
 
 def test_a_copy_check_runs_and_its_report_opens(repository, data, tmp_path):
@@ -114,6 +120,17 @@ def test_a_copy_check_runs_and_its_report_opens(repository, data, tmp_path):
         assert "Click a picture above" in shown(sides)
     app.button(key=f"remove-{run.path.name}").click().run()
     assert not run.path.exists() and not app.exception
+
+
+def test_a_mirrored_match_is_shown_in_a_mirror(repository, data):
+    reals = RealSet(str(data), 0, Dataset.open(data))
+    for read in (real_picture, lambda *which: large_picture(*which[:2], 64, *which[2:])):
+        straight, turned = (images.decode(read(reals, 3, mirrored)).astype(int) for mirrored in (False, True))
+        assert np.abs(straight[:, ::-1] - turned).mean() < 4 < np.abs(straight - turned).mean()
+    space = {"index": 2, "times": 0.4, "mirrored": True}
+    rows = ({"recipe": Recipe.of_seed(5).to_dict(), "pixels": space, "features": space | {"times": 0.9}},)
+    (pair,) = _nearest(CopyCheck(data, rows, {}, ()), "real", random.Random(0))
+    assert (pair.real, pair.mirrored) == (2, True) and pair.words.endswith("0.40×")
 
 
 def test_a_folder_is_checked_and_a_wrong_one_is_told(repository, data, tmp_path):

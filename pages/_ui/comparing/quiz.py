@@ -160,21 +160,30 @@ def _meaning(low: float, high: float) -> str:
     return "That cannot be told from chance: play more rounds to know more."
 
 
+def _is_of(game: Game, model: Checkpoint, reals: RealSet) -> bool:
+    return (game.digest, game.other) == (model.digest, reals.name)
+
+
+def _seen(seconds: float) -> str:
+    return TIMES.get(seconds, f"{seconds:g} s")
+
+
 def _results(model: Checkpoint, reals: RealSet) -> bool:
     """Show the results of every model, this one first, and their files; return whether there are any."""
     with errors_told():
         groups = by_model(load_games(models.runs_root()), "quiz")
         if not groups:
             return False
-        lines = ["| model | set | rounds | error rate | 95 % |", "|:--|:--|--:|--:|--:|"]
-        for key, games in sorted(groups.items(), key=lambda item: item[0] != (model.digest, reals.name)):
+        lines = ["| model | set | seen for | psi | rounds | error rate | 95 % |", "|:--|:--|--:|--:|--:|--:|--:|"]
+        for games in sorted(groups.values(), key=lambda games: not _is_of(games[0], model, reals)):
             found = tally(games)
             low, high = found.interval
             lines.append(
-                f"| {plain(games[0].model)} | {plain(key[1])} | {found.rounds} | {found.error_rate:.0%} | "
-                f"{1 - high:.0%}–{1 - low:.0%} |"
+                f"| {plain(games[0].model)} | {plain(games[0].other)} | {_seen(games[0].exposure)} | "
+                f"{games[0].psi:g} | {found.rounds} | {found.error_rate:.0%} | {1 - high:.0%}–{1 - low:.0%} |"
             )
-        st.markdown("\n".join(lines))
+        with st.container(key="quiz-results"):
+            st.markdown("\n".join(lines))
         st.caption("Error rate: how often a generated picture was taken for the real one. 50 % is chance.")
         every = [game for games in groups.values() for game in games]
         with st.container(horizontal=True):
