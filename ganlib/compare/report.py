@@ -23,10 +23,11 @@ _BINS, _WIDTH, _HEIGHT = 48, 720, 150  # of the drawing
 _MOST_TIMES = 2.4  # right end of the drawing
 _STYLE = """
 .lead { font: 600 1.35rem/1.4 Georgia, serif; color: var(--ink); max-width: 46rem; }
-.pair { border: 1px solid var(--line); border-radius: 4px; padding: 8px; } .pair .row { display: flex; gap: 6px; }
+.pair { border: 1px solid var(--line); border-radius: 4px; padding: 8px; box-sizing: border-box; max-width: 100%; }
+.pair .row { display: flex; gap: 6px; }
 .pair.copy { border-color: var(--accent); } .pair b { font: 600 12px/1.4 ui-monospace, monospace; }
 .pair small { font: 12px/1.4 system-ui, sans-serif; color: var(--soft); }
-.pair figure { width: 112px; } .pair figure img { height: 112px; }
+.pair figure { flex: 0 1 112px; width: 112px; min-width: 0; } .pair figure img { height: 112px; }
 svg { display: block; max-width: 100%; height: auto; }
 svg text { font: 11px ui-monospace, monospace; fill: var(--soft); }
 """
