@@ -95,6 +95,7 @@ def test_a_quiz_is_played_kept_and_shown(repository, data, tmp_path):
     app.button(key="quiz-begin").click().run()
     assert app.session_state["quiz"]["play"].at == 0 and not app.exception
     play(app, "quiz")
+    assert "In the last round the real one was on the " in shown(app)
     assert "of 5 right" in shown(app) and "95 % confidence" in shown(app)
     keep_game(tmp_path / "runs", Game("quiz", "other", "d", "reals", "", 20, 9, at="2026-01-01"))
     app.button(key="quiz-leave").click().run()
@@ -167,6 +168,9 @@ def test_a_face_off_needs_two_models_and_ends_in_a_tally(repository, checkpoints
     assert app.session_state["faceoff"]["other"] == "second" and not app.exception
     play(app, "faceoff")
     assert "tiny" in shown(app) and ": " in app.subheader[0].value
+    keep_game(tmp_path / "runs", Game("faceoff", "a", "x", "b", "y", 5, 2, ties=2, at="2026-01-01"))
+    app.button(key="faceoff-leave").click().run()
+    assert "| a | b | 5 | 2 | 67% |" in shown(app)
 
 
 def test_statistics_are_compared_in_a_job(repository, data, tmp_path):
@@ -176,6 +180,7 @@ def test_statistics_are_compared_in_a_job(repository, data, tmp_path):
     run = finish(tmp_path / "runs", "statistics")
     assert run.state == "done", run.log_tail()
     app = open_page(repository, view="statistics")
+    assert "12 pictures of each kind, psi 1" in shown(app)
     assert [metric.label for metric in app.metric][-1] == "As varied as the set" and not app.exception
 
 

@@ -159,12 +159,15 @@ def _tallies() -> None:
         if not groups:
             st.caption("Tallies appear here: how often each model was preferred, with 95 % intervals.")
             return
-        lines = ["| model | against | rounds | preferred | 95 % | ties |", "|:--|:--|--:|--:|--:|--:|"]
+        lines = ["| model | against | rounds | ties | preferred | 95 % |", "|:--|:--|--:|--:|--:|--:|"]
         for games in groups.values():
             found = tally(games)
             low, high = found.interval
             names = f"{plain(games[0].model)} | {plain(games[0].other)}"
-            lines.append(f"| {names} | {found.rounds} | {found.share:.0%} | {low:.0%}–{high:.0%} | {found.ties} |")
-        st.markdown("\n".join(lines))
+            rounds = f"{found.rounds + found.ties} | {found.ties}"
+            lines.append(f"| {names} | {rounds} | {found.share:.0%} | {low:.0%}–{high:.0%} |")
+        with st.container(key="faceoff-results"):
+            st.markdown("\n".join(lines))
+        st.caption("Preferred: how often the first model's picture was chosen, of the rounds without ties.")
         every = [game for games in groups.values() for game in games]
         download("CSV", "face-offs.csv", partial(as_csv, every), icon="table")

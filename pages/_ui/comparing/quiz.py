@@ -3,8 +3,10 @@
 from functools import partial
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
+from ganlib import images
 from ganlib.checkpoints import Checkpoint
 from ganlib.compare.quiz import Play, Round, begin_quiz, pair_of
 from ganlib.compare.votes import Game, as_csv, as_json, by_model, keep_game, load_games, tally
@@ -146,10 +148,36 @@ def _end(model: Checkpoint, reals: RealSet, game: dict[str, Any]) -> None:
             columns = st.columns(3)
             for place, i in enumerate(wrong):
                 with columns[place % 3]:
-                    st.image(_pair(model, reals, play, i, game["psi"]), width="stretch")
-                    st.caption("on the left" if play.rounds[i].first_is_left else "on the right")
+                    _show_pair(model, reals, game, i)
+                    st.caption(f"on the {_side_of_real(play, i)}")
+        last = play.at - 1
+        st.caption(
+            f"In the last round the real one was on the {_side_of_real(play, last)}: "
+            + (":green[you found it]." if play.chose_first(last) else ":red[you took the other]."),
+        )
+        if last not in wrong:
+            with st.columns(3)[0]:
+                _show_pair(model, reals, game, last)
     with right:
         _results(model, reals)
+
+
+def _side_of_real(play: Play, i: int) -> str:
+    return "left" if play.rounds[i].first_is_left else "right"
+
+
+def _show_pair(model: Checkpoint, reals: RealSet, game: dict[str, Any], i: int) -> None:
+    """The two pictures of a round with a gap between them."""
+    with st.container(key=f"fooled-{i}"):
+        both = _pair(model, reals, game["play"], i, game["psi"])
+        for column, half in zip(st.columns(2, gap="small"), _halves(both), strict=True):
+            column.image(half, width="stretch")
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _halves(both: bytes) -> tuple[bytes, ...]:
+    halves = np.split(images.decode(both), 2, axis=1)
+    return tuple(images.encode(np.ascontiguousarray(half), "webp") for half in halves)
 
 
 def _meaning(low: float, high: float) -> str:

@@ -83,7 +83,8 @@ def _comparisons(was_active: bool) -> None:
         config = run.job["config"]
         with st.container(border=True, gap="small", key=f"stats-{run.path.name}"):
             row = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
-            row.markdown(f"**{plain(run.name)}** · {plain(Path(str(config.get('data', ''))).name)}")
+            each = f"{config.get('pictures', '?')} pictures of each kind, psi {config.get('psi', 1.0):g}"
+            row.markdown(f"**{plain(run.name)}** · {plain(Path(str(config.get('data', ''))).name)} · {each}")
             is_done = job_card(run, "pictures")
             if is_done and row.toggle("Show", place == 0, key=f"show-{run.path.name}"):
                 with errors_told():
