@@ -34,12 +34,14 @@ def show_export(model: Checkpoint) -> None:
         if other not in fitting:
             st.caption(sentences(f"not for {other.title}: {other.refusal(model.spec)}"))
     wanted = f"{model.digest}-{row.name}-{part}"
-    if st.button("Make the file", key="export-make"):
+    st.button("Make the file", key="export-make", on_click=st.session_state.update, args=({"export-asked": wanted},))
+    if st.session_state.get("export-asked") == wanted:  # until it is made, also if the page begins again meanwhile
         with st.spinner(f"Writing {row.title}; large networks take a minute …"):
             try:
                 st.session_state["exported"] = (wanted, *_make(model, row.name, row.suffix, part))
             except GanlibError as error:
                 show_error(error)
+        del st.session_state["export-asked"]
     made = st.session_state.get("exported")
     if made and made[0] == wanted:
         _, data, licence, notes = made
