@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from ganlib import images
@@ -176,8 +175,9 @@ def _show_pair(model: Checkpoint, reals: RealSet, game: dict[str, Any], i: int) 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _halves(both: bytes) -> tuple[bytes, ...]:
-    halves = np.split(images.decode(both), 2, axis=1)
-    return tuple(images.encode(np.ascontiguousarray(half), "webp") for half in halves)
+    pixels = images.decode(both)
+    middle = pixels.shape[1] // 2
+    return tuple(images.encode(half.copy(), "webp") for half in (pixels[:, :middle], pixels[:, middle:]))
 
 
 def _meaning(low: float, high: float) -> str:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -84,22 +83,18 @@ def real_picture(reals: RealSet, index: int, mirrored: bool = False) -> bytes:
 @st.cache_data(max_entries=2000, show_spinner=False)
 def _picture(path: str, changed: int, index: int, mirrored: bool, _dataset: Dataset) -> bytes:
     small = thumbnail(_dataset, index)
-    return images.encode(_turned(images.decode(small)), "webp") if mirrored else small
+    return images.encode(images.decode(small)[:, ::-1].copy(), "webp") if mirrored else small
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _large(path: str, changed: int, index: int, side: int, mirrored: bool, _dataset: Dataset) -> bytes:
     pixels = images.resize(_dataset[index][0], side, side)
-    return images.encode(_turned(pixels) if mirrored else pixels, "jpeg", quality=92)
+    return images.encode(pixels[:, ::-1].copy() if mirrored else pixels, "jpeg", quality=92)
 
 
 def large_picture(reals: RealSet, index: int, side: int, mirrored: bool = False) -> bytes:
     """A picture of the set at `side` pixels, made as the stage's pictures of a model are."""
     return _large(reals.path, reals.changed, index, side, mirrored, reals.dataset)
-
-
-def _turned(pixels: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(pixels[:, ::-1])
 
 
 def label_of(model: Checkpoint) -> int | None:
