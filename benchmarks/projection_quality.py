@@ -37,7 +37,7 @@ from ganlib.projection.target import to_network  # noqa: E402
 from ganlib.projection.tuning import Tuning  # noqa: E402
 from ganlib.renderer import Renderer  # noqa: E402
 
-SIGMAS = 2.0
+SIGMAS = 1.0
 
 
 def main() -> int:
