@@ -155,12 +155,12 @@ def plan_measurement(config: MetricsConfig) -> MeasurementPlan:
 def count_pictures(plan: MeasurementPlan) -> tuple[int, int, int]:
     """How many pictures are to be generated, steps measured, and real pictures looked at, over all models."""
     fakes = steps = 0
-    todo_of_any: set[Metric] = set()
+    missing_anywhere: set[Metric] = set()
     for card in plan.cards:
-        todo = plan.metrics.keys() - plan.known(card).keys()
-        todo_of_any |= todo
+        missing = plan.metrics.keys() - plan.known(card).keys()
+        missing_anywhere |= missing
         most: dict[str | None, int] = {}
-        for metric in todo:
+        for metric in missing:
             if metric.kind == "ppl":
                 steps += metric.count
             else:
@@ -169,7 +169,7 @@ def count_pictures(plan: MeasurementPlan) -> tuple[int, int, int]:
     num = len(plan.dataset)
     config, reals = plan.config, dict[Path, int]()
     floors = dict[str | None, int]()
-    for metric in todo_of_any:
+    for metric in missing_anywhere:
         if metric.needs_reals:
             extractor = features.open_extractor(str(metric.features))
             count = None if metric.full else metric.count

@@ -159,9 +159,9 @@ class Enlarger:
         padded = np.pad(rgb, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
         out = np.empty((height * scale, width * scale, 3), np.uint8)
         side = self.tile_side()
-        todo = _tiles(width, height, side)
-        while todo:
-            left, top, right, bottom = todo.pop()
+        waiting = _tiles(width, height, side)
+        while waiting:
+            left, top, right, bottom = waiting.pop()
             part = padded[top : bottom + 2 * margin, left : right + 2 * margin]
             try:
                 with out_of_memory_hint(_FEWER):
@@ -171,7 +171,7 @@ class Enlarger:
                 if longest <= LEAST_TILE:
                     raise
                 tiles = _tiles(right - left, bottom - top, -(-longest // 2))
-                todo += [(left + a, top + b, left + c, top + d) for a, b, c, d in tiles]
+                waiting += [(left + a, top + b, left + c, top + d) for a, b, c, d in tiles]
                 continue
             edge = margin * scale
             out[top * scale : bottom * scale, left * scale : right * scale] = large[

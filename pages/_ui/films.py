@@ -15,6 +15,7 @@ from ganlib.video import RenderJob, preview_frames
 from pages._ui import models
 from pages._ui.components import film_player
 from pages._ui.frame import download, errors_told, part, plain, sentences
+from pages._ui.jobs import remove
 
 SHEET_COLUMNS = 8
 SHELF = 6  # finished films shown at first
@@ -125,7 +126,7 @@ def _job_card(run: RunDir, state: str) -> None:
             row.button("Cancel", key=f"stop-{name}", on_click=runs.stop, args=(run,), disabled=_is_stopping(run))
         else:
             row.button("Resume", key=f"resume-{name}", on_click=_resume, args=(run,))
-            row.button("Remove", key=f"remove-{name}", on_click=_remove, args=(run,), type="tertiary")
+            row.button("Remove", key=f"remove-{name}", on_click=remove, args=(run,), type="tertiary")
             if state == "failed":
                 st.error(sentences(run.message, run.hint), icon=":material/error:")
         st.code(run.job["command"], language="bash", wrap_lines=True)
@@ -154,11 +155,6 @@ def _is_stopping(run: RunDir) -> bool:
 def _resume(run: RunDir) -> None:
     with errors_told():
         runs.resume(run)
-
-
-def _remove(run: RunDir) -> None:
-    with errors_told():
-        runs.remove(run)
 
 
 # --- when it is made --------------------------------------------------------------------------------------------------

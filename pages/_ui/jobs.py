@@ -1,5 +1,9 @@
 """Jobs on a page: how far they are, and what went wrong."""
 
+import zipfile
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+
 import streamlit as st
 
 from ganlib import runs
@@ -28,6 +32,24 @@ def job_card(run: RunDir, what: str) -> bool:
             if state == "failed":
                 st.error(sentences(run.message, run.hint), icon=":material/error:")
     return False
+
+
+def remove(run: RunDir) -> None:
+    """Remove a job and its results; an error is told on the page."""
+    with errors_told():
+        runs.remove(run)
+
+
+def folder_zip(folder: Path, *, without: str = "") -> bytes:
+    """The results of a job as a zip; what begins with a dot is the maker's own, and so are files called `without`."""
+    with SpooledTemporaryFile(max_size=64 * 2**20) as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for path in sorted(folder.rglob("*")):
+                inside = path.relative_to(folder)
+                if path.is_file() and path.name != without and not any(part.startswith(".") for part in inside.parts):
+                    archive.write(path, inside)
+        file.seek(0)
+        return file.read()
 
 
 def _resume(run: RunDir) -> None:

@@ -21,7 +21,7 @@ from ganlib.images import encode, read_recipe_text, resize
 from ganlib.latents import Recipe, parse_embedded
 from ganlib.superres import models_folder
 from ganlib.superres.networks import NetworkSpec, build
-from pages._ui.upscaling.results import _zip
+from pages._ui.jobs import folder_zip
 
 
 class Evil:
@@ -82,7 +82,7 @@ def test_it_teaches_first_and_upscales_what_is_uploaded(repository, checkpoints,
         assert made.size == (96, 64)
     app = open_page(repository)
     assert "2 files" in shown(app) and len(app.get("download_button")) == 2
-    assert _zip(run.path / "out")[:2] == b"PK"
+    assert folder_zip(run.path / "out")[:2] == b"PK"
     app.button(key=f"remove-{run.path.name}").click().run()
     assert "fills a stamp" in shown(app) and not run.path.exists()
 

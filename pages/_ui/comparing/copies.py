@@ -20,7 +20,7 @@ from pages._ui.components import report_sheet
 from pages._ui.datasets.intake import existing
 from pages._ui.frame import download, errors_told, part, plain, show_error
 from pages._ui.frame import sentences as told
-from pages._ui.jobs import ACTIVE, job_card
+from pages._ui.jobs import ACTIVE, job_card, remove
 
 SHOWN = 6  # checks
 EVERY = 1.0  # seconds
@@ -148,7 +148,7 @@ def _checks(model: Checkpoint, reals: RealSet, was_active: bool) -> None:
                 with errors_told():
                     _found(model, reals, run)
             elif run.state not in ACTIVE:
-                st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=_remove, args=(run,))
+                st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=remove, args=(run,))
 
 
 def _found(model: Checkpoint, reals: RealSet, run: RunDir) -> None:
@@ -166,7 +166,7 @@ def _found(model: Checkpoint, reals: RealSet, run: RunDir) -> None:
         is_open = st.toggle("Open the report", key=f"open-{run.path.name}")
         download("Report", f"copies-{run.path.name}.html", partial(_read, run.path / PAGE), icon="description")
         download("Figures", f"copies-{run.path.name}.jsonl", partial(_read, run.path / JSONL), icon="data_array")
-        st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=_remove, args=(run,))
+        st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=remove, args=(run,))
     if is_open:
         html = (run.path / PAGE).read_text(encoding="utf-8")
         report_sheet(html, key=f"report-{run.path.name}", title=f"Copy check of {run.name}", height=REPORT_HEIGHT)
@@ -193,8 +193,3 @@ def _nearest(model: Checkpoint, reals: RealSet, check: CopyCheck) -> None:
 
 def _read(path: Path) -> bytes:
     return path.read_bytes()
-
-
-def _remove(run: RunDir) -> None:
-    with errors_told():
-        runs.remove(run)

@@ -16,7 +16,7 @@ from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.comparing.sets import RealSet, label_of
 from pages._ui.frame import download, errors_told, part, plain, show_error
-from pages._ui.jobs import ACTIVE, job_card
+from pages._ui.jobs import ACTIVE, job_card, remove
 
 COUNTS = (200, 500, 2000)
 SHOWN = 4
@@ -90,7 +90,7 @@ def _comparisons(was_active: bool) -> None:
                 with errors_told():
                     _charts(run, load_statistics(run.path))
             if run.state not in ACTIVE:
-                row.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=_remove, args=(run,))
+                row.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=remove, args=(run,))
 
 
 def _charts(run: RunDir, found: dict[str, Any]) -> None:
@@ -160,8 +160,3 @@ def _dress(chart: go.Figure, title: str, across: str, up: str) -> None:
 
 def _read(path: Path) -> bytes:
     return path.read_bytes()
-
-
-def _remove(run: RunDir) -> None:
-    with errors_told():
-        runs.remove(run)

@@ -1,9 +1,7 @@
 """Collections that are being made or are ready: progress, check, download."""
 
 import json
-import zipfile
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
 
 import streamlit as st
 
@@ -12,7 +10,7 @@ from ganlib.nft import validate_drop
 from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.frame import COMPARE, download, errors_told, part, plain
-from pages._ui.jobs import ACTIVE, job_card
+from pages._ui.jobs import ACTIVE, folder_zip, job_card, remove
 
 SHOWN = 6
 EVERY = 1.0  # seconds
@@ -45,7 +43,7 @@ def _collections(was_active: bool) -> None:
             if job_card(run, "pieces"):
                 _ready(run, run.path / str(config.get("outdir", "drop")))
             elif run.state not in ACTIVE:
-                st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=_remove, args=(run,))
+                st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=remove, args=(run,))
 
 
 def _ready(run: RunDir, root: Path) -> None:
@@ -62,7 +60,7 @@ def _ready(run: RunDir, root: Path) -> None:
         size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
         if size <= MOST_DOWNLOADED:
             name = f"{root.name if root.name != 'drop' else run.path.name}.zip"
-            download(f"Download, {size / 1e6:,.1f} MB", name, lambda: _zip(root))
+            download(f"Download, {size / 1e6:,.1f} MB", name, lambda: folder_zip(root))
         if st.button("Check it", icon=":material/fact_check:", key=f"check-{run.path.name}"):
             with st.spinner("Checking every file …"), errors_told():
                 problems = validate_drop(root)
@@ -72,27 +70,10 @@ def _ready(run: RunDir, root: Path) -> None:
                     st.success("Every picture, hash and metadata file is as it should be.", icon=":material/check:")
         if st.button("Copies of training pictures?", icon=":material/policy:", key=f"copies-{run.path.name}"):
             st.switch_page(COMPARE, query_params={"view": "copies", "source": str(root)})
-        st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=_remove, args=(run,))
+        st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=remove, args=(run,))
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
 def _face(path: str, changed: int) -> bytes:
     pixels = images.decode(Path(path).read_bytes(), name=Path(path).name)
     return images.encode(images.resize(pixels, SIDE, SIDE), "webp")
-
-
-def _zip(root: Path) -> bytes:
-    """The collection as a zip; folders that begin with a dot are the maker's own."""
-    with SpooledTemporaryFile(max_size=64 * 2**20) as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            for path in sorted(root.rglob("*")):
-                inside = path.relative_to(root)
-                if path.is_file() and not any(part.startswith(".") for part in inside.parts):
-                    archive.write(path, inside)
-        file.seek(0)
-        return file.read()
-
-
-def _remove(run: RunDir) -> None:
-    with errors_told():
-        runs.remove(run)

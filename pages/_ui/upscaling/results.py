@@ -1,9 +1,7 @@
 """What was enlarged: before and after, downloads, jobs under way."""
 
-import zipfile
 from functools import partial
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
 from typing import Any
 
 import streamlit as st
@@ -15,7 +13,7 @@ from pages._ui import models
 from pages._ui.components import before_after
 from pages._ui.films import size_words
 from pages._ui.frame import download, errors_told, part, plain, sentences
-from pages._ui.jobs import ACTIVE, job_card
+from pages._ui.jobs import ACTIVE, folder_zip, job_card, remove
 
 SHOWN = 5
 EVERY = 1.0  # seconds
@@ -87,10 +85,11 @@ def _ends(run: RunDir, folder: Path, made: list[dict[str, Any]]) -> None:
         if len(made) > 1:
             size = sum(Path(row["dest"]).stat().st_size for row in made)
             if size <= MOST_DOWNLOADED:
-                download(f"All, {size_words(size)}", f"{run.path.name}.zip", partial(_zip, folder))
+                pack = partial(folder_zip, folder, without=RECORDS)
+                download(f"All, {size_words(size)}", f"{run.path.name}.zip", pack)
             else:
                 st.caption(plain(f"All of them are in {folder}"))
-        st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=_remove, args=(run,))
+        st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=remove, args=(run,))
 
 
 @st.cache_data(max_entries=24, show_spinner=False)
@@ -106,19 +105,3 @@ def _copy(path: str, changed: int) -> tuple[bytes, tuple[int, int]]:
 
 def _read(path: Path) -> bytes:
     return path.read_bytes()
-
-
-def _zip(folder: Path) -> bytes:
-    with SpooledTemporaryFile(max_size=64 * 2**20) as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            for path in sorted(folder.rglob("*")):
-                inside = path.relative_to(folder)
-                if path.is_file() and path.name != RECORDS and not any(part.startswith(".") for part in inside.parts):
-                    archive.write(path, inside)
-        file.seek(0)
-        return file.read()
-
-
-def _remove(run: RunDir) -> None:
-    with errors_told():
-        runs.remove(run)
