@@ -201,6 +201,7 @@ def blend(
         data="; ".join(dict.fromkeys(card.data for card in cards if card.data)),
         half=half,
         parents=[{"title": c.title, "digest": c.digest, "licence": c.licence or rights.UNKNOWN.id} for c in cards],
+        classes=next((card.classes for card in cards if card.classes), ()),
     )
 
 

@@ -1,9 +1,10 @@
 """Models on disk: one safetensors file with a self-describing JSON header.
 
 The header's metadata holds one key, `latent-atelier`, with JSON: format, digest, spec, kimg, title, source, licence,
-data, metrics, created. Tensors are named `G_ema.…` and, where the discriminator is known, `D.…`. The digest is a
-sha256 over all tensors and the spec, so that two files with the same digest make the same pictures. Format 1 wrote that
-of the tensors alone; it is completed when such a file is read.
+data, metrics, created, and where they are known parents, classes, training and about. Tensors are named `G_ema.…` and,
+where the discriminator is known, `D.…`. The digest is a sha256 over all tensors and the spec, so that two files with
+the same digest make the same pictures. Format 1 wrote that of the tensors alone; it is completed when such a file is
+read.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import shutil
 import stat
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ KEY = "latent-atelier"
 FORMAT = 2
 SUFFIX = ".safetensors"
 MAX_HEADER_BYTES = 16 * 2**20
+MAX_ABOUT = 5000
 _DAMAGED = "the file is damaged or was not fully copied; download or copy it again"
 
 
@@ -64,6 +66,24 @@ class Checkpoint:
     has_discriminator: bool
     parents: tuple[Mapping[str, str], ...] = ()
     """Models that this one was blended from: title, digest and licence of each."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes in the order of their numbers; empty where they have none."""
+    training: Mapping[str, str | float] = field(default_factory=dict)
+    """How the weights were trained: `command`, `hardware`, `seconds` and what else is told."""
+    about: str = ""
+    """Words for people: what the model shows, what is weak."""
+
+    @property
+    def training_words(self) -> dict[str, str]:
+        """`training` for people: seconds as hours and minutes."""
+        words = {name: str(value) for name, value in self.training.items()}
+        if isinstance(seconds := self.training.get("seconds"), int | float):
+            words["seconds"] = runs.format_seconds(float(seconds))
+        return words
+
+    def class_name(self, label: int) -> str:
+        """What the class of a number is called: its name, or the number itself."""
+        return self.classes[label] if 0 <= label < len(self.classes) else str(label)
 
     @property
     def name(self) -> str:
@@ -156,6 +176,9 @@ def read_card(path: Path) -> Checkpoint:
         bytes=size,
         has_discriminator=any(name.startswith("D.") for name in header),
         parents=_read_parents(card.get("parents")),
+        classes=_read_classes(card.get("classes"), spec.label_dim),
+        training=_read_training(card.get("training")),
+        about=str(card.get("about") or "")[:MAX_ABOUT],
     )
 
 
@@ -164,9 +187,24 @@ def _read_parents(value: Any) -> tuple[Mapping[str, str], ...]:
     return tuple({name: str(row.get(name, ""))[:200] for name in ("title", "digest", "licence")} for row in rows[:16])
 
 
+def _read_classes(value: Any, label_dim: int) -> tuple[str, ...]:
+    names = tuple(str(name)[:80] for name in value) if isinstance(value, list) else ()
+    return names if len(names) == label_dim else ()  # names of only some classes would stand beside the wrong ones
+
+
+def _read_training(value: Any) -> Mapping[str, str | float]:
+    rows = list(value.items())[:16] if isinstance(value, dict) else []
+    return {
+        str(name)[:40]: value[:2000] if isinstance(value, str) else value
+        for name, value in rows
+        if isinstance(value, int | float | str)
+    }
+
+
 def _model_files(root: Path) -> list[Path]:
     # Names that begin with a dot are files still being written.
-    return sorted(p for p in root.glob(f"*{SUFFIX}") if not p.name.startswith(".") and p.is_file())
+    found = (p for p in root.glob(f"*{SUFFIX}") if not p.name.startswith(".") and p.is_file())
+    return sorted(found, key=lambda p: p.stem)  # by the whole name, "fruit-dcgan" would come before "fruit"
 
 
 def list_checkpoints(root: Path) -> tuple[list[Checkpoint], list[GanlibError]]:
@@ -225,10 +263,14 @@ def save_snapshot(
     metrics: Mapping[str, Any] | None = None,
     half: bool = False,
     parents: Iterable[Mapping[str, str]] = (),
+    classes: Iterable[str] = (),
+    training: Mapping[str, str | float] | None = None,
+    about: str = "",
 ) -> Checkpoint:
     """Write a model and return its card. `half` stores floating tensors in half precision; they load as float32.
 
-    `parents` are title, digest and licence of the models it was blended from.
+    `parents` are title, digest and licence of the models it was blended from; `classes`, `training` and `about` as in
+    `Checkpoint`.
 
     The file appears whole or not at all. Raises `CheckpointError` when a weight is not finite, or does not fit half
     precision, or when the disk is full."""
@@ -252,6 +294,8 @@ def save_snapshot(
     }  # fmt: skip
     if parents := [dict(parent) for parent in parents]:
         card["parents"] = parents
+    optional = {"classes": list(classes), "training": dict(training or {}), "about": about}
+    card |= {name: value for name, value in optional.items() if value}
     path = Path(path)
     try:
         with runs.replacing(path) as temporary:
@@ -271,6 +315,7 @@ def change_card(
     licence: str | None = None,
     data: str | None = None,
     metrics: Mapping[str, Any] | None = None,
+    about: str | None = None,
 ) -> Checkpoint:
     """Write words of a model's card anew and return it; what is None stays, `metrics` are added to those there are.
 
@@ -287,7 +332,8 @@ def change_card(
             )
     header, _ = _read_header(old.path)
     card = json.loads(header["__metadata__"][KEY])
-    card |= {k: v for k, v in (("title", title), ("licence", licence), ("data", data)) if v is not None}
+    words = {"title": title, "licence": licence, "data": data, "about": about}
+    card |= {name: value for name, value in words.items() if value is not None}
     card["metrics"] = dict(old.metrics) | dict(metrics or {})
     header["__metadata__"][KEY] = json.dumps(card)
     text = json.dumps(header, separators=(",", ":")).encode()

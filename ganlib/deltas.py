@@ -95,6 +95,7 @@ def restore_delta(path: Path, folder: Path, dest: Path) -> Checkpoint:
     return checkpoints.save_snapshot(
         dest, G_ema=generator, kimg=parent.kimg, title=words["title"], source=words["source"], licence=licence,
         data=words["data"], parents=[{"title": parent.title, "digest": parent.digest, "licence": licence}],
+        classes=parent.classes,
     )  # fmt: skip
 
 

@@ -110,6 +110,24 @@ def memory_report(device: torch.device | str = "cpu") -> str:
     return f"CPU, {threads} threads: {_gib(free_bytes)} of {_gib(total_bytes)} GiB free"
 
 
+def processor_name(device: torch.device | str = "cpu") -> str:
+    """What computes there, for a model's card: `NVIDIA H200`, `AMD EPYC, 1 threads`, or `CPU, 1 threads`."""
+    import torch
+
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "mps":
+        return "Apple GPU"
+    name = "CPU"
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    except (OSError, ValueError):  # not Linux
+        pass
+    return f"{name}, {torch.get_num_threads()} threads"
+
+
 def free_bytes(device: torch.device | str = "cpu") -> int:
     """Bytes of memory that can be had on a device; 0 where the system does not tell.
 

@@ -47,6 +47,15 @@ _SEED_HINT = "Write seeds as 85 or 6600-6625 or 1,5,9-12."
 # --- seeds ------------------------------------------------------------------------------------------------------------
 
 
+def label_in_turn(seed: int, label: int | None, label_dim: int) -> int | None:
+    """Return the class of a seed's picture: as chosen, or the classes in turn where none is; None for a model without.
+
+    A model with classes was never trained without one: what it draws then is nobody's."""
+    if label_dim == 0:
+        return None
+    return seed % label_dim if label is None else label
+
+
 def parse_seeds(text: str) -> list[int]:
     """Return the seeds of a list such as `6600-6625` or `1,5,9-12`, in the order written.
 
@@ -299,6 +308,7 @@ class Recipe:
             (read_whole("seeds", seed), read_number("seeds", rest[0]) if rest else 1.0)
             for seed, *rest in read_items("seeds", text("seeds"), 1, 2)
         ]
+
         def of_layers(key: str) -> Iterator[tuple[range, str]]:
             for layers, value in read_items(key, text(key), 2, 2):
                 first, last = read_range(key, layers)

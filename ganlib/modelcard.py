@@ -17,7 +17,7 @@ import numpy as np
 from ganlib import hub, images
 from ganlib.checkpoints import Checkpoint, find_checkpoint, read_card
 from ganlib.hub import CARD_NAME, SHEET_NAME, TAG, Published
-from ganlib.latents import Recipe
+from ganlib.latents import Recipe, label_in_turn
 from ganlib.options import check_types
 from ganlib.renderer import Renderer
 from ganlib.rights import UNKNOWN, read_licence, rights_words
@@ -113,7 +113,7 @@ def contact_sheet(card: Checkpoint, *, device: str = "auto", renderer: Renderer 
     renderer = renderer or Renderer.open(card.path, device=device)
     count = card.spec.label_dim
     psi = SHEET_PSI if card.spec.truncatable else 1.0
-    recipes = [Recipe.of_seed(seed, psi=psi, label=seed % count if count else None) for seed in SHEET_SEEDS]
+    recipes = [Recipe.of_seed(seed, psi=psi, label=label_in_turn(seed, None, count)) for seed in SHEET_SEEDS]
     side = min(card.spec.resolution, SHEET_SIDE)
     # One at a time: sixteen of 1024 px take memory before they are made smaller.
     pictures = np.concatenate([images.resize(renderer.render([recipe]), side, side) for recipe in recipes])
@@ -137,7 +137,10 @@ def card_markdown(card: Checkpoint, *, repo_id: str = "owner/name", text: str = 
         _head(card),
         f"# {escape(card.title)}",
         f"![Sixteen uncurated pictures]({SHEET_NAME})",
-        "\n\n".join(escape(part) for part in re.split(r"\n\s*\n", text[:_LONGEST_TEXT])).strip(),
+        *(
+            "\n\n".join(escape(part) for part in re.split(r"\n\s*\n", words[:_LONGEST_TEXT])).strip()
+            for words in (text, card.about)
+        ),
         f"A generative adversarial network for pictures of {size}: {_code(spec.arch)}, {classes}, "
         f"{_number(card.kimg)} thousand real pictures shown in training. Made for Latent Atelier, an open studio for "
         "GAN art; the file holds tensors and a JSON header, and no code.",
@@ -164,6 +167,8 @@ def card_markdown(card: Checkpoint, *, repo_id: str = "owner/name", text: str = 
                 ("file", _code(own)), ("size", f"{card.bytes / 1e6:,.1f} MB"), ("digest", _code(card.digest)),
                 ("source", escape(card.source) or "not stated"), ("made", escape(card.created) or "not stated"),
                 ("discriminator", "in the file" if card.has_discriminator else "not in the file"),
+                *(("classes", escape(", ".join(card.classes))) for _ in card.classes[:1]),
+                *((escape(f"training: {name}"), escape(words)) for name, words in card.training_words.items()),
             ],
         ),
     ]  # fmt: skip

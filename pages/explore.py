@@ -1,5 +1,6 @@
 """Explore: one picture, large, that follows the sliders."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -31,7 +32,9 @@ model = models.choose_model(heading)
 spec = model.spec
 is_new = "bench" not in state
 if is_new or state["bench"].digest != model.digest:
-    before = models.FIRST_RECIPE if is_new else state["bench"].recipe
+    before: Recipe = models.seed_recipe(model, 0) if is_new else state["bench"].recipe
+    if before.label is None and before.seeds:  # it comes from a model without classes
+        before = replace(before, label=models.seed_recipe(model, before.seeds[0][0]).label)
     state["bench"] = Bench.begin(model.digest, fitted(before, spec, models.directions(model))[0])
 bench: Bench = state["bench"]
 directions = on_sliders(model)
@@ -77,7 +80,8 @@ def reset() -> None:
         show(Recipe(base=bench.recipe.base, label=bench.recipe.label))
         return
     seeds = tuple((seed, 1.0) for seed, _ in bench.recipe.seeds[:1])
-    show(Recipe(seeds=seeds or models.FIRST_RECIPE.seeds, psi=models.DEFAULT_PSI))
+    first = models.seed_recipe(model, seeds[0][0] if seeds else 0)
+    show(first if bench.recipe.label is None else replace(first, label=bench.recipe.label))
 
 
 def keep(kept: bool) -> None:
@@ -104,7 +108,7 @@ def live() -> None:
     left, right = st.columns([3, 2], gap="large")
     with right:
         slider_bank(
-            groups_of(spec, directions, bench.recipe.base),
+            groups_of(spec, directions, bench.recipe.base, model.classes),
             values_of(bench.recipe, spec, directions),
             key="bank",
             rev=f"{model.digest}-{bench.rev}-{tag(str([(each.name, each.title) for each in directions]))}",

@@ -66,9 +66,9 @@ def controls(view: View) -> View:
             slider_bank([Group("", (PSI,))], {"psi": view.psi}, key="psi", rev=rev, on_change=wall.drag)
         if model.spec.label_dim:
             kinds = [None, *range(model.spec.label_dim)]
-            words = {None: "any", **{kind: str(kind) for kind in kinds[1:]}}
             at = kinds.index(view.label) if view.label in kinds else 0
-            label = st.selectbox("Kind", kinds, at, help="class label", width=120, format_func=words.__getitem__)
+            name_of = partial(models.kind_name, model)
+            label = st.selectbox("Kind", kinds, at, help="class label", width=140, format_func=name_of)
         with st.popover("View", icon=":material/grid_view:"):
             columns = st.slider("Columns", 2, 12, view.columns)
             per_page = st.select_slider("Pictures on a page", (12, 24, 48, 96), view.per_page)
@@ -110,7 +110,7 @@ def gallery() -> None:
     if recipes:
         show_pictures(view, recipes, set(favourites), name_of=Recipe.caption if tab == "All" else full_name)
     else:
-        empty_state(EMPTY[str(tab)], models.pictures(model, [models.FIRST_RECIPE])[0], "Back to all", show_all)
+        empty_state(EMPTY[str(tab)], models.pictures(model, [models.seed_recipe(model, 0)])[0], "Back to all", show_all)
     show_selection(view)
 
 

@@ -71,7 +71,7 @@ def append(recipes: list[Recipe]) -> None:
 def append_seeds() -> None:
     state["morph-error"] = None
     try:
-        append([Recipe.of_seed(seed, psi=models.DEFAULT_PSI) for seed in parse_seeds(state["morph-add"])])
+        append([models.seed_recipe(model, seed) for seed in parse_seeds(state["morph-add"])])
         state["morph-add"] = ""
     except InputError as error:
         state["morph-error"] = error
@@ -158,7 +158,7 @@ def show_settings() -> RenderJob | None:
 
 def show_timeline(*, loop: bool) -> None:
     if not track.stops:
-        examples = [Recipe.of_seed(seed, psi=models.DEFAULT_PSI) for seed in (1, 2, 3)]
+        examples = [models.seed_recipe(model, seed) for seed in (1, 2, 3)]
         st.markdown("A film goes from picture to picture. Add seeds or favourites, or begin with these three:")
         st.image(models.contact_sheet(model, examples, 3), width=384)
         st.button("Begin with three pictures", type="primary", on_click=append, args=(examples,))

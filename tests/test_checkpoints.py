@@ -158,6 +158,38 @@ def test_a_pipe_named_like_a_model_is_not_waited_for(saved, tmp_path):
     assert [card.name for card in good] == ["plum"] and bad == []
 
 
+def test_a_card_tells_classes_training_and_what_is_weak(tmp_path):
+    told = {"command": "python -m ganlib train --data a.zip", "hardware": "1 × CPU", "seconds": 90}
+    G = networks.tiny_generator(label_dim=2)
+    card = checkpoints.save_snapshot(
+        tmp_path / "two.safetensors", G_ema=G, classes=("monet", "vangogh"), training=told, about="Blurred."
+    )
+    assert (card.classes, card.training, card.about) == (("monet", "vangogh"), told, "Blurred.")
+    assert [card.class_name(i) for i in (0, 1, 2)] == ["monet", "vangogh", "2"]
+    changed = checkpoints.change_card(card.path, about="Sharp.")
+    assert (changed.about, changed.training, changed.digest) == ("Sharp.", told, card.digest)
+
+
+@pytest.mark.parametrize("names", [["one"], ["one", "two", "three"], "ab", {"a": 1}, None])
+def test_names_that_do_not_fit_the_classes_are_not_shown(tmp_path, names):
+    path = tmp_path / "two.safetensors"
+    checkpoints.save_snapshot(path, G_ema=networks.tiny_generator(label_dim=2), classes=("a", "b"))
+    header, rest = header_of(path)
+    card = json.loads(header["__metadata__"][checkpoints.KEY]) | {"classes": names, "training": names, "about": None}
+    header["__metadata__"][checkpoints.KEY] = json.dumps(card)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + rest)
+    read = checkpoints.read_card(path)
+    assert read.classes == () and read.class_name(1) == "1"
+    assert dict(read.training) == ({"a": 1} if isinstance(names, dict) else {})
+
+
+def test_models_are_listed_by_their_whole_name(tmp_path):
+    for name in ("fruit-dcgan", "apple", "fruit"):
+        checkpoints.save_snapshot(tmp_path / f"{name}.safetensors", G_ema=networks.tiny_generator())
+    assert [card.name for card in checkpoints.list_checkpoints(tmp_path)[0]] == ["apple", "fruit", "fruit-dcgan"]
+
+
 def test_the_bundled_model_is_of_this_format(repository):
     path = repository / "checkpoints" / "fruit.safetensors"
     card = json.loads(header_of(path)[0]["__metadata__"]["latent-atelier"])

@@ -20,7 +20,7 @@ from PIL import Image
 
 from ganlib import networks, nft
 from ganlib.__main__ import main
-from ganlib.checkpoints import save_snapshot
+from ganlib.checkpoints import load_generator, save_snapshot
 from ganlib.editing import Direction, save_direction
 from ganlib.errors import InputError
 from ganlib.favourites import add_favourite
@@ -403,6 +403,11 @@ def test_titled_directions_become_traits_in_sigmas(tmp_path):
 def test_classes_are_a_trait_of_models_that_have_them(tiny_labelled_model, tmp_path):
     seen = preview_drop(config_of(tiny_labelled_model, tmp_path, label=2, seeds="0-2"))
     assert {piece.traits["Class"] for piece in seen.pieces} == {"2"}
+    named = save_snapshot(
+        tmp_path / "named.safetensors", G_ema=load_generator(tiny_labelled_model), classes=("pear", "plum", "fig")
+    )
+    seen = preview_drop(config_of(named.path, tmp_path, label=2, seeds="0-2"))
+    assert {piece.traits["Class"] for piece in seen.pieces} == {"fig"}
 
 
 def test_rarity_is_counted_for_each_trait_and_value():

@@ -14,7 +14,7 @@ from ganlib.dataset.files import Files
 from ganlib.errors import DataError, InputError
 from ganlib.favourites import load_favourites
 from ganlib.images import decode
-from ganlib.latents import Recipe, parse_seeds
+from ganlib.latents import Recipe, label_in_turn, parse_seeds
 from ganlib.renderer import Renderer
 
 
@@ -56,10 +56,6 @@ class Generated:
         self.renderer = renderer
         self.items = [Item(recipe.caption(), recipe) for recipe in dict.fromkeys(recipes)]
         self.mark, self.batch = renderer.digest, renderer.default_batch()
-        for item in self.items:
-            if item.recipe is not None and item.recipe.label is None and renderer.spec.label_dim:
-                hint = f"it has classes 0 … {renderer.spec.label_dim - 1}: choose one with --class"
-                raise InputError("this model needs a class", hint)
 
     def read(self, items: Sequence[Item]) -> list[np.ndarray | DataError]:
         """As `Source.read`; they can all be read."""
@@ -105,7 +101,10 @@ def open_source(config: CopiesConfig) -> Source:
                 raise InputError("this model has no favourites", "mark some in the Gallery, or name seeds")
             recipes += [favourite.recipe for favourite in kept]
         seeds = parse_seeds(config.seeds) if config.seeds.strip() else []
-        recipes += [Recipe.of_seed(seed, psi=config.psi, label=config.label) for seed in seeds]
+        kinds = renderer.spec.label_dim
+        recipes += [
+            Recipe.of_seed(seed, psi=config.psi, label=label_in_turn(seed, config.label, kinds)) for seed in seeds
+        ]
         source = Generated(renderer, recipes)
     if len(source.items) > MOST_PICTURES:
         raise InputError(f"{len(source.items):,} pictures", f"check {MOST_PICTURES:,} at most at once")

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,13 +69,19 @@ class Critic:
             self._maps.append(maps)
 
     def judge(
-        self, pixels: np.ndarray, *, company: np.ndarray | None = None, label: int | None = None
+        self,
+        pixels: np.ndarray,
+        *,
+        company: np.ndarray | None = None,
+        labels: Sequence[int | None] | None = None,
     ) -> list[Verdict]:
         """Return what it says of pictures uint8 `[N, H, W, 3]`, each by itself.
 
         Many discriminators also look at how much the pictures of a batch differ. `company` uint8 `[K, H, W, 3]`, the
-        same few pictures beside each one, keeps that as it was in training; without it a picture is alone."""
-        return [self._judge(picture, company, label) for picture in pixels]
+        same few pictures beside each one, keeps that as it was in training; without it a picture is alone. `labels`
+        are the classes of the N pictures, for a network with classes."""
+        told = labels or [None] * len(pixels)
+        return [self._judge(picture, company, label) for picture, label in zip(pixels, told, strict=True)]
 
     def _judge(self, picture: np.ndarray, company: np.ndarray | None, label: int | None) -> Verdict:
         side = self.spec.resolution

@@ -59,9 +59,7 @@ def make_drop(config: NftConfig, reporter: Reporter | None = None) -> Drop:
 class _Maker:
     """One process of those that make a collection."""
 
-    def __init__(
-        self, config: NftConfig, reporter: Reporter, rank: int, world: int, check: Callable[[], None]
-    ) -> None:
+    def __init__(self, config: NftConfig, reporter: Reporter, rank: int, world: int, check: Callable[[], None]) -> None:
         if world > 1:
             torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // world)))
         self.config, self.reporter, self.rank, self.world, self.check = config, reporter, rank, world, check
@@ -127,7 +125,7 @@ class _Maker:
         """Fail for a template with an unknown trait now, and not after hours of rendering."""
         look, _ = self.viewer.look(self.candidates[:1])
         titles = [d.title for d in self.viewer.directions]
-        traits = traits_of(self.config, self.viewer.card.spec, titles, self.candidates[:1], look)[0]
+        traits = traits_of(self.config, self.viewer.card, titles, self.candidates[:1], look)[0]
         count = self.config.count or len(self.candidates)
         last = self.config.start + count - 1  # the longest number
         filled(self.config, words_of(self.config, last, count, self.candidates[0], traits, count))

@@ -100,7 +100,7 @@ def preview_drop(
             break
     recipes = [candidates[i] for i in chooser.taken]
     titles = [direction.title for direction in viewer.directions]
-    traits = traits_of(config, viewer.card.spec, titles, recipes, chooser.seen())
+    traits = traits_of(config, viewer.card, titles, recipes, chooser.seen())
     rarity = rarity_of(traits, config.target_shares())
     rights = rights_of(viewer.card)
     pieces = []
@@ -117,9 +117,7 @@ def preview_drop(
         )  # fmt: skip
     warning = check_rights(viewer.card, allowed=True)
     looked = len(candidates) if chooser.is_full else chooser.looked
-    return Preview(
-        tuple(pieces), len(candidates), looked, len(chooser.near), chooser.copies, rarity, warning
-    )
+    return Preview(tuple(pieces), len(candidates), looked, len(chooser.near), chooser.copies, rarity, warning)
 
 
 @dataclass(frozen=True)

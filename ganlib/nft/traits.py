@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from sklearn.cluster import KMeans
 
+from ganlib.checkpoints import Checkpoint
 from ganlib.directions import eigen_directions
 from ganlib.latents import Recipe
-from ganlib.networks.base import GeneratorSpec
 from ganlib.nft.colours import WORDS
 from ganlib.nft.config import NftConfig
 from ganlib.nft.looking import Look
@@ -29,7 +29,7 @@ _MET = 0.02  # a share within two hundredths of the wanted one, or one piece of 
 
 
 def traits_of(
-    config: NftConfig, spec: GeneratorSpec, titles: Sequence[str], recipes: Sequence[Recipe], look: Look
+    config: NftConfig, card: Checkpoint, titles: Sequence[str], recipes: Sequence[Recipe], look: Look
 ) -> list[Traits]:
     """Return the traits of all pieces of a collection; `titles` are those of the directions in `look.strengths`.
 
@@ -44,14 +44,14 @@ def traits_of(
     if "pca" in config.traits:
         for k, places in enumerate(_percentiles(look.w)):
             columns[f"Axis {k + 1}"] = [_band(_BANDS, place) for place in places]
-    if "psi" in config.traits and spec.truncatable:
+    if "psi" in config.traits and card.spec.truncatable:
         columns["Variation"] = [_band(_PSI, recipe.psi) for recipe in recipes]
     if "directions" in config.traits:
         for k, title in enumerate(titles):
             name = title if title not in columns else f"{title} (direction)"
             columns[name] = [_band(_STRENGTHS, float(value)) for value in look.strengths[:, k]]
-    if "class" in config.traits and spec.label_dim:
-        columns["Class"] = ["any" if recipe.label is None else str(recipe.label) for recipe in recipes]
+    if "class" in config.traits and card.spec.label_dim:
+        columns["Class"] = ["any" if recipe.label is None else card.class_name(recipe.label) for recipe in recipes]
     return [{trait: column[i] for trait, column in columns.items()} for i in range(len(recipes))]
 
 

@@ -70,7 +70,7 @@ def write_words(
 ) -> Drop:
     """Write everything but pictures and films, `provenance.json` last: where it is, the collection is whole."""
     titles = [direction.title for direction in viewer.directions]
-    traits = traits_of(config, viewer.card.spec, titles, recipes, chooser.seen())
+    traits = traits_of(config, viewer.card, titles, recipes, chooser.seen())
     rarity = rarity_of(traits, config.target_shares())
     numbers = range(config.start, config.start + len(recipes))
     kinds = ["image"] + (["animation"] if config.seconds else [])

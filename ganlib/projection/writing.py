@@ -89,6 +89,7 @@ def save_tuned(path: Path, generator: Generator, card: Checkpoint, picture: str)
         source=f"tuned by Latent Atelier from {card.title} to one picture (pivotal tuning)",
         licence=licence, data="; ".join(filter(None, [card.data, f"and the picture {picture}"])),
         parents=[{"title": card.title, "digest": card.digest, "licence": licence}],
+        classes=card.classes,
     )  # fmt: skip
 
 

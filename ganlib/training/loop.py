@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,10 +14,10 @@ import torch
 from torch import Tensor
 
 from ganlib import checkpoints, metrics, runs
-from ganlib.device import memory_report
+from ganlib.device import memory_report, processor_name
 from ganlib.distributed import Processes, processes
 from ganlib.errors import DeviceError, RunError
-from ganlib.runs import Reporter, SilentReporter
+from ganlib.runs import Reporter, RunDir, SilentReporter
 from ganlib.training.ada_control import P_HIGH
 from ganlib.training.config import TrainConfig
 from ganlib.training.doctor import FEW_PICTURES
@@ -296,11 +297,23 @@ class _Training:
         checkpoints.save_snapshot(
             path, G_ema=self.nets.G_ema, D=self.nets.D, kimg=kimg, title=config.title or self.run_dir.name,
             source=source, licence=config.licence, data=credit, metrics=figures,
+            classes=self.plan.dataset.class_names if self.spec.label_dim else (),
+            training=self._how(seconds),
         )  # fmt: skip
         self.samples.save(self.run_dir / f"fakes{stem}.png", sheet)
         self.last_snapshot = path
         self.reporter.artefact(path)
         self._measure(path.name)
+
+    def _how(self, seconds: float) -> dict[str, str | float]:
+        """For the model's card: the command as it was given, the machine, and how long it took so far."""
+        told: dict[str, str | float] = {"hardware": f"{self.group.world} × {processor_name(self.group.device)}"}
+        told["seconds"] = round(seconds)
+        if (self.run_dir / "job.json").exists() and (command := RunDir(self.run_dir).job["command"]):
+            # Whoever gets the model need not learn where things lie on this machine.
+            words = shlex.split(command)
+            told["command"] = shlex.join(Path(word).name if Path(word).is_absolute() else word for word in words)
+        return told
 
     def _measure(self, snapshot: str) -> None:
         """Measure the snapshot just written and write the figures beside it; a stop request comes first."""
@@ -328,5 +341,3 @@ def _positions(schedule: Schedule, start: int) -> Iterator[tuple[int, int]]:
         count = schedule.at(position).batch
         yield position, count
         position += count
-
-

@@ -20,9 +20,12 @@ CENTRES = {0: "average", 4: "4 kinds", 8: "8", 16: "16"}
 NOISE_WORDS = {"const": "fixed", "random": "fresh", "none": "none"}
 
 
-def groups_of(spec: GeneratorSpec, directions: Sequence[Direction] = (), base: str | None = None) -> list[Group]:
-    """The groups of controls that make sense for a model, and a slider for each of these directions. A picture that
-    grows from a saved latent, `base`, has no seeds to blend; a seed in its place begins anew."""
+def groups_of(
+    spec: GeneratorSpec, directions: Sequence[Direction] = (), base: str | None = None, classes: Sequence[str] = ()
+) -> list[Group]:
+    """The groups of controls that make sense for a model whose `classes` are called so, and a slider for each of these
+    directions. A picture that grows from a saved latent, `base`, has no seeds to blend; a seed in its place begins
+    anew."""
     blend: list[Control] = [
         Seed("a", "Seed A", help="the number that the picture grows from"),
         Seed("b", "Seed B", optional=True, help="a second picture to blend with"),
@@ -32,8 +35,8 @@ def groups_of(spec: GeneratorSpec, directions: Sequence[Direction] = (), base: s
         help = f"the picture grows from {base}, a saved latent; a seed here takes its place"
         blend = [Seed("a", "Seed A", optional=True, empty="saved", help=help)]
     if spec.label_dim:
-        labels = tuple((label, str(label)) for label in range(spec.label_dim))
-        blend.append(Choice("label", "Kind", ((None, "any"), *labels), help="class label"))
+        labels = enumerate(classes or map(str, range(spec.label_dim)))
+        blend.append(Choice("label", "Kind", ((None, "none"), *labels), help="class label"))
     groups = [Group("Blend", tuple(blend))]
     variation: list[Control] = []
     if spec.truncatable:
@@ -88,9 +91,7 @@ def _direction_slider(direction: Direction) -> Slider:
     reach = max(3.0, -low, high)
     marks = direction.safe or ()
     help = " · ".join(filter(None, (direction.about, _layer_range(direction))))
-    return Slider(
-        PREFIX + direction.name, direction.words, -reach, reach, 0, step=0.05, marks=(*marks, 0), help=help
-    )
+    return Slider(PREFIX + direction.name, direction.words, -reach, reach, 0, step=0.05, marks=(*marks, 0), help=help)
 
 
 def _layer_range(direction: Direction) -> str:

@@ -18,7 +18,7 @@ from ganlib.errors import GanlibError, InputError
 from ganlib.export import licence_text
 from ganlib.favourites import Favourite, add_favourite, load_favourites, remove_favourite
 from ganlib.latentmap import by_colour, by_likeness
-from ganlib.latents import Recipe, embed_text, parse_embedded
+from ganlib.latents import Recipe, embed_text, label_in_turn, parse_embedded
 from ganlib.renderer import SLOW_SECONDS, Renderer
 from pages._ui.components import ModelCard, model_shelf
 from pages._ui.frame import MODELS, errors_told, plain, show_error
@@ -27,7 +27,6 @@ from pages._ui.stock.rights import warn
 SORTS = {"colour": "by colour", "likeness": "alike together"}
 LICENCE_FILE = "LICENCE.txt"
 DEFAULT_PSI = 0.7
-FIRST_RECIPE = Recipe.of_seed(0, psi=DEFAULT_PSI)
 THUMB = 256  # longest side of a picture on a wall, in pixels
 STAGE = 512  # longest side of the picture in Explore
 SHELF = 82  # height of the row of cards, in pixels
@@ -52,9 +51,7 @@ def titles_of(models: Sequence[Checkpoint]) -> dict[str, str]:
     """What models are called in a menu, by name: their titles, and where two have the same, their names too. A menu in
     the browser knows its entries by their words alone."""
     often = Counter(model.title for model in models)
-    return {
-        model.name: model.title if often[model.title] == 1 else f"{model.title} ({model.name})" for model in models
-    }
+    return {model.name: model.title if often[model.title] == 1 else f"{model.title} ({model.name})" for model in models}
 
 
 def choose_model(heading: DeltaGenerator | None = None) -> Checkpoint:
@@ -107,7 +104,7 @@ def _card(model: Checkpoint, has_face: bool) -> ModelCard:
     about = " · ".join(filter(None, (model.data, model.licence)))
     picture = None
     with errors_told():
-        picture = pictures(model, (FIRST_RECIPE,), side=128)[0] if has_face else None
+        picture = pictures(model, [seed_recipe(model, 0)], side=128)[0] if has_face else None
     return ModelCard(model.name, model.title, facts, about, str(model.spec.resolution), picture)
 
 
@@ -141,6 +138,16 @@ def open_renderer(path: str, digest: str) -> Renderer:
     return Renderer.open(Path(path))
 
 
+def seed_recipe(model: Checkpoint, seed: int, *, psi: float = DEFAULT_PSI, label: int | None = None) -> Recipe:
+    """The recipe of a seed; without a class chosen, seeds take the classes of a model in turn."""
+    return Recipe.of_seed(seed, psi=psi, label=label_in_turn(seed, label, model.spec.label_dim))
+
+
+def kind_name(model: Checkpoint, label: int | None) -> str:
+    """What a menu calls a class; None are all of them."""
+    return "any" if label is None else model.class_name(label)
+
+
 def pictures(model: Checkpoint, recipes: Sequence[Recipe], *, side: int = THUMB) -> list[bytes]:
     """Pictures of recipes in one batch, their longest side at most `side` pixels."""
     return _pictures(str(model.path), model.digest, _edits_tag(model, recipes), tuple(recipes), side)
@@ -168,7 +175,7 @@ def example() -> bytes | None:
     """A picture of the first model, for empty states; None where there is no model that can be opened."""
     known, _ = list_checkpoints(checkpoints_root())
     try:
-        return pictures(known[0], [FIRST_RECIPE])[0] if known else None
+        return pictures(known[0], [seed_recipe(known[0], 0)])[0] if known else None
     except GanlibError:
         return None
 

@@ -8,7 +8,7 @@ from typing import Any
 from ganlib.checkpoints import Checkpoint
 from ganlib.latents import MAX_SEED, Recipe, parse_seeds
 from pages._ui.keyframes import recipe_id, recipe_of
-from pages._ui.models import DEFAULT_PSI
+from pages._ui.models import DEFAULT_PSI, seed_recipe
 
 # What the wall says where it is empty.
 EMPTY = {
@@ -43,7 +43,7 @@ class View:
 
     def recipe(self, seed: int, model: Checkpoint) -> Recipe:
         """The recipe of one seed in this view."""
-        return Recipe.of_seed(seed, psi=self.psi, label=self.label if model.spec.label_dim else None)
+        return seed_recipe(model, seed, psi=self.psi, label=self.label)
 
     def recipes(self, model: Checkpoint) -> list[Recipe]:
         """The recipes on the wall. Raises InputError for text that is no list of seeds."""

@@ -191,6 +191,12 @@ def test_seeds_and_favourites_of_a_model(fruit_set, tiny_model, cache, tmp_path)
         check_copies(CopiesConfig(fruit_set, network=tiny_model, favourites=True, outdir=tmp_path / "no"), cache=cache)
 
 
+def test_all_classes_of_a_model_are_checked_in_turn(fruit_set, tiny_labelled_model, cache, tmp_path):
+    config = CopiesConfig(fruit_set, network=tiny_labelled_model, seeds="3-6", outdir=tmp_path / "out")
+    found = check_copies(config, cache=cache)
+    assert [Recipe.from_dict(row["recipe"]).label for row in found.rows] == [0, 1, 2, 0]
+
+
 def test_the_report_says_what_makes_a_copy():
     limits = Limits((0.3, 4.0), (0.15, 2.0), (0.09, 1.7))
     assert limits.verdict(0.24, 3.2, 0.97) == ("copy", ["structure"])

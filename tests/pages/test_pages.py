@@ -12,10 +12,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
-from ganlib.checkpoints import save_snapshot
+from ganlib.checkpoints import read_card, save_snapshot
 from ganlib.favourites import add_favourite
 from ganlib.latents import Recipe
 from ganlib.networks import tiny_generator
+from pages._ui.bench import groups_of
 from pages._ui.frame import sentences
 
 PAGES = ("gallery", "explore", "morph")
@@ -279,6 +280,21 @@ def test_a_model_with_classes_offers_them_and_a_link_names_one(repository, check
     assert told(app) == "" and app.session_state["bench"].recipe.label == 2
     app = open_app(repository, "morph", model="tiny-labelled", k="seeds=5&label=1@1~seeds=6&label=2@1")
     assert told(app) == ""
+
+
+def test_classes_have_names_and_are_shown_in_turn_where_none_is_chosen(repository, checkpoints):
+    G = tiny_generator(label_dim=2)
+    save_snapshot(checkpoints / "two.safetensors", G_ema=G, classes=("monet", "vangogh"))
+    app = open_app(repository, model="two", show="1-3")
+    kind = next(box for box in app.selectbox if box.label == "Kind")
+    assert kind.options == ["any", "monet", "vangogh"]
+    wall = app.session_state["gallery"]
+    assert [recipe.label for recipe in wall.view.recipes(read_card(checkpoints / "two.safetensors"))] == [1, 0, 1]
+    app = open_app(repository, "explore", model="two")
+    assert app.session_state["bench"].recipe.label == 0 and told(app) == ""
+    groups = groups_of(G.spec, classes=("monet", "vangogh"))
+    options = [control.options for group in groups for control in group.controls if control.id == "label"]
+    assert options == [((None, "none"), (0, "monet"), (1, "vangogh"))]
 
 
 def test_changing_the_model_keeps_the_recipe_as_far_as_it_fits(repository, checkpoints, tiny_labelled_model):

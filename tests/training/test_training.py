@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoints
+from ganlib import checkpoints, runs
 from ganlib.errors import CheckpointError, DataError, InputError, RunError
 from ganlib.training import TrainConfig, losses, train
 from ganlib.training.reals import Sampler
@@ -94,7 +94,13 @@ def test_a_resume_that_leads_nowhere_is_named(data, tmp_path):
 
 
 def test_labels_are_trained_when_asked(data, tmp_path):
-    path = train(config(data, cond=True, kimg=0.016), tmp_path / "run", Stopper())
+    command = f"python -m ganlib train --data {data} --cond"
+    run = runs.create_run(tmp_path, "train", "run", {}, command=command)
+    path = train(config(data, cond=True, kimg=0.016), run.path, Stopper())
+    card = checkpoints.read_card(path)
+    assert card.classes == ("0", "1", "2")
+    assert card.training["command"] == "python -m ganlib train --data set.zip --cond", "nobody's folders are told"
+    assert "threads" in card.training["hardware"] and card.training["seconds"] >= 0
     assert checkpoints.read_card(path).spec.label_dim == 3
     bare = write_set(tmp_path / "bare.zip", pictures(4))
     with pytest.raises(DataError, match="no class labels"):

@@ -9,7 +9,6 @@ from ganlib.checkpoints import Checkpoint, list_checkpoints
 from ganlib.compare.quiz import Play, begin_faceoff, pair_of
 from ganlib.compare.votes import as_csv, by_model, keep_game, load_games, tally
 from ganlib.errors import GanlibError
-from ganlib.latents import Recipe
 from pages._ui import models
 from pages._ui.comparing.sets import label_of
 from pages._ui.components import picture_pair
@@ -109,8 +108,7 @@ def _made(digest: str, other_digest: str, seed: int, is_left: bool, psi: float, 
           _model: Checkpoint, _other: Checkpoint) -> bytes:  # fmt: skip
     drawn = []
     for each in (_model, _other):
-        kind = min(label or 0, each.spec.label_dim - 1) if each.spec.label_dim else None
-        drawn.append(models.renderer(each).render([Recipe.of_seed(seed, psi=psi, label=kind)])[0])
+        drawn.append(models.renderer(each).render([models.seed_recipe(each, seed, psi=psi, label=label)])[0])
     return pair_of(drawn[0], drawn[1], first_is_left=is_left, side=max(each.shape[0] for each in drawn))
 
 

@@ -1,6 +1,7 @@
 """The real pictures that a model is held against."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -98,21 +99,23 @@ def large_picture(reals: RealSet, index: int, side: int, mirrored: bool = False)
 
 
 def label_of(model: Checkpoint) -> int | None:
-    """The class that is drawn of a model with classes: as chosen, or the first."""
-    if not model.spec.label_dim:
-        return None
-    return int(st.session_state.get("compare-label", 0))
+    """The class that is drawn of a model with classes, as chosen; None are all of them, in turn."""
+    label = st.session_state.get("compare-label")
+    return label if label is not None and label < model.spec.label_dim else None
 
 
 def choose_label(model: Checkpoint) -> None:
     """Show the menu of classes where the model has any."""
     if model.spec.label_dim:
-        st.number_input("Class", 0, model.spec.label_dim - 1, key="compare-label", width=140)
+        if label_of(model) is None:
+            st.session_state["compare-label"] = None  # another model's
+        kinds = [None, *range(model.spec.label_dim)]
+        st.selectbox("Class", kinds, key="compare-label", width=140, format_func=partial(models.kind_name, model))
 
 
 def recipe_of(model: Checkpoint, seed: int, psi: float) -> Recipe:
     """The recipe of a seed with the chosen class."""
-    return Recipe.of_seed(seed, psi=psi, label=label_of(model))
+    return models.seed_recipe(model, seed, psi=psi, label=label_of(model))
 
 
 def name_of(text: str) -> str:

@@ -48,9 +48,7 @@ def show_verdicts(model: Checkpoint, reals: RealSet) -> None:
         with column:
             mean = sum(scores[start : start + half]) / max(1, half)
             st.caption(f"{words} · {mean:+.2f} on average")
-            wall = [
-                WallPicture(str(i), f"{scores[i]:+.2f}", shown[i]) for i in range(start, start + half)
-            ]
+            wall = [WallPicture(str(i), f"{scores[i]:+.2f}", shown[i]) for i in range(start, start + half)]
             picture_wall(wall, key=f"verdicts-{words}", label=f"{words} pictures", columns=4, mode="only")
     _chart(scores[:half], scores[half:])
     st.caption(
@@ -79,9 +77,14 @@ def _judged(path: str, digest: str, data: str, changed: int, draw: int, psi: flo
     side = _model.spec.resolution
     company = images.stack([dataset[i][0] for i in chosen[-COMPANY:]], side)
     real = images.stack([dataset[i][0] for i in chosen[:count]], side)
-    made = models.renderer(_model).render([recipe_of(_model, rng.randrange(100_000), psi) for _ in range(count)])
+    recipes = [recipe_of(_model, rng.randrange(100_000), psi) for _ in range(count)]
+    made = models.renderer(_model).render(recipes)
     pixels = images.stack([*real, *made], side)
-    verdicts = _critic(path, digest).judge(pixels, company=company, label=label)
+    # Real pictures are judged as what they are, where set and model have the same classes.
+    is_same = dataset.label_dim == _model.spec.label_dim
+    of_reals = [dataset[i][1] if is_same else recipe.label for i, recipe in zip(chosen, recipes, strict=False)]
+    labels = [*of_reals, *(recipe.label for recipe in recipes)]
+    verdicts = _critic(path, digest).judge(pixels, company=company, labels=labels)
     maps = heat_maps(images.resize(pixels, SIDE, SIDE), verdicts)
     encoded = [[images.encode(picture, "webp") for picture in pictures]
                for pictures in (images.resize(pixels, SIDE, SIDE), maps)]  # fmt: skip

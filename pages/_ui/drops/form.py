@@ -53,7 +53,9 @@ def _pieces(model: Checkpoint, given: str) -> dict[str, Any]:
             "How unusual", 0.0, 1.2, models.DEFAULT_PSI, 0.05, key="drop-psi", help="truncation psi"
         )
         if model.spec.label_dim:
-            values["label"] = st.selectbox("Kind", range(model.spec.label_dim), key="drop-label", help="class label")
+            values["label"] = st.selectbox(
+                "Kind", range(model.spec.label_dim), key="drop-label", help="class label", format_func=model.class_name
+            )
     left, right = st.columns(2)
     st.session_state.setdefault("drop-count", 0 if given else 20)
     count = left.number_input("How many pieces", 0, 10_000, key="drop-count", help="0 takes every one that passes")

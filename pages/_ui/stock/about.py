@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from ganlib.checkpoints import Checkpoint, change_card, read_card, remove_checkpoint, rename_checkpoint
+from ganlib.checkpoints import MAX_ABOUT, Checkpoint, change_card, read_card, remove_checkpoint, rename_checkpoint
 from ganlib.errors import GanlibError, InputError
 from ganlib.networks import architecture
 from pages._ui import models
@@ -42,6 +42,8 @@ def show_model(path: Path) -> None:
         with errors_told(), st.spinner("Making its pictures …"):
             st.image(sheet(model, may_make=True) or b"", width="stretch")
         st.caption(f"Seeds 0 to {seeds_of(model) - 1}, psi {models.DEFAULT_PSI}, not picked.")
+        for words in model.about.split("\n\n"):
+            st.markdown(plain(words))
         st.markdown(_table(model))
     with right:
         st.markdown("#### Rights")
@@ -63,13 +65,14 @@ def _table(model: Checkpoint) -> str:
         "File": f"{model.name}.safetensors, {model.bytes / 1e6:.1f} MB",
         "Network": architecture(spec.arch).title
         + f", {spec.resolution} × {spec.resolution} px, z {spec.z_dim}, w {spec.w_dim}, {spec.num_ws} style inputs",
-        "Classes": f"{spec.label_dim}" if spec.label_dim else "none",
+        "Classes": ", ".join(model.classes) or (f"{spec.label_dim}" if spec.label_dim else "none"),
         "Trained": f"{model.kimg:,.1f} thousand pictures seen" if model.kimg else "not stated",
         "Discriminator": "kept, so that training can go on" if model.has_discriminator else "not in the file",
         "From": model.source or "not stated",
         "Made": model.created or "not stated",
         "Digest": model.digest[:16],
     }
+    rows |= {f"Training: {name}": words for name, words in model.training_words.items()}
     for name, value in model.metrics.items():
         rows[name] = f"{value:.4g}" if isinstance(value, int | float) else str(value)[:200]
     lines = [f"| **{plain(name[:40])}** | {plain(words)} |" for name, words in rows.items()]
@@ -82,9 +85,12 @@ def _words(model: Checkpoint) -> None:
         file_name = st.text_input("Name of the file", model.name, help="Links and commands use it.", max_chars=80)
         licence = licence_choice("Licence of the weights", model.licence, key=f"licence-{model.digest}-{model.licence}")
         data = st.text_area("Whose work it learned from, and its licence", model.data, max_chars=2000)
+        about = st.text_area("About it: what it shows, what is weak", model.about, max_chars=MAX_ABOUT)
         if st.form_submit_button("Save", type="primary"):
             with errors_told():
-                changed = change_card(model.path, title=title.strip(), licence=licence, data=data.strip())
+                changed = change_card(
+                    model.path, title=title.strip(), licence=licence, data=data.strip(), about=about.strip()
+                )
                 if file_name.strip() != changed.name:
                     changed = rename_checkpoint(changed.path, file_name.strip())
                     if st.session_state.get("model") == model.name:

@@ -5,9 +5,8 @@ from pathlib import Path
 import streamlit as st
 
 from ganlib import images, runs
-from ganlib.checkpoints import Checkpoint
+from ganlib.checkpoints import Checkpoint, read_card
 from ganlib.errors import GanlibError
-from ganlib.latents import Recipe
 from pages._ui import models
 
 SIDE = 128  # pixels of one picture on a sheet
@@ -36,7 +35,8 @@ def sheet(model: Checkpoint, *, may_make: bool) -> bytes | None:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _make(path: str, digest: str, dest: str, count: int) -> bytes:
-    recipes = [Recipe.of_seed(seed, psi=models.DEFAULT_PSI) for seed in range(count)]
+    model = read_card(Path(path))
+    recipes = [models.seed_recipe(model, seed) for seed in range(count)]
     # Not the studio's own renderer: a look at all models would drive out the two that are in use.
     pixels = models.Renderer.open(Path(path)).render(recipes)
     side = min(SIDE, pixels.shape[1])
