@@ -18,6 +18,7 @@ ORDER = [
     *("networks",),
     *("checkpoints", "deltas", "foreign", "export", "hub", "latents", "editing", "favourites", "paths"),
     *("inception", "features", "perceptual", "dataset", "superres", "renderer", "benchmark", "blending", "modelcard"),
+    *("colours",),
     *("directions", "latentmap", "video", "projection", "compare", "metrics", "nft"),
     *("training",),
     *("commands", "__main__"),

@@ -21,13 +21,13 @@ from PIL import Image
 from ganlib import networks, nft
 from ganlib.__main__ import main
 from ganlib.checkpoints import load_generator, save_snapshot
+from ganlib.colours import NAMED, WORDS, main_colours
 from ganlib.editing import Direction, save_direction
 from ganlib.errors import InputError
 from ganlib.favourites import add_favourite
 from ganlib.images import read_recipe_text, says_ai
 from ganlib.latents import Edit, Recipe, parse_embedded
 from ganlib.nft import NftConfig, make_drop, preview_drop, rarity_of, validate_drop
-from ganlib.nft.colours import NAMED, WORDS, main_colours
 from ganlib.nft.config import fill
 from ganlib.nft.looking import Chooser, Look, Viewer
 from ganlib.nft.making import WORK

@@ -15,6 +15,7 @@ from ganlib.directions.finding import (
 )
 from ganlib.directions.job import DirectionsConfig, find_directions, judge, run_job
 from ganlib.directions.measuring import REACH, measure_safe, strip
+from ganlib.directions.showing import measure_attributes, shown_directions
 
 __all__ = [
     "REACH",
@@ -24,10 +25,12 @@ __all__ = [
     "eigen_directions",
     "find_directions",
     "judge",
+    "measure_attributes",
     "measure_safe",
     "principal_components",
     "run_job",
     "sample_w",
+    "shown_directions",
     "signed",
     "strip",
     "style_directions",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from ganlib import checkpoints, networks
 from ganlib.directions.finding import COMPONENTS, SAMPLES, principal_components, sample_w, style_directions
 from ganlib.directions.measuring import SafeRange
+from ganlib.directions.showing import TITLES, shown_directions
 from ganlib.editing import Direction, list_directions, save_direction
 from ganlib.errors import InputError
 from ganlib.features import FeatureExtractor, discriminator_extractor, open_extractor
@@ -21,7 +23,6 @@ from ganlib.renderer import Renderer
 from ganlib.runs import Reporter, SilentReporter, Stopped
 
 RANGES = ("all", "coarse", "middle", "fine")
-_WORDS = {"pca": "Principal component", "sefa": "Style direction"}
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,11 @@ class DirectionsConfig:
 
     network: Path
     """the model"""
-    method: Literal["pca", "sefa"] = "pca"
-    """pca: principal components of w (GANSpace); sefa: what moves the styles most"""
+    method: Literal["pca", "sefa", "shown"] = "pca"
+    """pca: principal components of w (GANSpace); sefa: what moves the styles most; shown: what pictures show (size,
+    lightness, redness …), measured in them"""
     count: int = 10
-    """how many, the strongest first"""
+    """how many, the strongest or best told first"""
     layers: Literal["all", "coarse", "middle", "fine"] = "all"
     """style inputs: sefa looks at these alone, and every direction acts on them by default"""
     samples: int = SAMPLES
@@ -68,9 +70,10 @@ class DirectionsConfig:
 def find_directions(config: DirectionsConfig, reporter: Reporter | None = None) -> list[Direction]:
     """Find directions and save them in the folder beside the model; return them, the strongest first.
 
-    They are called `pca-01` …, `sefa-coarse-01` …; one that a person has given a title is left alone, and the new one
-    takes a free name. Raises `InputError` where the model has no styles or no such layers, `CheckpointError` for a
-    damaged model, and `Stopped` when `reporter.should_stop()`: those measured so far are kept.
+    They are called `pca-01` …, `sefa-coarse-01` …, `shown-size` …; one that a person has given a title is left alone,
+    and the new one takes a free name. Raises `InputError` where the model has no styles or no such layers, or its
+    pictures show nothing that w tells of, `CheckpointError` for a damaged model, and `Stopped` when
+    `reporter.should_stop()`: those measured so far are kept.
     """
     config.validate()
     reporter = reporter or SilentReporter()
@@ -79,40 +82,81 @@ def find_directions(config: DirectionsConfig, reporter: Reporter | None = None) 
     spec = renderer.spec
     chosen = _style_inputs(config.layers, spec.num_ws)
     reporter.progress(0, config.count, f"drawing {config.samples} w")
-    if config.method == "pca":
-        found = principal_components(renderer, config.count, samples=config.samples, seed=config.seed)
-        vectors, sigma = found.vectors, found.sigma
-        about = [f"{share:.1%} of the variation of w" for share in found.share.tolist()]
-    else:
-        row = networks.architecture(spec.arch)
-        inputs = row.style_inputs(renderer.generator)
-        weights = [w for name, w in row.style_weights(renderer.generator).items() if inputs.get(name, -1) in chosen]
-        values, axes = style_directions(weights, config.count)
-        vectors = axes.float()
-        w = sample_w(renderer, config.samples, seed=config.seed)
-        sigma = ((w - w.mean(dim=0)) @ vectors.T).std(dim=0)
-        about = [f"moves the {config.layers} styles by {value**0.5:.3g} a unit of w" for value in values.tolist()]
-    stem = config.method if config.layers == "all" else f"{config.method}-{config.layers}"
-    taken = {direction.name for direction in list_directions(card.folder)[0] if direction.title}
+    finds = {"pca": _components, "sefa": _styles, "shown": _shown}[config.method](renderer, config, chosen)
+    taken = {direction.name for direction in list_directions(card.folder)[0] if _is_named(direction)}
     ranges = SafeRange(renderer, judge(config.network, renderer)) if config.measure else None
     made = []
-    for i, (vector, length, words) in enumerate(zip(vectors, sigma.tolist(), about, strict=True)):
+    for i, find in enumerate(finds):
         if reporter.should_stop():
             raise Stopped
         first = chosen[0] if config.layers != "all" else 0
         last = chosen[-1] if config.layers != "all" else None
         direction = Direction(
-            _free(f"{stem}-{i + 1:02d}", taken), vector * length, "", first, last, None, config.method,
-            f"{_WORDS[config.method]} {i + 1}: {words}", card.digest,
+            _free(find.name, taken), find.vector, TITLES.get(find.name, ""), first, last, None, config.method,
+            find.about, card.digest,
         )  # fmt: skip
         if not torch.isfinite(direction.vector).all() or not direction.vector.any():
             continue  # a component without variance
         if ranges is not None:
-            direction = Direction(**{**direction.__dict__, "safe": ranges.of(direction)})
+            direction = replace(direction, safe=ranges.of(direction))
         reporter.artefact(save_direction(card.folder, direction))
         made.append(direction)
         reporter.progress(i + 1, config.count, direction.name)
     return made
+
+
+@dataclass(frozen=True, eq=False)
+class _Find:
+    """A direction before it is measured."""
+
+    name: str
+    vector: Tensor
+    """One sigma long."""
+    about: str
+
+
+def _components(renderer: Renderer, config: DirectionsConfig, chosen: range) -> list[_Find]:
+    found = principal_components(renderer, config.count, samples=config.samples, seed=config.seed)
+    about = [f"Principal component {i + 1}: {share:.1%} of the variation of w" for i, share in enumerate(found.share)]
+    vectors = found.vectors * found.sigma[:, None]
+    return [_Find(_numbered(config, i), vector, about[i]) for i, vector in enumerate(vectors)]
+
+
+def _styles(renderer: Renderer, config: DirectionsConfig, chosen: range) -> list[_Find]:
+    row = networks.architecture(renderer.spec.arch)
+    inputs = row.style_inputs(renderer.generator)
+    weights = [w for name, w in row.style_weights(renderer.generator).items() if inputs.get(name, -1) in chosen]
+    values, axes = style_directions(weights, config.count)
+    vectors = axes.float()
+    vectors = vectors * _sigma(renderer, config, vectors)[:, None]
+    about = [f"moves the {config.layers} styles by {value**0.5:.3g} a unit of w" for value in values.tolist()]
+    return [
+        _Find(_numbered(config, i), vector, f"Style direction {i + 1}: {about[i]}") for i, vector in enumerate(vectors)
+    ]
+
+
+def _shown(renderer: Renderer, config: DirectionsConfig, chosen: range) -> list[_Find]:
+    found = shown_directions(renderer, samples=config.samples, seed=config.seed)[: config.count]
+    vectors = torch.stack([each.step / each.step.norm().clamp(min=1e-12) for each in found])
+    vectors = vectors * _sigma(renderer, config, vectors)[:, None]
+    about = [f"{each.attribute.title}, as measured in pictures: w tells {each.told:.0%} of it" for each in found]
+    return [_Find(f"shown-{found[i].attribute.name}", vector, about[i]) for i, vector in enumerate(vectors)]
+
+
+def _sigma(renderer: Renderer, config: DirectionsConfig, vectors: Tensor) -> Tensor:
+    """The standard deviation of w along directions of length 1 `[K, w_dim]`."""
+    w = sample_w(renderer, config.samples, seed=config.seed)
+    return ((w - w.mean(dim=0)) @ vectors.T).std(dim=0)
+
+
+def _numbered(config: DirectionsConfig, i: int) -> str:
+    stem = config.method if config.layers == "all" else f"{config.method}-{config.layers}"
+    return f"{stem}-{i + 1:02d}"
+
+
+def _is_named(direction: Direction) -> bool:
+    """Whether a person has named it: those of what pictures show bring a title of their own."""
+    return bool(direction.title) and direction.title != TITLES.get(direction.name)
 
 
 def _style_inputs(layers: str, num_ws: int) -> range:

@@ -13,11 +13,11 @@ import numpy as np
 
 from ganlib import images
 from ganlib.checkpoints import Checkpoint, read_card
+from ganlib.colours import main_colours
 from ganlib.editing import FOLDER, SUFFIX, Direction, list_directions
 from ganlib.errors import InputError
 from ganlib.features import FeatureExtractor, open_extractor
 from ganlib.latents import Recipe
-from ganlib.nft.colours import main_colours
 from ganlib.nft.config import NftConfig
 from ganlib.renderer import Renderer
 from ganlib.runs import write_bytes

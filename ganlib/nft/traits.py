@@ -12,9 +12,9 @@ import torch
 from sklearn.cluster import KMeans
 
 from ganlib.checkpoints import Checkpoint
+from ganlib.colours import WORDS
 from ganlib.directions import eigen_directions
 from ganlib.latents import Recipe
-from ganlib.nft.colours import WORDS
 from ganlib.nft.config import NftConfig
 from ganlib.nft.looking import Look
 

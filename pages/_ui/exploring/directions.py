@@ -33,7 +33,11 @@ SIDE = 96
 MOST_SLIDERS = 10
 EVERY = 1.0  # seconds
 TYPES = ["npz", "npy", "pt", "pth"]
-METHODS = {"pca": "what varies most (PCA of w)", "sefa": "what styles react to most (SeFa)"}
+METHODS = {
+    "shown": "what pictures show (size, colour …)",
+    "pca": "what varies most (PCA of w)",
+    "sefa": "what styles react to most (SeFa)",
+}
 LAYERS = {"all": "everything", "coarse": "shape", "middle": "features", "fine": "colour and texture"}
 
 

@@ -45,16 +45,16 @@ def name_of(lab: np.ndarray) -> int:
     return int(np.square(_LAB - lab).sum(axis=1).argmin())
 
 
-def _without_ground(lab: np.ndarray) -> np.ndarray:
-    """The points `[N, 3]` of L*a*b* `[H, W, 3]` that are not of the ground's colour; all, where the edge has no such
-    colour or little else is left."""
+def subject_of(lab: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Return where in L*a*b* `[H, W, 3]` the subject is, bool `[H, W]`, and whether it lies on plain ground: a colour
+    that most of the edge has. Without one, or where little else is left, everything is the subject."""
     edge = np.concatenate([lab[0], lab[-1], lab[:, 0], lab[:, -1]])
     ground = np.median(edge, axis=0)
-    points = lab.reshape(-1, 3)
+    everything = np.ones(lab.shape[:2], bool)
     if (np.linalg.norm(edge - ground, axis=1) < _GROUND_REACH).mean() < _GROUND_SHARE:
-        return points
-    left = points[np.linalg.norm(points - ground, axis=1) >= _GROUND_REACH]
-    return left if len(left) >= _LEAST_SHARE * len(points) else points
+        return everything, False
+    subject = np.linalg.norm(lab - ground, axis=-1) >= _GROUND_REACH
+    return (subject, True) if subject.mean() >= _LEAST_SHARE else (everything, False)
 
 
 def main_colours(pixels: np.ndarray, count: int = 3) -> list[int]:
@@ -64,8 +64,8 @@ def main_colours(pixels: np.ndarray, count: int = 3) -> list[int]:
     k-means in L*a*b* on a thumbnail, from the points farthest from each other; groups of one name are one colour. Plain
     ground, the colour that most of the edge has, does not count.
     """
-    small = to_lab(images.resize(pixels, _SIDE, _SIDE).reshape(-1, 3))
-    points = _without_ground(small.reshape(_SIDE, _SIDE, 3))
+    lab = to_lab(images.resize(pixels, _SIDE, _SIDE))
+    points = lab[subject_of(lab)[0]]
     centres = [points.mean(axis=0)]
     gaps = np.square(points - centres[0]).sum(axis=1)
     for _ in range(_GROUPS - 1):
