@@ -31,9 +31,6 @@ def start(config: NftConfig) -> None:
         st.toast("The collection is being made: it is at the top.", icon=":material/diamond:")
     except GanlibError as error:
         st.session_state["drop-error"] = error
-    except OSError as error:
-        words = f"the job cannot be written: {error.strerror or error}"
-        st.session_state["drop-error"] = GanlibError(words, "Free some disk space.")
 
 
 st.markdown(

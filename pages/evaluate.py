@@ -26,9 +26,6 @@ def start(wish: Wish) -> None:
         runs.submit(models.runs_root(), "metrics", summary(wish), wish.config.to_dict(), command="")
     except GanlibError as error:
         state["evaluate-error"] = error
-    except OSError as error:
-        words = f"the job cannot be written: {error.strerror or error}"
-        state["evaluate-error"] = GanlibError(words, "Free some disk space.")
 
 
 @part()

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from ganlib import runs
-from ganlib.errors import GanlibError, InputError
+from ganlib.errors import InputError
 from ganlib.training.config import TrainConfig
 from ganlib.training.folder import TrainingFolder
 from ganlib.training.setup import plan
@@ -90,11 +90,7 @@ def start(config: TrainConfig, command: str) -> None:
     with st.spinner("Looking at the data set …"):
         plan(config)
     name = config.title or Path(config.data).stem
-    try:
-        run = runs.submit(models.runs_root(), "train", name, config.to_dict(), command=command, exclusive=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise GanlibError(f"the run cannot be written: {reason}", f"Look at {models.runs_root()}.") from error
+    run = runs.submit(models.runs_root(), "train", name, config.to_dict(), command=command, exclusive=True)
     place.go(run=run.path.name)
     st.rerun()
 

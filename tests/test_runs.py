@@ -354,3 +354,21 @@ def test_a_job_that_has_ended_is_removed_whole_and_one_at_work_is_not(tmp_path):
     runs.write_json(run.path / "status.json", {"state": "stopped"})
     runs.remove(run)
     assert not run.path.exists() and runs.list_runs(tmp_path) == []
+
+
+def test_a_job_that_cannot_be_written_says_so_and_where(tmp_path):
+    root = tmp_path / "runs"
+    root.write_text("a file is in the way")
+    with pytest.raises(RunError, match="the job cannot be written") as told:
+        runs.create_run(root, "train", "fruit", {})
+    assert str(root) in told.value.hint
+
+
+def test_a_job_that_cannot_be_started_is_kept(tmp_path, monkeypatch):
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(RunError, match="cannot be started: Cannot allocate memory") as told:
+        runs.submit(tmp_path, "train", "fruit", {})
+    assert (tmp_path / "00000-train-fruit" / "job.json").exists() and "00000-train-fruit" in told.value.hint

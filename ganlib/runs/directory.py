@@ -191,7 +191,8 @@ def create_run(
 
     `name` may be any text; the directory's name is made from its letters and digits. `command` is the command line a
     person could have typed; empty means `python -m ganlib run DIR`. An `exclusive` job waits in the worker until no
-    other exclusive job of the same `root` is running. Raises InputError if `config` is not JSON with finite numbers.
+    other exclusive job of the same `root` is running. Raises InputError if `config` is not JSON with finite numbers,
+    RunError where it cannot be written.
     """
     root = Path(root)
     slug = "-".join(part for part in (_slug(verb), _slug(name)) if part)
@@ -201,27 +202,40 @@ def create_run(
         json.dumps(job, allow_nan=False)
     except ValueError as error:
         raise InputError(f"the job's settings cannot be written: {error}", "Use finite numbers.") from error
+    try:
+        return RunDir(_write_job(root, slug, job))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunError(f"the job cannot be written: {reason}", f"Free some disk space, or look at {root}.") from error
+
+
+def _write_job(root: Path, slug: str, job: dict[str, Any]) -> Path:
+    """Make the next numbered directory below `root`, with job.json in it."""
     root.mkdir(parents=True, exist_ok=True)
     with locked(root / ".numbers", patience_seconds=30.0):
         taken = [int(match[1]) for path in root.iterdir() if (match := _NUMBERED.fullmatch(path.name))]
         path = root / f"{max(taken, default=-1) + 1:05d}-{slug}"
-        job["command"] = command or f"python -m ganlib run {path}"
+        job["command"] = job["command"] or f"python -m ganlib run {path}"
         # job.json goes in before the directory gets its name: a numbered directory is a whole job.
         temporary = root / f".{path.name}-{secrets.token_hex(4)}"
         temporary.mkdir()
         write_json(temporary / "job.json", job)
         keep_reserve(temporary / RESERVE_NAME)
         temporary.rename(path)
-    return RunDir(path)
+    return path
 
 
 def submit(
     root: Path, verb: str, name: str, config: Mapping[str, Any], *, command: str = "", exclusive: bool = False
 ) -> RunDir:
     """`create_run`, then start a worker process that outlives this one. Relative paths in `config` stay valid: the
-    worker runs in the current directory."""
+    worker runs in the current directory. Raises as `create_run`; RunError too where no worker can be started."""
     run = create_run(root, verb, name, config, command=command, exclusive=exclusive)
-    _launch(run)
+    try:
+        _launch(run)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunError(f"the job cannot be started: {reason}", f"It is kept in {run.path}.") from error
     return run
 
 

@@ -125,9 +125,6 @@ def _start(model: Checkpoint, reals: RealSet) -> None:
         runs.submit(models.runs_root(), "copies", what, config.to_dict())
     except GanlibError as error:
         st.session_state["copies-error"] = error
-    except OSError as error:
-        words = f"the job cannot be written: {error.strerror or error}"
-        st.session_state["copies-error"] = GanlibError(words, "Free some disk space.")
 
 
 def _checks(model: Checkpoint, reals: RealSet, was_active: bool) -> None:

@@ -65,9 +65,6 @@ def _start(model: Checkpoint, reals: RealSet, fewest: int) -> None:
         runs.submit(models.runs_root(), "statistics", model.name, config.to_dict())
     except GanlibError as error:
         st.session_state["statistics-error"] = error
-    except OSError as error:
-        words = f"the job cannot be written: {error.strerror or error}"
-        st.session_state["statistics-error"] = GanlibError(words, "Free some disk space.")
 
 
 def _comparisons(was_active: bool) -> None:

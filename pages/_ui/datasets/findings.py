@@ -89,8 +89,6 @@ def _submit(source: str, settings: dict[str, Any] | None = None) -> None:
         runs.submit(models.runs_root(), "examine", Path(source).stem, ExamineConfig.from_dict(config).to_dict())
     except GanlibError as error:
         st.session_state["findings-error"] = error
-    except OSError as error:
-        st.session_state["findings-error"] = GanlibError(f"the job cannot be written: {error.strerror or error}")
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the report …")

@@ -7,7 +7,6 @@ import streamlit as st
 
 from ganlib import runs
 from ganlib.dataset.augment import KINDS
-from ganlib.errors import GanlibError
 from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.datasets import place
@@ -15,7 +14,7 @@ from pages._ui.datasets.choices import cut_of, keep_cut, kept, left_out
 from pages._ui.datasets.framing import help_of, in_words
 from pages._ui.datasets.intake import data_root, safe_name
 from pages._ui.datasets.jobs import newest
-from pages._ui.frame import TRAIN, errors_told, part, plain, show_error
+from pages._ui.frame import TRAIN, errors_told, part, plain
 from pages._ui.jobs import ACTIVE, job_card
 
 LABELS = {
@@ -89,12 +88,7 @@ def _form(source: str) -> None:
         is_busy = run is not None and run.state in ACTIVE
         if st.button("Prepare the set", type="primary", icon=":material/dataset:", key="prepare", disabled=is_busy):
             dest.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                runs.submit(models.runs_root(), "prepare", dest.stem, config.to_dict())
-            except OSError as error:
-                show_error(
-                    GanlibError(f"the job cannot be written: {error.strerror or error}", "Free some disk space.")
-                )
+            runs.submit(models.runs_root(), "prepare", dest.stem, config.to_dict())
             st.rerun()
 
 

@@ -104,9 +104,6 @@ def start(job: DownloadJob) -> None:
         st.session_state["download-started"] = True
     except GanlibError as error:
         st.session_state["download-error"] = error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        st.session_state["download-error"] = GanlibError(f"the job cannot be written: {reason}", "Free some space.")
 
 
 def _downloads(was_active: bool) -> None:

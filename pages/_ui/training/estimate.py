@@ -7,12 +7,11 @@ from typing import Any
 import streamlit as st
 
 from ganlib import runs
-from ganlib.errors import GanlibError
 from ganlib.runs import RunDir
 from ganlib.training.config import TrainConfig
 from ganlib.training.estimate import FILE_NAME
 from pages._ui import models
-from pages._ui.frame import part, plain, sentences, show_error
+from pages._ui.frame import errors_told, part, plain, sentences
 from pages._ui.training.form import is_busy
 
 ACTIVE = ("queued", "running")
@@ -89,10 +88,8 @@ def _steps_of(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _submit(config: TrainConfig) -> None:
-    try:
+    with errors_told():
         runs.submit(models.runs_root(), "estimate", "trial step", config.to_dict())
-    except (GanlibError, OSError) as error:
-        show_error(error if isinstance(error, GanlibError) else GanlibError(str(error)))
 
 
 def _read(run: RunDir) -> dict[str, Any]:
