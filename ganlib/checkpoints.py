@@ -1,10 +1,10 @@
 """Models on disk: one safetensors file with a self-describing JSON header.
 
 The header's metadata holds one key, `latent-atelier`, with JSON: format, digest, spec, kimg, title, source, licence,
-data, metrics, created, and where they are known parents, classes, training and about. Tensors are named `G_ema.…` and,
-where the discriminator is known, `D.…`. The digest is a sha256 over all tensors and the spec, so that two files with
-the same digest make the same pictures. Format 1 wrote that of the tensors alone; it is completed when such a file is
-read.
+data, metrics, created, and where they are known parents, classes, training, about and cover. Tensors are named
+`G_ema.…` and, where the discriminator is known, `D.…`. The digest is a sha256 over all tensors and the spec, so that
+two files with the same digest make the same pictures. Format 1 wrote that of the tensors alone; it is completed when
+such a file is read.
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ class Checkpoint:
     """How the weights were trained: `command`, `hardware`, `seconds` and what else is told."""
     about: str = ""
     """Words for people: what the model shows, what is weak."""
+    cover: int = 0
+    """Seed of the picture that stands for it in lists."""
 
     @property
     def training_words(self) -> dict[str, str]:
@@ -179,6 +181,7 @@ def read_card(path: Path) -> Checkpoint:
         classes=_read_classes(card.get("classes"), spec.label_dim),
         training=_read_training(card.get("training")),
         about=str(card.get("about") or "")[:MAX_ABOUT],
+        cover=cover if isinstance(cover := card.get("cover"), int) and 0 <= cover < 2**32 else 0,
     )
 
 
@@ -266,11 +269,12 @@ def save_snapshot(
     classes: Iterable[str] = (),
     training: Mapping[str, str | float] | None = None,
     about: str = "",
+    cover: int = 0,
 ) -> Checkpoint:
     """Write a model and return its card. `half` stores floating tensors in half precision; they load as float32.
 
-    `parents` are title, digest and licence of the models it was blended from; `classes`, `training` and `about` as in
-    `Checkpoint`.
+    `parents` are title, digest and licence of the models it was blended from; `classes`, `training`, `about` and
+    `cover` as in `Checkpoint`.
 
     The file appears whole or not at all. Raises `CheckpointError` when a weight is not finite, or does not fit half
     precision, or when the disk is full."""
@@ -294,7 +298,7 @@ def save_snapshot(
     }  # fmt: skip
     if parents := [dict(parent) for parent in parents]:
         card["parents"] = parents
-    optional = {"classes": list(classes), "training": dict(training or {}), "about": about}
+    optional = {"classes": list(classes), "training": dict(training or {}), "about": about, "cover": cover}
     card |= {name: value for name, value in optional.items() if value}
     path = Path(path)
     try:
@@ -316,6 +320,7 @@ def change_card(
     data: str | None = None,
     metrics: Mapping[str, Any] | None = None,
     about: str | None = None,
+    cover: int | None = None,
 ) -> Checkpoint:
     """Write words of a model's card anew and return it; what is None stays, `metrics` are added to those there are.
 
@@ -332,7 +337,7 @@ def change_card(
             )
     header, _ = _read_header(old.path)
     card = json.loads(header["__metadata__"][KEY])
-    words = {"title": title, "licence": licence, "data": data, "about": about}
+    words = {"title": title, "licence": licence, "data": data, "about": about, "cover": cover}
     card |= {name: value for name, value in words.items() if value is not None}
     card["metrics"] = dict(old.metrics) | dict(metrics or {})
     header["__metadata__"][KEY] = json.dumps(card)

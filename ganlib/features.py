@@ -31,6 +31,8 @@ from ganlib.networks.base import Discriminator
 
 WEIGHTS_VARIABLE = "GANLIB_SQUEEZENET"
 CACHE_VARIABLE = "GANLIB_CACHE"
+BUNDLED = ("fruit", "impressions", "fruit-progan", "fruit-dcgan")
+"""Names of the models that come with the program."""
 SQUEEZENET_FILE = "squeezenet1_1_caffe.pth"
 SQUEEZENET_SHA256 = "9ecc3d37b1bf910660751bfca18f4db492b430a8087b31b2ee3f8da392b812e7"
 RECIPE = 2  # raised by one when resizing, pooling or scaling below changes
@@ -272,6 +274,13 @@ def inception_file() -> Path:
 def bundled_model() -> Path:
     """The model file whose discriminator gives the embedded features: `checkpoints/fruit.safetensors` beside ganlib."""
     return Path(__file__).resolve().parents[1] / "checkpoints" / "fruit.safetensors"
+
+
+def bundled_models() -> tuple[Path, ...]:
+    """The files of all models that come with the program, this one first."""
+    first = bundled_model()
+    others = (first.with_name(f"{name}{checkpoints.SUFFIX}") for name in BUNDLED)
+    return (first, *(path for path in others if path != first))
 
 
 def embedded_name() -> str:

@@ -110,7 +110,8 @@ def gallery() -> None:
     if recipes:
         show_pictures(view, recipes, set(favourites), name_of=Recipe.caption if tab == "All" else full_name)
     else:
-        empty_state(EMPTY[str(tab)], models.pictures(model, [models.seed_recipe(model, 0)])[0], "Back to all", show_all)
+        cover = models.pictures(model, [models.seed_recipe(model, model.cover)])[0]
+        empty_state(EMPTY[str(tab)], cover, "Back to all", show_all)
     show_selection(view)
 
 

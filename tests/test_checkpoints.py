@@ -162,12 +162,12 @@ def test_a_card_tells_classes_training_and_what_is_weak(tmp_path):
     told = {"command": "python -m ganlib train --data a.zip", "hardware": "1 × CPU", "seconds": 90}
     G = networks.tiny_generator(label_dim=2)
     card = checkpoints.save_snapshot(
-        tmp_path / "two.safetensors", G_ema=G, classes=("monet", "vangogh"), training=told, about="Blurred."
+        tmp_path / "two.safetensors", G_ema=G, classes=("monet", "vangogh"), training=told, about="Blurred.", cover=7
     )
-    assert (card.classes, card.training, card.about) == (("monet", "vangogh"), told, "Blurred.")
+    assert (card.classes, card.training, card.about, card.cover) == (("monet", "vangogh"), told, "Blurred.", 7)
     assert [card.class_name(i) for i in (0, 1, 2)] == ["monet", "vangogh", "2"]
-    changed = checkpoints.change_card(card.path, about="Sharp.")
-    assert (changed.about, changed.training, changed.digest) == ("Sharp.", told, card.digest)
+    changed = checkpoints.change_card(card.path, about="Sharp.", cover=8)
+    assert (changed.about, changed.cover, changed.training, changed.digest) == ("Sharp.", 8, told, card.digest)
 
 
 @pytest.mark.parametrize("names", [["one"], ["one", "two", "three"], "ab", {"a": 1}, None])
@@ -175,12 +175,13 @@ def test_names_that_do_not_fit_the_classes_are_not_shown(tmp_path, names):
     path = tmp_path / "two.safetensors"
     checkpoints.save_snapshot(path, G_ema=networks.tiny_generator(label_dim=2), classes=("a", "b"))
     header, rest = header_of(path)
-    card = json.loads(header["__metadata__"][checkpoints.KEY]) | {"classes": names, "training": names, "about": None}
+    odd = {"classes": names, "training": names, "about": None, "cover": names}
+    card = json.loads(header["__metadata__"][checkpoints.KEY]) | odd
     header["__metadata__"][checkpoints.KEY] = json.dumps(card)
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + rest)
     read = checkpoints.read_card(path)
-    assert read.classes == () and read.class_name(1) == "1"
+    assert read.classes == () and read.class_name(1) == "1" and read.cover == 0
     assert dict(read.training) == ({"a": 1} if isinstance(names, dict) else {})
 
 

@@ -281,10 +281,15 @@ def test_figures_are_in_the_card_and_the_digest_stays(config, run_folder):
         load_generator(path)
 
 
-def test_the_bundled_model_is_left_as_it_is(config, run_folder, monkeypatch):
+@pytest.mark.parametrize("name", ["network-snapshot-000001", "fruit-dcgan"])
+def test_the_bundled_models_are_left_as_they_are(config, run_folder, monkeypatch, name):
     path = run_folder / "network-snapshot-000001.safetensors"
-    before = path.read_bytes()
     monkeypatch.setattr(features, "bundled_model", lambda: path)
+    if name != path.stem:
+        path = path.with_name(f"{name}.safetensors")
+        path.write_bytes((run_folder / "network-snapshot-000001.safetensors").read_bytes())
+        config = replace(config, network=(path,))
+    before = path.read_bytes()
     measure(replace(config, metrics="kid20"))
     assert path.read_bytes() == before
 

@@ -279,7 +279,7 @@ class _Measurement:
             self.reporter.artefact(append_record(self.config.outdir, record))
 
     def _write_card(self, card: Checkpoint, records: Sequence[Mapping[str, Any]]) -> None:
-        if card.path == features.bundled_model().resolve():
+        if card.path in [path.resolve() for path in features.bundled_models()]:
             self.reporter.log(f"the card of {card.name}, which belongs to the program, stays as it is")
             return
         results = {name: value for record in records for name, value in record["results"].items()}

@@ -104,7 +104,7 @@ def _card(model: Checkpoint, has_face: bool) -> ModelCard:
     about = " · ".join(filter(None, (model.data, model.licence)))
     picture = None
     with errors_told():
-        picture = pictures(model, [seed_recipe(model, 0)], side=128)[0] if has_face else None
+        picture = pictures(model, [seed_recipe(model, model.cover)], side=128)[0] if has_face else None
     return ModelCard(model.name, model.title, facts, about, str(model.spec.resolution), picture)
 
 
@@ -175,7 +175,7 @@ def example() -> bytes | None:
     """A picture of the first model, for empty states; None where there is no model that can be opened."""
     known, _ = list_checkpoints(checkpoints_root())
     try:
-        return pictures(known[0], [seed_recipe(known[0], 0)])[0] if known else None
+        return pictures(known[0], [seed_recipe(known[0], known[0].cover)])[0] if known else None
     except GanlibError:
         return None
 

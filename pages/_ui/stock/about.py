@@ -6,6 +6,7 @@ import streamlit as st
 
 from ganlib.checkpoints import MAX_ABOUT, Checkpoint, change_card, read_card, remove_checkpoint, rename_checkpoint
 from ganlib.errors import GanlibError, InputError
+from ganlib.latents import MAX_SEED
 from ganlib.networks import architecture
 from pages._ui import models
 from pages._ui.frame import EXPLORE, GALLERY, MORPH, errors_told, part, plain, show_error
@@ -85,12 +86,14 @@ def _words(model: Checkpoint) -> None:
         file_name = st.text_input("Name of the file", model.name, help="Links and commands use it.", max_chars=80)
         licence = licence_choice("Licence of the weights", model.licence, key=f"licence-{model.digest}-{model.licence}")
         data = st.text_area("Whose work it learned from, and its licence", model.data, max_chars=2000)
+        cover = st.number_input("Cover", 0, MAX_SEED, model.cover, help="seed of the picture that stands for the model")
         about = st.text_area("About it: what it shows, what is weak", model.about, max_chars=MAX_ABOUT)
         if st.form_submit_button("Save", type="primary"):
             with errors_told():
                 changed = change_card(
-                    model.path, title=title.strip(), licence=licence, data=data.strip(), about=about.strip()
-                )
+                    model.path, title=title.strip(), licence=licence, data=data.strip(), about=about.strip(),
+                    cover=cover,
+                )  # fmt: skip
                 if file_name.strip() != changed.name:
                     changed = rename_checkpoint(changed.path, file_name.strip())
                     if st.session_state.get("model") == model.name:
