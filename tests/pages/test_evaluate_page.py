@@ -126,7 +126,7 @@ def test_an_empty_studio_teaches(repository, checkpoints):
 
 def test_few_pictures_lead_to_kid(repository, reals):
     app = open_page(repository, model="tiny")
-    assert "prefer KID" not in shown(app) and "bundled model's discriminator" in shown(app)
+    assert "prefer KID" not in shown(app) and "Fruit's discriminator" in shown(app)
     app.pills(key="evaluate-kinds").set_value(["fid", "kid"]).run()
     assert "With fewer than 2,000 pictures prefer KID" in shown(app)
     app.select_slider(key="evaluate-count").set_value(5000).run()

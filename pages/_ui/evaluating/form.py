@@ -38,14 +38,14 @@ FEATURES = {
     "auto": "the best there are here",
     "inception": "Inception-v3, as in papers",
     "squeezenet": "SqueezeNet",
-    "embedded": "the bundled model's own",
+    "embedded": "those of Fruit",
 }
 ABOUT_FEATURES = {
     "inception": "Pictures are compared as Inception-v3 of 2015 sees them, resized with antialiasing (as clean-fid "
     "does): figures can be held against published ones that are measured so.",
     "squeezenet": "Pictures are compared as SqueezeNet sees them, a network trained on photographs. Figures compare "
     "models fairly, but only with figures of the same name; they are not the FID and KID of papers.",
-    "embedded": "Pictures are compared as the bundled model's discriminator sees them. That needs no download and sees "
+    "embedded": "Pictures are compared as Fruit's discriminator sees them. That needs no download and sees "
     "a run improve; it is mild to models that it was trained with, and no figure of papers.",
 }
 
