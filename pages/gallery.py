@@ -53,10 +53,19 @@ def show_all() -> None:
     state["tab"] = "All"
 
 
+def choose() -> None:
+    """Take over what the menus say; they have keys, and a change in their defaults would make them new ones."""
+    names = ("columns", "per_page", "order", "pixels", *(("label",) if model.spec.label_dim else ()))
+    wall.view = replace(wall.view, **{name: state[f"gallery-{name}"] for name in names})
+
+
 def controls(view: View) -> View:
     """The row above the wall; a list of seeds that cannot be read leaves the wall as it is."""
     state.setdefault("seeds", view.seeds)
-    label = view.label if model.spec.label_dim else None
+    kinds = [None, *range(model.spec.label_dim)]
+    shown = {"columns": view.columns, "per_page": view.per_page, "order": view.order, "pixels": view.pixels}
+    for name, value in (shown | {"label": view.label if view.label in kinds else None}).items():
+        state[f"gallery-{name}"] = value
     with st.container(horizontal=True, vertical_alignment="bottom", key="controls"):
         st.text_input("Seeds", key="seeds", width=240, help="Each seed is one picture: 85, 6600-6625, 1,5,9-12")
         for name, icon, help, by in STEPS:
@@ -65,19 +74,19 @@ def controls(view: View) -> View:
             rev = str(arrivals("gallery"))
             slider_bank([Group("", (PSI,))], {"psi": view.psi}, key="psi", rev=rev, on_change=wall.drag)
         if model.spec.label_dim:
-            kinds = [None, *range(model.spec.label_dim)]
-            at = kinds.index(view.label) if view.label in kinds else 0
-            name_of = partial(models.kind_name, model)
-            label = st.selectbox("Kind", kinds, at, help="class label", width=140, format_func=name_of)
+            st.selectbox(
+                "Kind", kinds, key="gallery-label", help="class label", width=140, on_change=choose,
+                format_func=partial(models.kind_name, model),
+            )  # fmt: skip
         with st.popover("View", icon=":material/grid_view:"):
-            columns = st.slider("Columns", 2, 12, view.columns)
-            per_page = st.select_slider("Pictures on a page", (12, 24, 48, 96), view.per_page)
-            orders = ["", *models.SORTS]
-            order = st.selectbox(
-                "Order", orders, orders.index(view.order), format_func={"": "as written", **models.SORTS}.__getitem__
-            )
-            pixels = st.toggle("Single pixels", view.pixels, help="Show pixels crisp instead of smoothed")
-    asked = replace(view, columns=columns, per_page=per_page, pixels=pixels, label=label, order=order)
+            st.slider("Columns", 2, 12, key="gallery-columns", on_change=choose)
+            st.select_slider("Pictures on a page", (12, 24, 48, 96), key="gallery-per_page", on_change=choose)
+            st.selectbox(
+                "Order", ["", *models.SORTS], key="gallery-order", on_change=choose,
+                format_func={"": "as written", **models.SORTS}.__getitem__,
+            )  # fmt: skip
+            st.toggle("Single pixels", key="gallery-pixels", on_change=choose, help="Show pixels crisp, not smoothed")
+    asked = view if model.spec.label_dim else replace(view, label=None)
     with errors_told():
         parse_seeds(state["seeds"])
         if state["seeds"] != view.seeds:

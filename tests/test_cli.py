@@ -108,7 +108,9 @@ def test_classes_change_the_picture_and_must_exist(tiny_labelled_model, tmp_path
     for label in ("0", "2"):
         assert generate(tiny_labelled_model, tmp_path / label, "--seeds", "1", "--class", label) == 0
     assert (pixels_of(tmp_path / "0/seed0001.png") != pixels_of(tmp_path / "2/seed0001.png")).any()
-    for flags in ([], ["--class", "3"], ["--class", "-1"]):
+    assert generate(tiny_labelled_model, tmp_path / "turn", "--seeds", "0-2") == 0
+    assert (pixels_of(tmp_path / "turn/seed0001.png") != pixels_of(tmp_path / "2/seed0001.png")).any()
+    for flags in (["--class", "3"], ["--class=-1"], ["--class", "pear"]):
         argv = ["generate", "--network", tiny_labelled_model, "--seeds", "1", "--outdir", tmp_path / "none", *flags]
         assert "classes 0 … 2" in refused(capsys, *argv)
 

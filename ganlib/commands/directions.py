@@ -78,12 +78,15 @@ def _between(args: argparse.Namespace, path: Path) -> Any:
     from ganlib.checkpoints import read_card
     from ganlib.directions import between, judge, measure_safe
     from ganlib.editing import save_direction
-    from ganlib.latents import Recipe, parse_seeds
+    from ganlib.latents import Recipe, label_in_turn, parse_seeds
     from ganlib.renderer import Renderer
 
     renderer = Renderer.open(path, device=getattr(args, "device", "auto"))
+    kinds = renderer.spec.label_dim
     there, here = (
-        renderer.w_plus([Recipe.of_seed(seed) for seed in parse_seeds(text)]) if text else None
+        renderer.w_plus([Recipe.of_seed(s, label=label_in_turn(s, None, kinds)) for s in parse_seeds(text)])
+        if text
+        else None
         for text in (args.there, args.here)
     )
     assert there is not None
@@ -102,14 +105,15 @@ def _write_strips(dest: Path, path: Path, directions: list[Any], device: str) ->
 
     from ganlib.directions import strip
     from ganlib.images import contact_sheet, encode
-    from ganlib.latents import Recipe
+    from ganlib.latents import Recipe, label_in_turn
     from ganlib.renderer import Renderer
     from ganlib.runs import write_bytes
 
     if not directions:
         raise InputError("there is no direction to show", "find some first, with --method pca")
     renderer = Renderer.open(path, device=device)
-    w_plus = renderer.w_plus([Recipe.of_seed(0, psi=0.7)])[0]
+    first = Recipe.of_seed(0, psi=0.7, label=label_in_turn(0, None, renderer.spec.label_dim))
+    w_plus = renderer.w_plus([first])[0]
     rows = [strip(renderer, direction, w_plus, STRENGTHS) for direction in directions]
     write_bytes(dest, encode(contact_sheet(np.concatenate(rows), columns=len(STRENGTHS)), "png"))
     print(f"{dest}: a row for each direction, from {STRENGTHS[0]:+g} to {STRENGTHS[-1]:+g} sigmas")

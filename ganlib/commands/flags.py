@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ganlib.errors import InputError
 
 if TYPE_CHECKING:
+    from ganlib.checkpoints import Checkpoint
     from ganlib.renderer import Renderer
 
 CHECKPOINTS = Path("checkpoints")
@@ -42,13 +43,20 @@ def open_renderer(args: argparse.Namespace) -> Renderer:
     return Renderer.open(find_checkpoint(args.network, CHECKPOINTS), device=args.device)
 
 
-def check_label(label: int | None, label_dim: int) -> None:
-    """A model with classes needs one of them, a model without has none. Raises InputError."""
-    if label_dim == 0 and label is not None:
-        raise InputError(f"--class {label}: this model has no classes", "leave --class out")
-    if label_dim > 0 and (label is None or not 0 <= label < label_dim):
-        problem = "no --class given" if label is None else f"class {label} does not exist"
-        raise InputError(problem, f"this model has classes 0 … {label_dim - 1}: choose one with --class")
+def read_label(text: str | None, card: Checkpoint) -> int | None:
+    """The number of a class that `--class` names by number or by name; None where it is not given. Raises InputError
+    for one that the model does not have."""
+    if text is None:
+        return None
+    count = card.spec.label_dim
+    if count == 0:
+        raise InputError(f"--class {text}: this model has no classes", "leave --class out")
+    if text in card.classes:
+        return card.classes.index(text)
+    if not text.isdecimal() or int(text) >= count:
+        names = f" ({', '.join(card.classes)})" if card.classes else ""
+        raise InputError(f"class {text} does not exist", f"this model has classes 0 … {count - 1}{names}")
+    return int(text)
 
 
 def flags_from_dataclass(

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganlib.commands.flags import add_network_flags, check_label, open_renderer
+from ganlib.commands.flags import CHECKPOINTS, add_network_flags, open_renderer, read_label
 from ganlib.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--outdir", type=Path, required=True, metavar="DIR", help="where the pictures go")
     parser.add_argument("--trunc", type=float, metavar="PSI", help="truncation psi (default: 1)")
-    parser.add_argument("--class", dest="label", type=int, metavar="N", help="class, for a model with labels")
+    parser.add_argument(
+        "--class", dest="label", metavar="N", help="class, by number or name; without, seeds take the classes in turn"
+    )
     parser.add_argument(
         "--noise-mode", default="const", choices=("const", "random", "none"), help="(default: %(default)s)"
     )
@@ -72,17 +74,19 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _from_seeds(args: argparse.Namespace, reporter: Reporter) -> int:
+    from ganlib.checkpoints import find_checkpoint, read_card
     from ganlib.images import encode
-    from ganlib.latents import Recipe, embed_text, parse_seeds
+    from ganlib.latents import Recipe, embed_text, label_in_turn, parse_seeds
     from ganlib.runs import Stopped, write_bytes
 
     seeds = list(dict.fromkeys(parse_seeds(args.seeds)))
     renderer = open_renderer(args)
-    check_label(args.label, renderer.spec.label_dim)
+    chosen = read_label(args.label, read_card(find_checkpoint(args.network, CHECKPOINTS)))
     psi = 1.0 if args.trunc is None else args.trunc
     place, grain = _place(args, renderer.spec.movable), _grain(args, renderer.spec)
-    choices = {"psi": psi, "label": args.label, "noise_mode": args.noise_mode, **grain, **place}
-    recipes = {seed: Recipe.of_seed(seed, **choices) for seed in seeds}
+    choices = {"psi": psi, "noise_mode": args.noise_mode, **grain, **place}
+    kinds = renderer.spec.label_dim
+    recipes = {seed: Recipe.of_seed(seed, label=label_in_turn(seed, chosen, kinds), **choices) for seed in seeds}
     recipes[seeds[0]].validate()
     args.outdir.mkdir(parents=True, exist_ok=True)
     batch = args.batch or renderer.default_batch()

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganlib.commands.flags import CHECKPOINTS, add_network_flags, check_label
+from ganlib.commands.flags import CHECKPOINTS, add_network_flags, read_label
 from ganlib.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="saved w, any number: .npz, .npy or .pt",
     )
     key.add_argument("--trunc", type=float, metavar="PSI", help="truncation psi of seeds (default: 1)")
-    key.add_argument("--class", dest="label", type=int, metavar="N", help="class of seeds, for a model with labels")
+    key.add_argument("--class", dest="label", metavar="N", help="class of seeds, by number or name")
     key.add_argument("--sweep-psi", metavar="A,B,…", help="one picture, at each of these truncations")
     key.add_argument("--sweep-direction", metavar="NAME:A,B,…", help="one picture, at these strengths of a direction")
     key.add_argument("--sweep-class", metavar="A,B,…", help="one picture, in each of these classes")
@@ -159,9 +159,11 @@ def _recipes(args: argparse.Namespace, card: Checkpoint) -> list[Recipe]:
     psi = 1.0 if args.trunc is None else args.trunc
     recipes = []
     if args.seeds is not None:
-        recipes += [Recipe.of_seed(seed, psi=psi, label=args.label) for seed in parse_seeds(args.seeds)]
-        if args.sweep_class is None:
-            check_label(args.label, card.spec.label_dim)
+        label = read_label(args.label, card)
+        if label is None and card.spec.label_dim and args.sweep_class is None:
+            hint = f"name one with --class: {', '.join(map(card.class_name, range(card.spec.label_dim)))}"
+            raise InputError("a film stays in one class, and none is given", hint)
+        recipes += [Recipe.of_seed(seed, psi=psi, label=label) for seed in parse_seeds(args.seeds)]
     if args.favourites:
         recipes += [each.recipe for each in load_favourites(card.folder)]
     for saved in args.projected_w or ():

@@ -35,12 +35,14 @@ class Sheet:
     """Side of one picture where the file's name tells it (progressive growing), else None."""
     phase: str = ""
     """`faded` or `tuned` in progressive growing, else empty."""
+    is_transfer: bool = False
+    """Whether the run started from the weights of a model: its first sheet is not untrained then."""
 
     @property
     def words(self) -> str:
         """Such as `46 kimg` or `120 kimg, 16 px, faded in`; no two sheets of a run have the same words."""
         if self.path.stem == "fakes_init":
-            return "untrained"
+            return "at the start" if self.is_transfer else "untrained"
         phase = {"faded": "faded in", "tuned": "tuned"}.get(self.phase, self.phase)
         return f"{self.kimg} kimg" + (f", {self.resolution} px, {phase}" if self.resolution else "")
 
@@ -121,7 +123,9 @@ class TrainingFolder:
 
     def sheets(self) -> list[Sheet]:
         """The sheets of samples in order of time, the one before the first step first."""
-        first = [Sheet(path, 0) for path in sorted(self.path.glob("fakes_init.*")) if path.suffix in (".png", ".jpg")]
+        is_transfer = bool(self.config.get("resume"))
+        starts = [path for path in sorted(self.path.glob("fakes_init.*")) if path.suffix in (".png", ".jpg")]
+        first = [Sheet(path, 0, is_transfer=is_transfer) for path in starts]
         later = []
         for path in self.path.glob("fakes[0-9]*"):
             if match := _SHEET.fullmatch(path.name):

@@ -290,6 +290,18 @@ def test_classes_have_names_and_are_shown_in_turn_where_none_is_chosen(repositor
     assert kind.options == ["any", "monet", "vangogh"]
     wall = app.session_state["gallery"]
     assert [recipe.label for recipe in wall.view.recipes(read_card(checkpoints / "two.safetensors"))] == [1, 0, 1]
+    for wanted in (1, 0, 1, None, 0):
+        box = next(box for box in app.selectbox if box.label == "Kind")
+        box.set_value(wanted).run()
+        assert app.session_state["gallery"].view.label == wanted, "every change counts"
+        box = next(box for box in app.selectbox if box.label == "Kind")
+        assert box.value == wanted
+    for wanted in ("colour", "likeness", "", "colour"):
+        next(box for box in app.selectbox if box.label == "Order").set_value(wanted).run()
+        assert app.session_state["gallery"].view.order == wanted
+    for wanted in (4, 8, 5):
+        next(each for each in app.slider if each.label == "Columns").set_value(wanted).run()
+        assert app.session_state["gallery"].view.columns == wanted
     app = open_app(repository, "explore", model="two")
     assert app.session_state["bench"].recipe.label == 0 and told(app) == ""
     groups = groups_of(G.spec, classes=("monet", "vangogh"))

@@ -82,6 +82,12 @@ def test_sides_are_even_and_pictures_whole(run, columns):
     assert reel.count == min(columns, 12) and reel.picture(reel.sheets[0]).shape == (*reel.size[::-1], 3)
 
 
+def test_a_run_from_the_weights_of_a_model_does_not_begin_untrained(run):
+    options = json.loads((run / "training_options.json").read_text())
+    (run / "training_options.json").write_text(json.dumps(options | {"resume": "fruit.safetensors"}))
+    assert Reel(TimelapseJob(str(run))).sheets[0].words == "at the start"
+
+
 def test_growing_runs_are_shown_at_one_size(run):
     (run / "fakes000002-008x008-faded.png").write_bytes(sheet(60))
     (run / "fakes000002-008x008-tuned.png").write_bytes(sheet(90))

@@ -194,7 +194,7 @@ def _make(model: Checkpoint, kept: dict[str, Recipe]) -> None:
         sets = []
         for end in ("there", "here"):
             text = str(state.get(f"direction-{end}", "")).strip()
-            recipes = [Recipe.of_seed(seed) for seed in parse_seeds(text)] if text else []
+            recipes = [models.seed_recipe(model, seed, psi=1.0) for seed in parse_seeds(text)] if text else []
             sets.append(recipes + [kept[name] for name in state.get(f"direction-{end}-kept", ()) if name in kept])
         if not sets[0]:
             raise InputError("there are no pictures to go to", "Give seeds, or choose favourites.")

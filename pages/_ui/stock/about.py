@@ -42,10 +42,12 @@ def show_model(path: Path) -> None:
     with left:
         with errors_told(), st.spinner("Making its pictures …"):
             st.image(sheet(model, may_make=True) or b"", width="stretch")
-        st.caption(f"Seeds 0 to {seeds_of(model) - 1}, psi {models.DEFAULT_PSI}, not picked.")
+        psi = f", psi {models.DEFAULT_PSI}" if model.spec.truncatable else ""
+        st.caption(f"Seeds 0 to {seeds_of(model) - 1}{psi}, not picked.")
         for words in model.about.split("\n\n"):
             st.markdown(plain(words))
-        st.markdown(_table(model))
+        with st.container(key="model-facts"):
+            st.markdown(_table(model))
     with right:
         st.markdown("#### Rights")
         show_rights(model)
