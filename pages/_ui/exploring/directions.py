@@ -34,8 +34,8 @@ MOST_SLIDERS = 10
 EVERY = 1.0  # seconds
 TYPES = ["npz", "npy", "pt", "pth"]
 METHODS = {
-    "shown": "what pictures show (size, colour …)",
     "pca": "what varies most (PCA of w)",
+    "shown": "what pictures show (size, colour …)",
     "sefa": "what styles react to most (SeFa)",
 }
 LAYERS = {"all": "everything", "coarse": "shape", "middle": "features", "fine": "colour and texture"}
