@@ -197,10 +197,11 @@ def _read_classes(value: Any, label_dim: int) -> tuple[str, ...]:
 
 def _read_training(value: Any) -> Mapping[str, str | float]:
     rows = list(value.items())[:16] if isinstance(value, dict) else []
+    # Numbers that are none, or that no time can be made of, are left out: the file may be anybody's.
     return {
         str(name)[:40]: value[:2000] if isinstance(value, str) else value
         for name, value in rows
-        if isinstance(value, int | float | str)
+        if isinstance(value, str) or (isinstance(value, int | float) and abs(value) < 1e15)
     }
 
 

@@ -185,6 +185,14 @@ def test_names_that_do_not_fit_the_classes_are_not_shown(tmp_path, names):
     assert dict(read.training) == ({"a": 1} if isinstance(names, dict) else {})
 
 
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -float("inf"), 10**400])
+def test_times_that_are_none_are_not_told(tmp_path, seconds):
+    G = networks.tiny_generator()
+    told = {"seconds": seconds, "hardware": "x"}
+    card = checkpoints.save_snapshot(tmp_path / "odd.safetensors", G_ema=G, training=told)
+    assert card.training_words == {"hardware": "x"}
+
+
 def test_models_are_listed_by_their_whole_name(tmp_path):
     for name in ("fruit-dcgan", "apple", "fruit"):
         checkpoints.save_snapshot(tmp_path / f"{name}.safetensors", G_ema=networks.tiny_generator())
