@@ -76,7 +76,7 @@ def controls(view: View) -> View:
         if model.spec.label_dim:
             st.selectbox(
                 "Kind", kinds, key="gallery-label", help="class label", width=140, on_change=choose,
-                format_func=partial(models.kind_name, model),
+                format_func=partial(models.kind_name, model), placeholder=models.kind_name(model, None),
             )  # fmt: skip
         with st.popover("View", icon=":material/grid_view:"):
             st.slider("Columns", 2, 12, key="gallery-columns", on_change=choose)

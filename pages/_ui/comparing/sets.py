@@ -110,7 +110,9 @@ def choose_label(model: Checkpoint) -> None:
         if label_of(model) is None:
             st.session_state["compare-label"] = None  # another model's
         kinds = [None, *range(model.spec.label_dim)]
-        st.selectbox("Class", kinds, key="compare-label", width=140, format_func=partial(models.kind_name, model))
+        any_kind = models.kind_name(model, None)
+        name_of = partial(models.kind_name, model)
+        st.selectbox("Class", kinds, key="compare-label", width=140, format_func=name_of, placeholder=any_kind)
 
 
 def recipe_of(model: Checkpoint, seed: int, psi: float) -> Recipe:
