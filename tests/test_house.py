@@ -14,7 +14,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # Leftmost is the ground: a module imports only modules to its left. Packages count as one name. This list *is* the
 # architecture; a name may stand here before its file exists.
 ORDER = [
-    *("errors", "options", "rights", "links", "reports", "runs", "device", "distributed", "images", "ffmpeg"),
+    *("errors", "filesystem", "options", "rights", "links", "reports"),
+    *("runs", "device", "distributed", "images", "ffmpeg"),
     *("networks",),
     *("checkpoints", "deltas", "foreign", "export", "hub", "latents", "editing", "favourites", "paths"),
     *("inception", "features", "perceptual", "dataset", "superres", "renderer", "benchmark", "blending", "modelcard"),
@@ -24,7 +25,7 @@ ORDER = [
     *("commands", "__main__"),
 ]
 
-STANDARD_LIBRARY_ONLY = ("errors", "options", "rights", "links", "reports", "runs")
+STANDARD_LIBRARY_ONLY = ("errors", "filesystem", "options", "rights", "links", "reports", "runs")
 FORBIDDEN_IN_PAGES = {"torch", "numpy", "PIL", "torchvision", "imageio"}
 
 
