@@ -28,6 +28,13 @@ GALLERY, EXPLORE, MORPH, PROJECT, DROP, DATASETS, TRAIN, EVALUATE, MODELS = (
     for name in ("gallery", "explore", "morph", "project", "drop", "datasets", "train", "evaluate", "models")
 )
 UPSCALE, COMPARE = (str(PAGES / f"{name}.py") for name in ("upscale", "compare"))
+# Home by itself; the other pages by what a person comes for, each section in the order of the work.
+SECTIONS = {
+    "": {"Gallery": GALLERY},
+    "Create": {"Explore": EXPLORE, "Morph": MORPH, "Project": PROJECT, "Upscale": UPSCALE, "Drop": DROP},
+    "Library": {"Models": MODELS, "Data sets": DATASETS},
+    "Train": {"Train": TRAIN, "Evaluate": EVALUATE, "Compare": COMPARE},
+}
 
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 _inside_app = ContextVar("_inside_app", default=False)
@@ -51,20 +58,13 @@ def run_app() -> None:
 
 
 def _navigation() -> Any:
-    # One section only: plain links. Sections (Create, Train, Library) appear when there are several.
-    pages = [
-        st.Page(GALLERY, title="Gallery", default=True),
-        st.Page(EXPLORE, title="Explore", url_path="explore"),
-        st.Page(MORPH, title="Morph", url_path="morph"),
-        st.Page(PROJECT, title="Project", url_path="project"),
-        st.Page(COMPARE, title="Compare", url_path="compare"),
-        st.Page(UPSCALE, title="Upscale", url_path="upscale"),
-        st.Page(DROP, title="Drop", url_path="drop"),
-        st.Page(DATASETS, title="Data sets", url_path="datasets"),
-        st.Page(TRAIN, title="Train", url_path="train"),
-        st.Page(EVALUATE, title="Evaluate", url_path="evaluate"),
-        st.Page(MODELS, title="Models", url_path="models"),
-    ]
+    pages = {
+        section: [
+            st.Page(path, title=title, url_path=Path(path).stem if path != GALLERY else None, default=path == GALLERY)
+            for title, path in titles.items()
+        ]
+        for section, titles in SECTIONS.items()
+    }
     return st.navigation(pages, position="top")
 
 
@@ -85,7 +85,7 @@ def open_page(title: str) -> DeltaGenerator:
             st.rerun()
     _prepare_process()
     st.html(STYLE)
-    st.html(_theme_style(st.context.theme.type or "light"))
+    st.html(_theme_style(st.context.theme.type or "light") + _section_style(title))
     if not st.session_state.get("is-dressed"):
         st.session_state["is-dressed"] = True
         time.sleep(DRESSING_SECONDS)
@@ -100,6 +100,13 @@ def _theme_style(theme: str) -> str:
     # The dark theme's accent is light: white on it has a contrast of 3.3 : 1, ink 5.6 : 1.
     ink = '[data-testid="stBaseButton-primary"] { color: #161412; }' if theme == "dark" else ""
     return f"<style>:root {{ --paper: {paper}; --line: {line}; }} {ink}</style>"
+
+
+def _section_style(title: str) -> str:
+    """Mark the section that a page is in; Streamlit marks only the page, in a menu that is closed."""
+    place = next((i for i, titles in enumerate(SECTIONS.values(), 1) if title in titles), 0)
+    button = f'[data-testid="stTopNav"] > :nth-child({place}) > [data-testid="stTopNavSection"]'
+    return f"<style>{button} {{ background: rgba(192, 178, 150, 0.25); }} {button} p {{ font-weight: 600; }}</style>"
 
 
 @st.cache_resource

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -72,15 +73,59 @@ def test_the_first_deep_link_after_a_start_has_the_navigation(page: Page) -> Non
     """The first request to a fresh server: Streamlit may run the page without app.py."""
     page.goto("/explore?model=tiny&seeds=3")
     expect(stage(page)).to_be_visible()
-    pages = [
-        "Gallery", "Explore", "Morph", "Project", "Compare", "Upscale", "Drop", "Data sets", "Train", "Evaluate",
-        "Models",
-    ]  # fmt: skip
-    expect(page.get_by_test_id("stTopNavLink")).to_have_text(pages)
+    menus = page.get_by_test_id("stTopNav").locator("a, button")
+    expect(menus).to_have_text(["Gallery", "Create", "Library", "Train"])
     expect(page.get_by_role("button", name="Undo")).to_be_disabled()
     page.get_by_test_id("stTopNavLink").filter(has_text="Gallery").click()
     expect(cells(page)).to_have_count(24)
-    expect(page.get_by_test_id("stTopNavLink")).to_have_count(len(pages))
+    expect(menus).to_have_count(4)
+
+
+SECTIONS = {
+    "Create": ["Explore", "Morph", "Project", "Upscale", "Drop"],
+    "Library": ["Models", "Data sets"],
+    "Train": ["Train", "Evaluate", "Compare"],
+}
+
+
+def test_every_page_is_two_clicks_away_and_its_section_is_marked(page: Page) -> None:
+    page.goto("/")
+    expect(cells(page)).to_have_count(24)
+    for section, titles in SECTIONS.items():
+        menu = page.get_by_test_id("stTopNavSection").filter(has_text=section)
+        for title in titles:
+            menu.click()
+            expect(page.get_by_role("menuitem")).to_have_text(titles)
+            page.get_by_role("menuitem", name=title, exact=True).click()
+            expect(page.get_by_role("heading", name=title, level=1, exact=True)).to_be_visible()
+            expect(page).to_have_title(f"{title} · Latent Atelier")
+            expect(page.get_by_role("menuitem")).to_have_count(0)
+            idle(page)
+            weights = page.get_by_test_id("stTopNavSection").locator("p").evaluate_all(
+                "all => all.map(each => [each.innerText, getComputedStyle(each).fontWeight])"
+            )
+            assert [name for name, weight in weights if weight == "600"] == [section]
+    page.go_back()
+    expect(page).to_have_title("Evaluate · Latent Atelier")
+
+
+def test_on_a_phone_the_pages_unfold_and_fold_away_again(browser, studio) -> None:
+    phone = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari"
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, base_url=studio.url, user_agent=phone, has_touch=True
+    )
+    page = context.new_page()
+    page.goto("/")
+    expect(cells(page)).to_have_count(24)
+    page.get_by_test_id("stExpandSidebarButton").tap()
+    side = page.get_by_test_id("stSidebar")
+    for words in ["Gallery", *SECTIONS, *chain(*SECTIONS.values())]:
+        expect(side.get_by_text(words, exact=True).first).to_be_in_viewport()
+    side.get_by_role("link", name="Evaluate").tap()
+    expect(page.get_by_role("heading", name="Evaluate", level=1)).to_be_visible()
+    expect(side).to_have_attribute("data-collapsed", "true")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
 
 
 def test_gallery_to_explore_to_a_saved_picture_and_back(page: Page, tmp_path: Path) -> None:

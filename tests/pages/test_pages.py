@@ -17,7 +17,7 @@ from ganlib.favourites import add_favourite
 from ganlib.latents import Recipe
 from ganlib.networks import tiny_generator
 from pages._ui.bench import groups_of
-from pages._ui.frame import sentences
+from pages._ui.frame import SECTIONS, sentences
 
 PAGES = ("gallery", "explore", "morph")
 
@@ -32,6 +32,11 @@ def open_app(repository: Path, page: str = "gallery", **query: str) -> AppTest:
 def told(app: AppTest) -> str:
     assert not app.exception, app.exception
     return " | ".join(element.value for element in (*app.error, *app.warning)).replace("\\", "")
+
+
+def test_every_page_stands_in_one_section_of_the_navigation(repository):
+    told_of = [Path(path).stem for titles in SECTIONS.values() for path in titles.values()]
+    assert sorted(told_of) == sorted(path.stem for path in (repository / "pages").glob("[a-z]*.py"))
 
 
 @pytest.mark.parametrize("page", PAGES)
