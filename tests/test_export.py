@@ -119,10 +119,21 @@ def test_arguments_beside_foreign_tensors_are_not_trusted(tmp_path):
         open_foreign(tmp_path / "odd.pt")
 
 
-def test_another_low_pass_filter_travels_with_nvidias_tensors(tmp_path):
-    source = save(tmp_path, resample_filter=(1, 2, 2, 1))
-    back = open_foreign(export_model(source, tmp_path / "out.pt", "nvidia"))
+@pytest.mark.parametrize("taps", [(1, 2, 2, 1), (1, 2, 1), (1, 2, 3, 5), tuple(range(1, 10))], ids=str)
+def test_another_low_pass_filter_travels_with_nvidias_tensors(tmp_path, taps):
+    source = save(tmp_path, with_D=True, resample_filter=taps)
+    path = export_model(source, tmp_path / "out.pt", "nvidia")
+    back = open_foreign(path)
     assert_close(draw(back.G_ema)[1], draw(checkpoints.load_generator(source))[1], EXACT)
+    assert_close(judge(back.D), judge(checkpoints.load_discriminator(source)), EXACT)
+    # As NVIDIA's classes register them: layers that do not resample have the usual one, and a long one is a row.
+    table = torch.load(path, weights_only=True)
+    shape = [len(taps)] * (1 if len(taps) >= 8 else 2)
+    for part, names in (("G_ema", ("b8", "b8.conv0")), ("D", ("b16", "b16.conv1", "b16.skip"))):
+        start = "synthesis." if part == "G_ema" else ""
+        assert all(list(table[part][f"{start}{name}.resample_filter"].shape) == shape for name in names)
+    for part, names in (("G_ema", ("synthesis.b8.conv1",)), ("D", ("b16.conv0", "b16.fromrgb", "b4.conv"))):
+        assert all(list(table[part][f"{name}.resample_filter"].shape) == [4, 4] for name in names)
 
 
 def test_nvidias_file_has_their_filters_and_the_arguments_of_their_classes(tmp_path):

@@ -17,6 +17,7 @@ from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 
 Report = Callable[[str], None]
 _FILTER = "resample_filter"
+_LONG_FILTER = 8  # taps
 _ROSINALITY_WIDTHS = (1, 2, 4)  # channel multipliers by which their class is made
 _ROSINALITY_MOST = 512
 
@@ -48,7 +49,12 @@ def nvidia_file(G: Generator, D: Discriminator | None, report: Report) -> dict[s
 def _all_tensors(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers, those too that a checkpoint of this studio need not store."""
     whole = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(whole.items())}
+    return {name: _as_registered(name, tensor.detach().cpu().contiguous()) for name, tensor in sorted(whole.items())}
+
+
+def _as_registered(name: str, tensor: Tensor) -> Tensor:
+    """A long low-pass filter is one row in NVIDIA's classes, not its outer product."""
+    return tensor.sum(dim=0) if name.endswith(_FILTER) and len(tensor) >= _LONG_FILTER else tensor
 
 
 # ---- rosinality ----------------------------------------------------------------------------------------------------

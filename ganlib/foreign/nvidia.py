@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -13,7 +14,18 @@ from torch import Tensor
 
 from ganlib import networks
 from ganlib.errors import CheckpointError
-from ganlib.foreign.parts import LR_MULTIPLIER, Parts, Tensors, finite, one_of, only_tensors, read_tensors, taps_of
+from ganlib.foreign.parts import (
+    LR_MULTIPLIER,
+    Parts,
+    Tensors,
+    checked_taps,
+    finite,
+    one_of,
+    only_tensors,
+    read_tensors,
+    same_taps,
+    taps_of,
+)
 from ganlib.foreign.pickles import UNKNOWN_HINT, Budget, damaged, refused, short
 from ganlib.foreign.values import Array, Network, View, is_tensor
 from ganlib.networks import stylegan3
@@ -30,6 +42,8 @@ DISCRIMINATOR_CLASSES = {
 ALIAS_FREE_CLASSES = {
     "Generator", "MappingNetwork", "SynthesisNetwork", "SynthesisInput", "SynthesisLayer", "FullyConnectedLayer",
 }  # fmt: skip
+# Convolutions that keep the size of the picture: they have a filter, by default 1, 3, 3, 1, and do nothing with it.
+_UNUSED_FILTER = re.compile(r"synthesis\.b\d+\.conv1\.|(?:^|\.)(?:fromrgb|conv)\.|^b\d+\.conv0\.")
 _ALIAS_FREE = "SynthesisInput"  # the class that only StyleGAN3's generators have
 _MOST_MODULES, _DEEPEST = 2000, 8
 # What tensors do not tell, and the arguments of NVIDIA's classes do.
@@ -99,11 +113,29 @@ def _table(value: Any) -> dict[str, Any]:
     return value
 
 
-def _numbers(found: Mapping[str, View | Array], budget: Budget) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors without the filters, and the filters as a hyper-parameter."""
+def _numbers(
+    found: Mapping[str, View | Array], budget: Budget, said: Any = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors without the filters, and the filters as a hyper-parameter.
+
+    Layers that do not resample keep a filter that they never use. `said`: the taps that the network's arguments name;
+    raises `CheckpointError` where they are others."""
     tensors = read_tensors(found, budget)
-    filters = [tensors.pop(name) for name in list(tensors) if name.split(".")[-1] == "resample_filter"]
-    return tensors, taps_of(filters)
+    filters = {name: tensors.pop(name) for name in list(tensors) if name.split(".")[-1] == "resample_filter"}
+    facts = taps_of([matrix for name, matrix in filters.items() if not _UNUSED_FILTER.search(name)])
+    if said is not None:
+        named = checked_taps(said)
+        if facts and not same_taps(facts["resample_filter"], named["resample_filter"]):
+            raise CheckpointError("its low-pass filters are not those that its arguments name", UNKNOWN_HINT)
+        facts = named
+    return tensors, facts
+
+
+def _said_taps(kwargs: Mapping[str, Any]) -> Any:
+    """The taps that arguments of a generator or a discriminator name, None where they leave them as they are."""
+    inner = [kwargs, *(kwargs.get(name) for name in ("synthesis_kwargs", "block_kwargs"))]
+    named = [table["resample_filter"] for table in inner if isinstance(table, dict) and "resample_filter" in table]
+    return named[0] if named else None
 
 
 def _check_layers(module: Module) -> None:
@@ -143,7 +175,7 @@ def generator_parts(network: Network, budget: Budget) -> Parts:
         return _alias_free_parts(module, budget)
     module.check_classes(GENERATOR_CLASSES)
     _check_layers(module)
-    tensors, taps = _numbers(module.tensors, budget)
+    tensors, taps = _numbers(module.tensors, budget, _said_taps(module.init_kwargs))
     for path, part in module.modules.items():
         if part.kind == "SynthesisLayer" and part.state.get("use_noise") is False:
             side = part.state.get("resolution")
@@ -206,7 +238,7 @@ def add_discriminator(parts: Parts, network: Network, budget: Budget) -> None:
         module = read_module(network)
         module.check_classes(DISCRIMINATOR_CLASSES)
         _check_layers(module)
-        tensors, taps = _numbers(module.tensors, budget)
+        tensors, taps = _numbers(module.tensors, budget, _said_taps(module.init_kwargs))
         facts = _shared_facts(module, "DiscriminatorBlock", ("Conv2dLayer",)) | taps
         if groups := module.attributes("MinibatchStdLayer", "group_size", 4):
             facts["mbstd_group_size"] = one_of("the group of the minibatch statistic", groups)
@@ -250,7 +282,7 @@ def plain_parts(table: Mapping[Any, Any], budget: Budget) -> Parts | None:
     found = next((inner[name] for name in ("G_ema", "g_ema", "G") if inner.get(name)), flat)
     if not any(name.startswith("synthesis.b4.") or name == stylegan3.STYLEGAN3.hallmark for name in found):
         return None
-    tensors, taps = _numbers(found, budget)
+    tensors, taps = _numbers(found, budget, _said_taps(_table_of_arguments(table, "G_ema")))
     row = networks.family_of(tensors)
     usual = row.infer_spec(tensors).params
     said = {name: value for name, value in _arguments(table, "G_ema").items() if name in usual}
@@ -260,17 +292,21 @@ def plain_parts(table: Mapping[Any, Any], budget: Budget) -> Parts | None:
         taken = "not clamped" if clamp is None else f"clamped to ±{clamp:g}"
         parts.notes.append(f"a state dict does not say whether activations are clamped: taken as {taken}")
     if inner.get("D"):
-        parts.D, D_taps = _numbers(inner["D"], budget)
+        parts.D, D_taps = _numbers(inner["D"], budget, _said_taps(_table_of_arguments(table, "D")))
         parts.D_facts = D_taps | _arguments(table, "D")
     return parts
 
 
-def _arguments(table: Mapping[Any, Any], name: str) -> dict[str, Any]:
-    """Return the hyper-parameters that `init_kwargs` beside the tensors tells of a network, those that are numbers."""
+def _table_of_arguments(table: Mapping[Any, Any], name: str) -> dict[str, Any]:
+    """Return what `init_kwargs` beside the tensors says of a network."""
     found = table.get("init_kwargs")
     found = found.get(name) if isinstance(found, dict) else None
-    if not isinstance(found, dict):
-        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _arguments(table: Mapping[Any, Any], name: str) -> dict[str, Any]:
+    """Return the hyper-parameters that `init_kwargs` beside the tensors tells of a network, those that are numbers."""
+    found = _table_of_arguments(table, name)
     inner = [found.get(key) for key in ("synthesis_kwargs", "epilogue_kwargs")]
     said = [(key, value) for part in (found, *inner) if isinstance(part, dict) for key, value in part.items()]
     known = _SAID_OF_D if name == "D" else _SAID_OF_G

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from ganlib.errors import CheckpointError
 from ganlib.foreign.pickles import UNKNOWN_HINT, Budget, damaged, short
 from ganlib.foreign.values import Array, View, is_tensor
+from ganlib.networks.base import MOST_TAPS
 
 MOST_TENSORS = 5000
 USUAL_TAPS = [1, 3, 3, 1]
@@ -59,28 +60,42 @@ def only_tensors(table: Mapping[Any, Any]) -> Tensors:
 
 
 def taps_of(filters: list[Tensor]) -> dict[str, Any]:
-    """Return `{"resample_filter": taps}` of a network's low-pass filters, nothing where it has none.
+    """Return `{"resample_filter": taps}` of a network's low-pass filters `[k, k]` or, long ones, `[k]`; nothing where
+    it has none.
 
-    Raises `CheckpointError` for filters that differ, or are no outer product of four taps."""
-    taps: list[float] = []
+    Raises `CheckpointError` for filters that differ, or are no outer product of one row of taps."""
+    found: dict[str, Any] = {}
     for number, matrix in enumerate(filters):
-        if matrix.shape != (4, 4) or not torch.isfinite(matrix).all() or abs(float(matrix.sum())) < 1e-6:
-            raise CheckpointError(f"its low-pass filter has the shape {list(matrix.shape)}, not [4, 4]", UNKNOWN_HINT)
-        normal = matrix / matrix.sum()
-        taps = normal.sum(dim=0).tolist() if number == 0 else taps
-        if not torch.allclose(normal, torch.tensor(taps).outer(torch.tensor(taps)), atol=1e-6):
+        shape = list(matrix.shape)
+        if len(set(shape)) != 1 or len(shape) > 2 or shape[0] > MOST_TAPS:
+            raise CheckpointError(
+                f"its low-pass filter has the shape {shape}, not [k, k] with k up to {MOST_TAPS}", UNKNOWN_HINT
+            )
+        square = matrix.outer(matrix) if matrix.ndim == 1 else matrix
+        normal = square / square.sum()
+        row = normal.sum(dim=0)
+        if number == 0:
+            found, first = checked_taps(row.tolist()), row
+        if row.shape != first.shape or not torch.allclose(normal, first.outer(first), atol=1e-6):
             raise CheckpointError("its low-pass filters differ or are not separable", UNKNOWN_HINT)
-    return four_taps(taps) if taps else {}
+    return found
 
 
-def four_taps(taps: Any) -> dict[str, Any]:
-    """Return `{"resample_filter": taps}` as specs write it; raises `CheckpointError` for other than four numbers."""
-    numbers = [finite(tap) for tap in taps] if isinstance(taps, list | tuple) else []
-    if len(numbers) != 4 or None in numbers or abs(total := sum(tap for tap in numbers if tap)) < 1e-6:
-        raise CheckpointError("its low-pass filter has not four taps", UNKNOWN_HINT)
+def checked_taps(taps: Any) -> dict[str, Any]:
+    """Return `{"resample_filter": taps}` as specs write it, of sum 1; raises `CheckpointError` for what is no row of
+    up to `MOST_TAPS` numbers with a sum."""
+    numbers = [finite(tap) for tap in taps] if isinstance(taps, list | tuple) and len(taps) <= MOST_TAPS else []
+    if not numbers or None in numbers or not abs(total := sum(tap for tap in numbers if tap)) > 1e-6:
+        raise CheckpointError(f"its low-pass filter is no row of 1 to {MOST_TAPS} numbers", UNKNOWN_HINT)
     share = [(tap or 0.0) / total for tap in numbers]
-    usual = all(abs(tap - known / sum(USUAL_TAPS)) < 1e-6 for tap, known in zip(share, USUAL_TAPS, strict=True))
-    return {"resample_filter": list(USUAL_TAPS) if usual else share}
+    usual = [tap / sum(USUAL_TAPS) for tap in USUAL_TAPS]
+    return {"resample_filter": list(USUAL_TAPS) if same_taps(share, usual) else share}
+
+
+def same_taps(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two rows of taps are one filter, but for rounding and scale."""
+    shares = [[tap / sum(row) for tap in row] for row in (one, other)]
+    return len(one) == len(other) and all(abs(a - b) < 1e-6 for a, b in zip(*shares, strict=True))
 
 
 def one_of(what: str, values: list[Any]) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from ganlib.errors import CheckpointError
-from ganlib.foreign.parts import LR_MULTIPLIER, USUAL_TAPS, Parts, Tensors, finite, four_taps, read_tensors
+from ganlib.foreign.parts import LR_MULTIPLIER, USUAL_TAPS, Parts, Tensors, checked_taps, finite, read_tensors
 from ganlib.foreign.pickles import UNKNOWN_HINT, Budget, damaged, refused, short
 from ganlib.foreign.values import Array, Record, View
 
@@ -72,7 +72,7 @@ _D_RULES: list[Rule] = [
     (r"(\d+)x\1/(FromRGB|Conv0|Conv1_down|Skip|Conv)/weight", "b{0}.{1}.weight", _conv),
     (r"(\d+)x\1/(FromRGB|Conv0|Conv1_down|Skip|Conv)/bias", "b{0}.{1}.bias", _plain),
 ]
-_LONGEST_OPTION = 16
+_LONGEST_OPTION = 32
 _STATE_ONLY = r"lod|pl_mean_var|.*/(lod|pl_mean_var)"  # what training remembers, and pictures do not need
 
 
@@ -157,7 +157,7 @@ def _facts(options: dict[str, Any]) -> dict[str, Any]:
     for name in _USUAL:
         _check(options, name)
     facts: dict[str, Any] = {"conv_clamp": options.get("conv_clamp"), "num_fp16_res": options.get("num_fp16_res", 0)}
-    return facts | four_taps(options.get("resample_kernel", USUAL_TAPS))
+    return facts | checked_taps(options.get("resample_kernel", USUAL_TAPS))
 
 
 def _translate(variables: dict[str, Tensor], rules: list[Rule], layers: dict[str, str], side: int) -> dict[str, Tensor]:

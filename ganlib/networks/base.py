@@ -29,7 +29,7 @@ _FREQUENCIES = {  # least, most
     "output_scale": (1e-6, 1e6),
 }  # fmt: skip
 _MAY_BE_NONE = ("mbstd_group_size",)
-_MOST_TAPS = 8
+MOST_TAPS = 32
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _check_params(params: Mapping[str, Any], resolution: int) -> None:
             elif name == "conv_clamp":
                 good = value is None or (_is_number(value) and value > 0)
             elif name == "resample_filter":
-                good = isinstance(value, list | tuple) and 1 <= len(value) <= _MOST_TAPS
+                good = isinstance(value, list | tuple) and 1 <= len(value) <= MOST_TAPS
                 good = good and all(map(_is_number, value)) and abs(math.fsum(value)) > 1e-6
             elif name == "channels":
                 sides = {str(2**i) for i in range(2, resolution.bit_length())}

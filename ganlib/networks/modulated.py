@@ -54,7 +54,7 @@ class SynthesisLayer(nn.Module):
         *,
         up: int = 1,  # 2 doubles the picture
         conv_clamp: float | None = None,  # None leaves activations unclamped
-        resample_filter: Sequence[float] = (1, 3, 3, 1),
+        resample_filter: Sequence[float] = (1, 3, 3, 1),  # of no effect unless `up` is 2
     ) -> None:
         super().__init__()
         self.resolution, self.up, self.conv_clamp = resolution, up, conv_clamp

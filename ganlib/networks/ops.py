@@ -83,15 +83,38 @@ def upfirdn2d(
     return _depthwise(F.pad(x, [left, right, top, bottom]), kernel, stride=_pair(down)[::-1])
 
 
+def _margins(f: Tensor, *, up: int = 1, down: int = 1) -> tuple[int, int]:
+    """Return how many zeros resampling by f puts before and after a picture; fewer than none crops it.
+
+    The filter's middle falls between the two pixels that one becomes, or that become one."""
+    after = (f.shape[-1] - up * down) // 2
+    return f.shape[-1] - after - (1 if up > 1 else down), after
+
+
+def _filtered(
+    x: Tensor, f: Tensor, bias: Tensor | None = None, *, before: int, after: int, stride: int = 1
+) -> Tensor:
+    """Convolve each channel of x with f, so many zeros around it, and add bias `[C]`."""
+    kernel = f.flip([0, 1])
+    if before == after >= 0:
+        return bilinear.filter2d(x, kernel, bias, stride=stride, padding=before)
+    return bilinear.filter2d(F.pad(x, [before, after, before, after]), kernel, bias, stride=stride)
+
+
 def upsample2d(x: Tensor, f: Tensor) -> Tensor:
-    """Double the picture `[N, C, H, W]` with the symmetric 4-tap filter f; equals `upfirdn2d(up=2, padding=[2,1,2,1],
-    gain=4)` without the inserted zeros."""
-    return bilinear.filter_transpose2d(x, f * 4.0, stride=2, padding=1)
+    """Double the picture `[N, C, H, W]` with the filter f `[k, k]`; equals `upfirdn2d(up=2, gain=4)` with the padding
+    of its size (2 and 1 for four taps), without the inserted zeros."""
+    _, after = _margins(f, up=2)
+    first, rest = after, f.shape[-1] - 2 - after  # what is cut off on either side
+    shared = max(0, min(first, rest))
+    y = bilinear.filter_transpose2d(x, f * 4.0, stride=2, padding=shared)
+    return y if first == rest == shared else F.pad(y, [shared - first, shared - rest] * 2)
 
 
 def downsample2d(x: Tensor, f: Tensor) -> Tensor:
-    """Halve the picture `[N, C, H, W]` with the symmetric 4-tap filter f."""
-    return bilinear.filter2d(x, f, stride=2, padding=1)
+    """Halve the picture `[N, C, H, W]` with the filter f `[k, k]`."""
+    before, after = _margins(f, down=2)
+    return _filtered(x, f, before=before, after=after, stride=2)
 
 
 def conv2d_resample(
@@ -114,9 +137,7 @@ def conv2d_resample(
     if up == down:
         return F.conv2d(x, kernel, padding=padding)
     assert f is not None
-    # The filter's middle falls between the two pixels that one becomes, or that become one.
-    after = (f.shape[-1] - up * down) // 2
-    before = f.shape[-1] - after - (1 if up > 1 else down)
+    before, after = _margins(f, up=up, down=down)
     x = upfirdn2d(x, f, up=up, padding=[padding + before, padding + after] * 2, gain=float(up * up))
     return F.conv2d(x, kernel, stride=down)
 
@@ -129,7 +150,8 @@ def conv2d_up(x: Tensor, w: Tensor, f: Tensor, bias: Tensor | None = None) -> Te
         return y if bias is None else y + bias[:, None, None]
     assert w.shape[-1] == 3, w.shape
     x = bilinear.conv_transpose2d(x, w.transpose(0, 1), stride=2)
-    return bilinear.filter2d(x, f * 4.0, bias, padding=1)
+    before, after = _margins(f, up=2)
+    return _filtered(x, f * 4.0, bias, before=before - 1, after=after)  # the kernel's own overlap is in x
 
 
 def conv2d_down(x: Tensor, w: Tensor, f: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -137,7 +159,9 @@ def conv2d_down(x: Tensor, w: Tensor, f: Tensor, bias: Tensor | None = None) -> 
     `conv2d_resample(down=2, padding=k//2)`: a 1×1 kernel is applied after the picture is small."""
     if w.shape[-1] == 1:
         return conv1x1(downsample2d(x, f), w, bias)
-    return bilinear.conv2d(bilinear.filter2d(x, f, padding=w.shape[-1] // 2 + 1), w, bias, stride=2)
+    before, after = _margins(f, down=2)
+    half = w.shape[-1] // 2
+    return bilinear.conv2d(_filtered(x, f, before=half + before, after=half + after), w, bias, stride=2)
 
 
 def conv1x1(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -175,7 +199,8 @@ def modulated_conv2d_grouped(
         return y.unflatten(1, (batch, -1))[0]
     assert f is not None
     y = F.conv_transpose2d(row, own.transpose(1, 2).flatten(0, 1), stride=2, padding=half - 1, groups=batch)
-    return upfirdn2d(y.unflatten(1, (batch, -1))[0], f, padding=1, gain=4.0)
+    before, after = _margins(f, up=2)
+    return upfirdn2d(y.unflatten(1, (batch, -1))[0], f, padding=[before - 1, after] * 2, gain=4.0)
 
 
 def modulated_conv2d(

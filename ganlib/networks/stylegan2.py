@@ -60,13 +60,15 @@ class SynthesisBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.architecture, self.use_fp16, self.is_first = architecture, use_fp16, in_channels == 0
-        options: dict[str, Any] = {"conv_clamp": conv_clamp, "resample_filter": resample_filter}
+        options: dict[str, Any] = {"conv_clamp": conv_clamp}
         self.register_buffer("resample_filter", ops.setup_filter(resample_filter), persistent=False)
         self.resample_filter: Tensor
         if self.is_first:
             self.const = nn.Parameter(torch.randn(out_channels, resolution, resolution))
         else:
-            self.conv0 = SynthesisLayer(in_channels, out_channels, w_dim, resolution, up=2, **options)
+            self.conv0 = SynthesisLayer(
+                in_channels, out_channels, w_dim, resolution, up=2, resample_filter=resample_filter, **options
+            )
         self.conv1 = SynthesisLayer(out_channels, out_channels, w_dim, resolution, **options)
         self.num_conv = 1 if self.is_first else 2
         self.has_torgb = is_last or architecture == "skip"
@@ -222,13 +224,15 @@ class DiscriminatorBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.architecture, self.use_fp16 = architecture, use_fp16
-        options: dict[str, Any] = {"conv_clamp": conv_clamp, "resample_filter": resample_filter}
+        options: dict[str, Any] = {"conv_clamp": conv_clamp}
         self.register_buffer("resample_filter", ops.setup_filter(resample_filter), persistent=False)
         self.resample_filter: Tensor
         if in_channels == 0 or architecture == "skip":
             self.fromrgb = EqualizedConv2d(img_channels, mid_channels, 1, act="lrelu", **options)
         self.conv0 = EqualizedConv2d(mid_channels, mid_channels, 3, act="lrelu", **options)
-        self.conv1 = EqualizedConv2d(mid_channels, out_channels, 3, act="lrelu", down=2, **options)
+        self.conv1 = EqualizedConv2d(
+            mid_channels, out_channels, 3, act="lrelu", down=2, resample_filter=resample_filter, **options
+        )
         if architecture == "resnet":
             self.skip = EqualizedConv2d(
                 mid_channels, out_channels, 1, bias=False, down=2, resample_filter=resample_filter

@@ -158,6 +158,57 @@ def test_another_filter_and_an_own_width_of_the_discriminator_are_read(tmp_path)
     assert_close(files.judge(again, 16), files.judge(wide, 16))
 
 
+@pytest.mark.parametrize("taps", [(1, 2, 1), (1, 2, 3, 5), (1, 4, 6, 4, 1), tuple(range(1, 10))], ids=str)
+def test_a_snapshot_with_another_low_pass_filter_draws_and_judges_by_it(tmp_path, taps):
+    G, D = files.tiny(resample_filter=taps)
+    value, judge = files.persistent(G), files.persistent(D)
+    value.meta["state"]["_init_kwargs"] = {"synthesis_kwargs": {"resample_filter": list(taps)}}
+    judge.meta["state"]["_init_kwargs"] = {"block_kwargs": {"resample_filter": list(taps)}}
+    path = write(tmp_path, files.pickled({"G_ema": value, "D": judge}))
+    model = open_foreign(path)
+    assert_same(model, G, D)
+    card = import_model(path, tmp_path / "m.safetensors")
+    assert_close(files.make_pictures(checkpoints.load_generator(card.path)), files.make_pictures(G))
+    assert_close(files.judge(checkpoints.load_discriminator(card.path), 16), files.judge(D, 16))
+    usual, _ = files.tiny()
+    assert (files.make_pictures(usual) - files.make_pictures(G)).abs().max() > 0.01
+
+
+def test_a_long_filter_is_stored_as_one_row(tmp_path):
+    G, _ = files.tiny(resample_filter=tuple(range(1, 10)))
+    value = files.persistent(G)
+    blocks = list(value.meta["state"]["_modules"]["synthesis"].meta["state"]["_modules"].values())
+    layers = [layer for block in blocks for layer in block.meta["state"]["_modules"].values()]
+    for part in [*blocks, *layers]:
+        buffers = part.meta["state"]["_buffers"]
+        if "resample_filter" in buffers and len(buffers["resample_filter"]) > 4:
+            buffers["resample_filter"] = buffers["resample_filter"].sum(dim=0)
+    assert_same(open_foreign(write(tmp_path, files.pickled({"G_ema": value}))), G)
+
+
+def test_filters_that_contradict_themselves_are_refused(tmp_path):
+    G, _ = files.tiny(resample_filter=(1, 2, 1))
+
+    def refused(change, words):
+        value = files.persistent(G)
+        change(value.meta["state"])
+        with pytest.raises(CheckpointError, match=words):
+            open_foreign(write(tmp_path, files.pickled({"G_ema": value})))
+
+    def named(state):
+        state["_init_kwargs"] = {"synthesis_kwargs": {"resample_filter": [1, 3, 3, 1]}}
+
+    def one(state, matrix):
+        block = state["_modules"]["synthesis"].meta["state"]["_modules"]["b16"]
+        block.meta["state"]["_buffers"]["resample_filter"] = matrix
+
+    refused(named, "not those that its arguments name")
+    refused(lambda state: one(state, torch.ones(4, 4) / 16), "differ or are not separable")
+    refused(lambda state: one(state, torch.eye(3) / 3), "differ or are not separable")
+    refused(lambda state: one(state, torch.ones(3, 2)), "has the shape")
+    refused(lambda state: one(state, torch.ones(10**5)), "has the shape")
+
+
 def test_noise_that_was_switched_off_stays_off(tmp_path):
     G, _ = files.tiny()
     with torch.no_grad():

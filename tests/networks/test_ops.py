@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganlib.networks import bilinear, ops, tiny_generator
+from ganlib.networks import bilinear, build_discriminator, build_generator, ops, stylegan2, tiny_generator
 from ganlib.networks.stylegan2 import SynthesisLayer
 
 F = ops.setup_filter([1, 3, 3, 1])
@@ -90,31 +90,98 @@ def test_one_by_one_convolutions_equal_those_of_pytorch_in_both_layouts():
         )
 
 
+# Lengths odd and even, one tap, a filter that is not symmetric, and one as long as NVIDIA's code keeps in one dimension.
+FILTERS = [(1, 3, 3, 1), (1, 2, 1), (1, 1), (1,), (1, 4, 6, 4, 1), (1, 2, 3, 5), (-1, 2, 6, 7, 3, 1), tuple(range(1, 9))]
+
+
+def resampled(x, taps, *, up=1, down=1, kernel=None, flip=False):
+    """Zeros between the pixels, the filter, the kernel, every `down`-th pixel: as matrices, row by row.
+
+    The filter's middle falls on the middle of the two pixels that one becomes, or that become one: of k taps
+    (k - 2) // 2 lie behind it."""
+    f = torch.tensor(taps, dtype=torch.float64) / sum(taps)
+    n, side = len(f), x.shape[-1] * up
+    after = (n - 2) // 2
+    first = after if up > 1 else after + 1  # the tap that falls on the pixel itself
+    rows = [[(f[i + first - j] if 0 <= i + first - j < n else 0.0) for j in range(side)] for i in range(-1, side + 1)]
+    matrix = torch.tensor(rows, dtype=torch.float64) * up
+    spread = x.new_zeros(*x.shape[:2], side, side)
+    spread[:, :, ::up, ::up] = x
+    y = torch.einsum("ih,nchw,jw->ncij", matrix, spread, matrix)  # one row of margin around it, for the kernel
+    if kernel is None or kernel.shape[-1] == 1:
+        y = y[:, :, 1:-1, 1:-1]
+    if kernel is not None:
+        size = kernel.shape[-1]
+        patches = y.unfold(2, size, 1).unfold(3, size, 1)
+        y = torch.einsum("ncijkl,ockl->noij", patches, kernel.flip([2, 3]) if flip else kernel)
+    return y[:, :, ::down, ::down]
+
+
+@pytest.mark.parametrize("taps", FILTERS, ids=str)
 @pytest.mark.parametrize("k", [1, 3])
-def test_fast_resampling_convolutions_equal_the_plain_form(k):
-    x, w = rand(2, 3, 8, 8), rand(5, 3, k, k, seed=1)
+def test_fast_resampling_convolutions_equal_the_plain_form(k, taps):
+    x, w, f = rand(2, 3, 8, 8), rand(5, 3, k, k, seed=1), ops.setup_filter(taps).double()
+    up, down = {"up": 2, "padding": k // 2, "flip_weight": False}, {"down": 2, "padding": k // 2}
     assert_same_to_second_order(
-        lambda x, w: ops.conv2d_up(x, w, F.double()),
-        lambda x, w: ops.conv2d_resample(x, w, F.double(), up=2, padding=k // 2, flip_weight=False),
-        [x, w],
+        lambda x, w: ops.conv2d_up(x, w, f), lambda x, w: ops.conv2d_resample(x, w, f, **up), [x, w]
     )
     assert_same_to_second_order(
-        lambda x, w: ops.conv2d_down(x, w, F.double()),
-        lambda x, w: ops.conv2d_resample(x, w, F.double(), down=2, padding=k // 2),
-        [x, w],
+        lambda x, w: ops.conv2d_down(x, w, f), lambda x, w: ops.conv2d_resample(x, w, f, **down), [x, w]
     )
+    close = {"rtol": 1e-5, "atol": 1e-5}  # the filter is rounded to float32
+    torch.testing.assert_close(ops.conv2d_up(x, w, f), resampled(x, taps, up=2, kernel=w, flip=True), **close)
+    torch.testing.assert_close(ops.conv2d_down(x, w, f), resampled(x, taps, down=2, kernel=w), **close)
 
 
-def test_fast_resampling_of_pictures_equals_upfirdn2d():
-    x = rand(2, 3, 6, 10)
+@pytest.mark.parametrize("taps", FILTERS, ids=str)
+def test_fast_resampling_of_pictures_equals_upfirdn2d(taps):
+    x, f = rand(2, 3, 6, 6), ops.setup_filter(taps).double()
+    after = (len(taps) - 2) // 2
     assert_same_to_second_order(
-        lambda x: ops.upsample2d(x, F.double()),
-        lambda x: ops.upfirdn2d(x, F.double(), up=2, padding=[2, 1, 2, 1], gain=4),
+        lambda x: ops.upsample2d(x, f),
+        lambda x: ops.upfirdn2d(x, f, up=2, padding=[len(taps) - after - 1, after] * 2, gain=4),
         [x],
     )
     assert_same_to_second_order(
-        lambda x: ops.downsample2d(x, F.double()), lambda x: ops.upfirdn2d(x, F.double(), down=2, padding=1), [x]
+        lambda x: ops.downsample2d(x, f),
+        lambda x: ops.upfirdn2d(x, f, down=2, padding=[len(taps) - after - 2, after] * 2),
+        [x],
     )
+    close = {"rtol": 1e-5, "atol": 1e-5}
+    torch.testing.assert_close(ops.upsample2d(x, f), resampled(x, taps, up=2), **close)
+    torch.testing.assert_close(ops.downsample2d(x, f), resampled(x, taps, down=2), **close)
+
+
+@pytest.mark.parametrize("taps", [(1, 2, 1), (1, 2, 3, 5), tuple(range(1, 9))], ids=str)
+@pytest.mark.parametrize("architecture", ["skip", "resnet", "orig"])
+def test_networks_with_another_filter_resample_by_it_wherever_they_resample(architecture, taps, monkeypatch):
+    torch.manual_seed(1)
+    spec = stylegan2.make_spec(
+        resolution=16, z_dim=8, w_dim=8, channel_base=64, channel_max=6, architecture=architecture,
+        resample_filter=taps, D={"D_architecture": architecture},
+    )  # fmt: skip
+    G, D = build_generator(spec), build_discriminator(spec)
+    w_plus, picture = torch.randn(2, spec.num_ws, 8), torch.randn(2, 3, 16, 16)
+
+    def outputs():
+        with torch.no_grad():
+            return G.synthesis(w_plus), G.synthesis(w_plus[:1]), D(picture)
+
+    fast = outputs()
+    monkeypatch.setattr(ops, "upsample2d", lambda x, f: resampled(x.double(), taps, up=2).to(x.dtype))
+    monkeypatch.setattr(ops, "downsample2d", lambda x, f: resampled(x.double(), taps, down=2).to(x.dtype))
+
+    def convolved(up, down):
+        def plain(x, w, f, bias=None):
+            y = resampled(x.double(), taps, up=up, down=down, kernel=w.double(), flip=up > 1).to(x.dtype)
+            return y if bias is None else y + bias[:, None, None]
+
+        return plain
+
+    monkeypatch.setattr(ops, "conv2d_up", convolved(2, 1))
+    monkeypatch.setattr(ops, "conv2d_down", convolved(1, 2))
+    for got, expected in zip(fast, outputs(), strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_upfirdn2d_convolves_and_does_not_correlate():
