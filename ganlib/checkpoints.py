@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import re
+import shlex
 import shutil
 import stat
 import struct
@@ -35,6 +36,8 @@ from ganlib.rights import UNKNOWN, read_licence, stricter
 KEY = "latent-atelier"
 FORMAT = 2
 SUFFIX = ".safetensors"
+FOREIGN_SUFFIXES = (".pkl", ".pt", ".pth")
+"""What models of other tools are called, which are imported first."""
 MAX_HEADER_BYTES = 16 * 2**20
 MAX_ABOUT = 5000
 _DAMAGED = "the file is damaged or was not fully copied; download or copy it again"
@@ -105,6 +108,10 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
         if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for its writer
             raise CheckpointError(f"{path.name} is no file", "models of this studio are .safetensors files")
         size = found.st_size
+        if path.suffix.lower() in FOREIGN_SUFFIXES:
+            words = ["import", str(path), "--dest", f"checkpoints/{path.stem}{SUFFIX}"]
+            hint = f"import it first: python -m ganlib {shlex.join(words)}"
+            raise CheckpointError(f"{path.name} is a model of another tool", hint)
         with path.open("rb") as stream:
             prefix = stream.read(8)
             if len(prefix) < 8:

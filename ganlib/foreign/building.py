@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ganlib import networks
 from ganlib.errors import CheckpointError, GanlibError
-from ganlib.foreign.parts import Parts
+from ganlib.foreign.parts import Parts, check_square
 from ganlib.foreign.pickles import UNKNOWN_HINT, short
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 from ganlib.networks.stylegan2 import channels_at
@@ -26,6 +26,7 @@ def build_networks(parts: Parts) -> tuple[Generator, Discriminator | None]:
     has_centre = "mapping.w_avg" in parts.G
     if not has_centre and "mapping.fc0.weight" in parts.G:
         parts.G["mapping.w_avg"] = torch.zeros(len(parts.G["mapping.fc0.weight"]))
+    check_square(parts.G)
     spec = _with_params(_infer_generator(parts.G), parts.G_facts)
     D: Discriminator | None = None
     if parts.D is not None:

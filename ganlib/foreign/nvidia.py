@@ -18,8 +18,10 @@ from ganlib.foreign.parts import (
     LR_MULTIPLIER,
     Parts,
     Tensors,
+    check_square,
     checked_taps,
     finite,
+    not_square,
     one_of,
     only_tensors,
     read_tensors,
@@ -138,6 +140,18 @@ def _said_taps(kwargs: Mapping[str, Any]) -> Any:
     return named[0] if named else None
 
 
+def _check_square(module: Module) -> None:
+    """Raise `CheckpointError` where a part says two sides, and they differ."""
+    for part in module.modules.values():
+        for name in ("img_resolution", "resolution", "out_size"):
+            value = part.state.get(name)
+            if isinstance(value, Array) and value.shape == (2,):
+                value = [int(side) for side in value.tensor().tolist()]
+            if isinstance(value, list | tuple) and len(value) == 2 and value[0] != value[1]:
+                height, width = value if name != "out_size" else reversed(value)
+                raise not_square(width, height)
+
+
 def _check_layers(module: Module) -> None:
     """Raise `CheckpointError` where a known class was made with options whose pictures this studio would get wrong."""
     for path, part in module.modules.items():
@@ -171,6 +185,7 @@ def _shared_facts(module: Module, block: str, layers: tuple[str, ...]) -> dict[s
 def generator_parts(network: Network, budget: Budget) -> Parts:
     """Return the generator of a snapshot; raises `CheckpointError` for classes and options that are not known."""
     module = read_module(network)
+    _check_square(module)
     if any(part.kind == _ALIAS_FREE for part in module.modules.values()):
         return _alias_free_parts(module, budget)
     module.check_classes(GENERATOR_CLASSES)
@@ -271,18 +286,33 @@ def snapshot_parts(table: Mapping[Any, Any], budget: Budget) -> Parts:
     return parts
 
 
-def plain_parts(table: Mapping[Any, Any], budget: Budget) -> Parts | None:
-    """Return the parts of tensors under NVIDIA's names, flat or below G_ema and D; None for other tables."""
+def holds_generator(table: Mapping[Any, Any]) -> bool:
+    """Whether tensors under NVIDIA's names lie in a table, flat or below the names of its networks."""
+    return _is_generator(_networks_of(table)[0])
+
+
+def _is_generator(tensors: Tensors) -> bool:
+    return any(name.startswith("synthesis.b4.") or name == stylegan3.STYLEGAN3.hallmark for name in tensors)
+
+
+def _networks_of(table: Mapping[Any, Any]) -> tuple[Tensors, Tensors]:
+    """Return the tensors of generator and discriminator in a table, flat or below the names of the two."""
     flat = only_tensors(table)
     names = [name for name in ("G_ema", "g_ema", "G", "D") if isinstance(table.get(name), dict)]
     inner = {name: only_tensors(table[name]) for name in names}
-    for prefix in ("G_ema.", "D."):
+    for prefix in ("G_ema.", "g_ema.", "D."):
         if beneath := {name.removeprefix(prefix): value for name, value in flat.items() if name.startswith(prefix)}:
             inner.setdefault(prefix[:-1], beneath)
-    found = next((inner[name] for name in ("G_ema", "g_ema", "G") if inner.get(name)), flat)
-    if not any(name.startswith("synthesis.b4.") or name == stylegan3.STYLEGAN3.hallmark for name in found):
+    return next((inner[name] for name in ("G_ema", "g_ema", "G") if inner.get(name)), flat), inner.get("D", {})
+
+
+def plain_parts(table: Mapping[Any, Any], budget: Budget) -> Parts | None:
+    """Return the parts of tensors under NVIDIA's names, flat or below G_ema and D; None for other tables."""
+    found, found_D = _networks_of(table)
+    if not _is_generator(found):
         return None
     tensors, taps = _numbers(found, budget, _said_taps(_table_of_arguments(table, "G_ema")))
+    check_square(tensors)
     row = networks.family_of(tensors)
     usual = row.infer_spec(tensors).params
     said = {name: value for name, value in _arguments(table, "G_ema").items() if name in usual}
@@ -291,8 +321,8 @@ def plain_parts(table: Mapping[Any, Any], budget: Budget) -> Parts | None:
         clamp = usual["conv_clamp"]
         taken = "not clamped" if clamp is None else f"clamped to ±{clamp:g}"
         parts.notes.append(f"a state dict does not say whether activations are clamped: taken as {taken}")
-    if inner.get("D"):
-        parts.D, D_taps = _numbers(inner["D"], budget, _said_taps(_table_of_arguments(table, "D")))
+    if found_D:
+        parts.D, D_taps = _numbers(found_D, budget, _said_taps(_table_of_arguments(table, "D")))
         parts.D_facts = D_taps | _arguments(table, "D")
     return parts
 

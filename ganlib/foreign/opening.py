@@ -13,8 +13,8 @@ from ganlib import checkpoints
 from ganlib.checkpoints import Checkpoint
 from ganlib.errors import CheckpointError
 from ganlib.foreign.building import build_networks
-from ganlib.foreign.nvidia import generator_parts, plain_parts, snapshot_parts
-from ganlib.foreign.parts import Parts
+from ganlib.foreign.nvidia import generator_parts, holds_generator, plain_parts, snapshot_parts
+from ganlib.foreign.parts import Parts, only_tensors
 from ganlib.foreign.pickles import Budget, PickleReader, Stream, short
 from ganlib.foreign.rosinality import checkpoint_parts, is_rosinality
 from ganlib.foreign.tensorflow import legacy_parts
@@ -22,11 +22,15 @@ from ganlib.foreign.torchfiles import LEGACY_MAGIC, read_legacy, read_zip
 from ganlib.foreign.values import ALLOWED, TF_NETWORK, Network, Record
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 
-SUFFIXES = (".pkl", ".pt", ".pth")
+SUFFIXES = checkpoints.FOREIGN_SUFFIXES
 """What such files are called."""
 MOST_BYTES = 8 * 2**30
 _NONSENSE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)  # of any depth
 UNKNOWN_LICENCE = "unknown"
+# What training code keeps weights under, the averaged ones first; also the first words of flat names.
+_WRAPPERS = ("params_ema", "g_ema", "G_ema", "state_dict", "model", "generator", "params", "module")
+_NETWORKS = (*_WRAPPERS, "G", "D", "d")
+_DEEPEST_WRAPPING = 6
 _FORMATS = "NVIDIA's network-snapshot .pkl, pickles of TensorFlow's era and rosinality's .pt can be imported"
 
 
@@ -111,6 +115,33 @@ def _read(file: BinaryIO, size: int, asked: set[str]) -> Parts:
     return _recognise(value, budget)
 
 
+def _unwrapped(table: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Return the table of tensors that training code has wrapped: below `state_dict` and its kin, with `module.`
+    before every name, in any order."""
+    for _ in range(_DEEPEST_WRAPPING):
+        table = {
+            key: _without_prefix(value) if key in _NETWORKS and isinstance(value, dict) else value
+            for key, value in _without_prefix(table).items()
+        }
+        flat = {"g_ema": table} if is_rosinality({"g_ema": table}) else table
+        tables = [table[name] for name in _WRAPPERS if isinstance(table.get(name), dict)]
+        if not tables or is_rosinality(flat) or holds_generator(flat):
+            return flat
+        table = tables[0]
+    return table
+
+
+def _without_prefix(table: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Drop the first word of all names of tensors while they share it and it is one of `_WRAPPERS`."""
+    for _ in range(_DEEPEST_WRAPPING):
+        names = list(only_tensors(table))
+        word, dot, _ = names[0].partition(".") if names else ("", "", "")
+        if not dot or word not in _WRAPPERS or not all(name.startswith(f"{word}.") for name in names):
+            break
+        table = {key.removeprefix(f"{word}.") if isinstance(key, str) else key: table[key] for key in table}
+    return table
+
+
 def _recognise(value: Any, budget: Budget) -> Parts:
     if isinstance(value, Network):
         return generator_parts(value, budget)
@@ -122,9 +153,10 @@ def _recognise(value: Any, budget: Budget) -> Parts:
     if isinstance(value, Mapping):
         if any(isinstance(value.get(name), Network) for name in ("G_ema", "G")):
             return snapshot_parts(value, budget)
-        if is_rosinality(value):
-            return checkpoint_parts(value, budget)
-        if (parts := plain_parts(value, budget)) is not None:
+        found = _unwrapped(value)
+        if is_rosinality(found):
+            return checkpoint_parts(found, budget)
+        if (parts := plain_parts(found, budget)) is not None:
             return parts
         names = short(", ".join(str(key) for key in list(value)[:8]))
         raise CheckpointError(f"it holds {names or 'nothing'}, and no generator of a known kind", _FORMATS)

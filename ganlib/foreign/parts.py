@@ -54,6 +54,21 @@ def read_tensors(found: Mapping[str, View | Array], budget: Budget) -> dict[str,
         raise damaged(f"a tensor in it cannot be read: {short(str(error))}") from error
 
 
+def not_square(width: Any, height: Any) -> CheckpointError:
+    """The error for a model of such pictures."""
+    return CheckpointError(
+        f"its pictures are not square: {short(str(width))} × {short(str(height))}", "choose a model of square pictures"
+    )
+
+
+def check_square(tensors: Mapping[str, Tensor]) -> None:
+    """Raise `CheckpointError` where the constant or the noise maps of a generator are those of other pictures."""
+    maps = [t.shape[-2:] for name, t in tensors.items() if name.endswith(("const", "noise_const")) and t.ndim >= 2]
+    height, width = max((tuple(shape) for shape in maps), default=(0, 0))
+    if any(tall != wide for tall, wide in maps):
+        raise not_square(width, height)
+
+
 def only_tensors(table: Mapping[Any, Any]) -> Tensors:
     """Return the tensors of a flat mapping, such as a state dict."""
     return {key: value for key, value in table.items() if isinstance(key, str) and is_tensor(value)}

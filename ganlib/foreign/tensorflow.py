@@ -12,7 +12,16 @@ from typing import Any
 from torch import Tensor
 
 from ganlib.errors import CheckpointError
-from ganlib.foreign.parts import LR_MULTIPLIER, USUAL_TAPS, Parts, Tensors, checked_taps, finite, read_tensors
+from ganlib.foreign.parts import (
+    LR_MULTIPLIER,
+    USUAL_TAPS,
+    Parts,
+    Tensors,
+    checked_taps,
+    finite,
+    not_square,
+    read_tensors,
+)
 from ganlib.foreign.pickles import UNKNOWN_HINT, Budget, damaged, refused, short
 from ganlib.foreign.values import Array, Record, View
 
@@ -131,10 +140,7 @@ def _side_of(options: dict[str, Any]) -> int:
     if "resolution_h" in options or "resolution_w" in options:
         height, width = options.get("resolution_h"), options.get("resolution_w")
         if height != width:
-            raise CheckpointError(
-                f"its pictures are {short(str(width))} × {short(str(height))}, and only square ones are supported",
-                "choose a model of square pictures",
-            )
+            raise not_square(width, height)
         return _whole(height)
     return _whole(options.get("resolution"))
 

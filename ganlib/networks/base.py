@@ -30,6 +30,7 @@ _FREQUENCIES = {  # least, most
 }  # fmt: skip
 _MAY_BE_NONE = ("mbstd_group_size",)
 MOST_TAPS = 32
+DRAWABLE_CHANNELS = (1, 3)
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,9 @@ class GeneratorSpec:
                 raise CheckpointError(
                     f"the model's spec says {name} = {_short(clean[name])}, outside {low} … {high}", _HINT
                 )
+        if clean["img_channels"] not in DRAWABLE_CHANNELS:
+            what = f"its pictures have {clean['img_channels']} channels, and those of 1 (grey) and 3 (RGB) can be drawn"
+            raise CheckpointError(what, "choose a model of grey or RGB pictures; transparency is not supported yet")
         modes = clean.get("noise_modes", ["none"])
         if not isinstance(modes, list | tuple) or not 1 <= len(modes) <= 3 or any(m not in NOISE_MODES for m in modes):
             raise CheckpointError(f"the model's spec names unknown noise modes: {_short(modes)}", _HINT)

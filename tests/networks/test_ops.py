@@ -90,8 +90,8 @@ def test_one_by_one_convolutions_equal_those_of_pytorch_in_both_layouts():
         )
 
 
-# Lengths odd and even, one tap, a filter that is not symmetric, and one as long as NVIDIA's code keeps in one dimension.
-FILTERS = [(1, 3, 3, 1), (1, 2, 1), (1, 1), (1,), (1, 4, 6, 4, 1), (1, 2, 3, 5), (-1, 2, 6, 7, 3, 1), tuple(range(1, 9))]
+# Lengths odd and even, one tap, filters that are not symmetric, and one of eight taps.
+FILTERS = [(1, 3, 3, 1), (1, 2, 1), (1, 1), (1,), (1, 4, 6, 4, 1), (1, 2, 3, 5), (-1, 2, 6, 7, 3, 1), tuple(range(8))]
 
 
 def resampled(x, taps, *, up=1, down=1, kernel=None, flip=False):
