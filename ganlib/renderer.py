@@ -10,7 +10,7 @@ import threading
 import time
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ganlib import checkpoints, device, editing, images, latents
 from ganlib.errors import DataError, InputError
+from ganlib.filesystem import NotRegularError, TooLargeError, check_regular
 from ganlib.latents import Recipe
 from ganlib.networks.base import Generator, GeneratorSpec, one_hot
 from ganlib.runs import write_bytes
@@ -31,6 +32,7 @@ SLOW_SECONDS = 0.3
 _W_CACHE_SIZE = 4096
 _CENTRE_SAMPLES, _CENTRE_BATCH, _CENTRE_SEED = 5000, 1000, 7
 _LATENT_NAMES = ("w", "w_plus", "projected_w", "latent", "ws")
+_Z_NAMES = ("z", "zs", "projected_z")
 _MOST_LATENT_BYTES = 256 * 2**20
 _PIXELS_PER_BATCH = {"cpu": 8 * 128 * 128, "cuda": 32 * 512 * 512, "mps": 8 * 512 * 512}
 
@@ -329,21 +331,30 @@ def _mtime(path: Path) -> int | None:
         return None
 
 
-def load_w_plus(path: Path, spec: GeneratorSpec) -> Tensor:
+def load_w_plus(
+    path: Path,
+    spec: GeneratorSpec,
+    *,
+    mapping: Callable[[Tensor], Tensor] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Tensor:
     """Read the latents in an .npz, .npy or .pt → `[N, num_ws, w_dim]` float32.
 
-    Of a file with several arrays those called `w`, `w_plus`, `projected_w`, `latent` or `ws` count, else the only one;
-    a .pt may hold a tensor, a table of tensors, or a table of tables for each picture; nothing in it is run. Shapes:
-    `[N, num_ws, w_dim]`, `[num_ws, w_dim]`, `[N, w_dim]`, `[w_dim]`, and these with more axes of length 1 before.
+    Of a file with several arrays those called `w`, `w_plus`, `projected_w`, `latent` or `ws` count, else `z`, else the
+    only one; a .pt may hold a tensor, a table of tensors, or a table of tables for each picture; nothing in it is run.
+    Shapes: `[N, num_ws, w_dim]`, `[num_ws, w_dim]`, `[N, w_dim]`, `[w_dim]`, and these with more axes of length 1
+    before. An array called `z`, `[N, z_dim]` or `[z_dim]`, goes through `mapping`, z → w `[N, w_dim]`; where that is
+    None, or the model has classes, it is refused. `say` gets a sentence where a shape could mean something else.
     Raises `DataError` for a file of another kind or a latent of another model's shape."""
     path = Path(path)
     hint = f"a file .npz, .npy or .pt with an array `w` of shape [N, {spec.num_ws}, {spec.w_dim}] is expected"
     try:
-        if path.stat().st_size > _MOST_LATENT_BYTES:
-            raise DataError(f"{path.name} is too large for latents", hint)
-        found = [np.asarray(array, np.float32) for array in _latents_in(path)]
+        check_regular(path, max_bytes=_MOST_LATENT_BYTES)
+        found = [(name, np.asarray(array, np.float32)) for name, array in _latents_in(path)]
     except FileNotFoundError as error:
         raise DataError(f"no file {path}", hint) from error
+    except (NotRegularError, TooLargeError, IsADirectoryError) as error:
+        raise DataError(f"{path.name} holds no latent: {error.strerror}", hint) from error
     except (
         OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, AttributeError, IndexError,
         zipfile.BadZipFile, pickle.UnpicklingError,
@@ -351,52 +362,78 @@ def load_w_plus(path: Path, spec: GeneratorSpec) -> Tensor:
         # NumPy's own words are left out: of a file with objects they say how to load it unsafely.
         raise DataError(f"{path.name} holds no latent", hint) from error
     rows = []
-    for w in found:
+    for name, w in found:
         shape = list(w.shape)
+        if not np.isfinite(w).all():
+            raise DataError(f"{path.name} holds values that are not finite", "project the photograph again")
+        if name in _Z_NAMES:
+            w = _mapped(path.name, w, spec, mapping)
         while w.ndim > 2 and len(w) == 1:
             w = w[0]
         if w.ndim == 1 or (w.ndim == 2 and w.shape[0] == spec.num_ws):
+            if w.ndim == 2 and spec.num_ws > 1 and len(shape) == 2 and name not in _Z_NAMES and say:
+                say(f"{path.name}: {shape} is taken as the {shape[0]} style inputs of one picture, not as so many w")
             w = w[None]
         if w.ndim == 2:
             w = np.repeat(w[:, None], spec.num_ws, axis=1)
         if w.ndim != 3 or w.shape[1:] != (spec.num_ws, spec.w_dim) or not len(w):
             raise DataError(f"{path.name} has w of shape {shape}", hint)
-        if not np.isfinite(w).all():
-            raise DataError(f"{path.name} holds values that are not finite", "project the photograph again")
+        if not name and shape[-1] == spec.z_dim and shape[-2:-1] != [spec.num_ws] and spec.num_ws > 1 and say:
+            say(f"{path.name}: its array has no name and is taken as w; z has to be called so, in an .npz")
         rows.append(w)
     if not rows:
         raise DataError(f"{path.name} holds no latent", hint)
     return torch.from_numpy(np.concatenate(rows))
 
 
-def _latents_in(path: Path) -> list[np.ndarray]:
-    """The arrays of a file that are latents by their names, in order."""
+def _mapped(file: str, z: np.ndarray, spec: GeneratorSpec, mapping: Callable[[Tensor], Tensor] | None) -> np.ndarray:
+    """Return w_plus `[N, num_ws, w_dim]` of z `[N, z_dim]` or `[z_dim]`."""
+    rows = z.reshape(-1, z.shape[-1]) if z.ndim and z.size == max(z.shape[:-1], default=1) * z.shape[-1] else z
+    if rows.ndim != 2 or rows.shape[1] != spec.z_dim:
+        raise DataError(f"{file} has z of shape {list(z.shape)}", f"z of this model has the shape [N, {spec.z_dim}]")
+    if mapping is None or spec.label_dim:
+        why = f", and which of the {spec.label_dim} classes is meant it does not say" if spec.label_dim else ""
+        hint = "save what the mapping network makes of it, as `w`, or give --seeds"
+        raise DataError(f"{file} holds z, the input of the mapping network, where w is expected{why}", hint)
+    with torch.no_grad():
+        w = mapping(torch.from_numpy(rows)).cpu().numpy()
+    return np.repeat(w[:, None], spec.num_ws, axis=1)
+
+
+def _latents_in(path: Path) -> list[tuple[str, np.ndarray]]:
+    """The arrays of a file that are latents by their names, with these names, in order."""
     if path.suffix in (".pt", ".pth"):
         value = torch.load(path, map_location="cpu", weights_only=True)
         tables = list(value.values()) if isinstance(value, Mapping) else []
-        if tables and all(isinstance(each, Mapping) for each in tables):  # one table for each projected picture
-            return [_named({str(k): v for k, v in each.items() if isinstance(v, Tensor)}).numpy() for each in tables]
-        named = value if isinstance(value, Mapping) else {"w": value}
-        return [_named({str(k): v.detach() for k, v in named.items() if isinstance(v, Tensor)}).numpy()]
+        if not tables or not all(isinstance(each, Mapping) for each in tables):  # else one table for each picture
+            tables = [value if isinstance(value, Mapping) else {"": value}]
+        return [_named({str(k): v.detach().numpy() for k, v in t.items() if isinstance(v, Tensor)}) for t in tables]
     with path.open("rb") as stream:
         loaded = np.load(stream, allow_pickle=False)
-        return [loaded if isinstance(loaded, np.ndarray) else _named({name: loaded[name] for name in loaded})]
+        return [("", loaded) if isinstance(loaded, np.ndarray) else _named({name: loaded[name] for name in loaded})]
 
 
-def _named(arrays: Mapping[str, Any]) -> Any:
-    name = next((name for name in _LATENT_NAMES if name in arrays), None)
+def _named(arrays: Mapping[str, Any]) -> tuple[str, Any]:
+    name = next((name for name in (*_LATENT_NAMES, *_Z_NAMES) if name in arrays), None)
     if name is None and len(arrays) != 1:
         raise KeyError("no array with the name of a latent")
-    return arrays[name] if name is not None else next(iter(arrays.values()))
+    return (name, arrays[name]) if name is not None else ("", next(iter(arrays.values())))
 
 
-def keep_w_plus(path: Path, folder: Path, spec: GeneratorSpec) -> list[Recipe]:
+def keep_w_plus(
+    path: Path,
+    folder: Path,
+    spec: GeneratorSpec,
+    *,
+    mapping: Callable[[Tensor], Tensor] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> list[Recipe]:
     """Copy every latent of a file (as `load_w_plus`) to a model's `folder` and return a recipe for each, in order.
 
     The same latent gets the same name again. Raises `DataError` as `load_w_plus`."""
     recipes = []
     stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(path).stem).strip("-")[:40] or "w"
-    for row in load_w_plus(path, spec).numpy():
+    for row in load_w_plus(path, spec, mapping=mapping, say=say).numpy():
         name = f"{stem}-{hashlib.sha256(row.tobytes()).hexdigest()[:8]}"
         buffer = io.BytesIO()
         np.savez(buffer, w=row[None])

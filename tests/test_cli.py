@@ -115,6 +115,17 @@ def test_classes_change_the_picture_and_must_exist(tiny_labelled_model, tmp_path
         assert "classes 0 … 2" in refused(capsys, *argv)
 
 
+def test_z_in_a_file_gives_the_picture_of_its_seed(tiny_model, tmp_path):
+    z = np.random.RandomState(5).randn(1, 32).astype(np.float32)
+    np.savez(tmp_path / "z.npz", z=z)
+    assert generate(tiny_model, tmp_path / "out", "--projected-w", str(tmp_path / "z.npz")) == 0
+    assert generate(tiny_model, tmp_path / "out", "--seeds", "5") == 0
+    projected, seed = (pixels_of(tmp_path / "out" / name) for name in ("proj00.png", "seed0005.png"))
+    assert np.abs(projected - seed).max() <= 1
+    film = ["--curve", "noise", "--seconds", "0.2", "--fps", "5", "--out", str(tmp_path / "film.png")]
+    assert main(["video", "--network", str(tiny_model), "--projected-w", str(tmp_path / "z.npz"), *film]) == 0
+
+
 def test_a_projected_w_gives_the_picture_of_that_w(tiny_model, tmp_path):
     from ganlib.latents import Recipe
     from ganlib.renderer import Renderer

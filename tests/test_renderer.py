@@ -195,6 +195,56 @@ def test_latents_of_other_tools_are_read_and_kept(tmp_path, renderer):
     assert np.array_equal(kept.w_plus(recipes).numpy(), rows)
 
 
+def test_z_is_mapped_and_never_drawn_as_if_it_were_w(tmp_path, renderer):
+    spec = renderer.spec
+    z = np.random.RandomState(5).randn(3, spec.z_dim).astype(np.float32)
+    expected = renderer.mapping(z)[:, None].repeat(1, spec.num_ws, 1)
+    np.savez(tmp_path / "a.npz", z=z)
+    np.savez(tmp_path / "b.npz", z=z[:, None], seed=np.arange(3))
+    torch.save({"z": torch.from_numpy(z)}, tmp_path / "c.pt")
+    for name in ("a.npz", "b.npz", "c.pt"):
+        assert torch.equal(load_w_plus(tmp_path / name, spec, mapping=renderer.mapping), expected), name
+        with pytest.raises(DataError, match="holds z, the input of the mapping network"):
+            load_w_plus(tmp_path / name, spec)
+    np.savez(tmp_path / "d.npz", z=z[0])
+    torch.testing.assert_close(load_w_plus(tmp_path / "d.npz", spec, mapping=renderer.mapping), expected[:1])
+    np.savez(tmp_path / "both.npz", z=z, w=expected.numpy())
+    assert torch.equal(load_w_plus(tmp_path / "both.npz", spec), expected)
+    for shape in ((2, spec.z_dim + 1), (3, 3, spec.z_dim), ()):
+        np.savez(tmp_path / "odd.npz", z=np.ones(shape, np.float32))
+        with pytest.raises(DataError, match="has z of shape"):
+            load_w_plus(tmp_path / "odd.npz", spec, mapping=renderer.mapping)
+    kept = Renderer(renderer.generator, folder=tmp_path / "model")
+    recipes = keep_w_plus(tmp_path / "a.npz", tmp_path / "model", spec, mapping=renderer.mapping)
+    assert torch.equal(kept.w_plus(recipes), expected)
+    (tmp_path / "model" / "w_plus" / "mine.npz").write_bytes((tmp_path / "a.npz").read_bytes())
+    with pytest.raises(DataError, match="holds z"):
+        kept.render([Recipe(base="mine")])
+
+
+def test_z_of_a_model_with_classes_does_not_say_its_class(tmp_path):
+    G = networks.tiny_generator(label_dim=3)
+    np.savez(tmp_path / "z.npz", z=np.ones((1, G.spec.z_dim), np.float32))
+    with pytest.raises(DataError, match="which of the 3 classes is meant it does not say"):
+        load_w_plus(tmp_path / "z.npz", G.spec, mapping=Renderer(G).mapping)
+
+
+def test_shapes_that_could_mean_something_else_are_told(tmp_path, renderer):
+    spec = renderer.spec
+
+    def told(array, **named):
+        said = []
+        np.savez(tmp_path / "a.npz", **named) if named else np.save(tmp_path / "a.npy", array)
+        rows = load_w_plus(tmp_path / f"a.np{'z' if named else 'y'}", spec, say=said.append)
+        return len(rows), " ".join(said)
+
+    assert "the 6 style inputs of one picture" in told(None, w=np.ones((spec.num_ws, spec.w_dim)))[1]
+    assert told(None, w=np.ones((1, spec.num_ws, spec.w_dim))) == (1, "")
+    assert told(None, w=np.ones((3, spec.w_dim))) == (3, "")
+    count, said = told(np.ones((3, spec.w_dim)))
+    assert count == 3 and "taken as w; z has to be called so" in said
+
+
 def test_directions_are_read_from_the_folder_and_again_when_they_change(tmp_path):
     G = networks.tiny_generator(seed=1)
     renderer = Renderer(G, folder=tmp_path)

@@ -29,7 +29,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--seeds", metavar="LIST", help="such as 6600-6625 or 1,5,9-12; writes seed6600.png …")
     what.add_argument(
-        "--projected-w", type=Path, metavar="F.npz", help="an array w [N, num_ws, w_dim]; writes proj00.png …"
+        "--projected-w", type=Path, metavar="F.npz", help="w [N, num_ws, w_dim], or z [N, z_dim]; writes proj00.png …"
     )
     parser.add_argument("--outdir", type=Path, required=True, metavar="DIR", help="where the pictures go")
     parser.add_argument("--trunc", type=float, metavar="PSI", help="truncation psi (default: 1)")
@@ -142,7 +142,7 @@ def _from_projection(args: argparse.Namespace, reporter: Reporter) -> int:
         raise InputError("a projected latent is drawn as it is: it has no psi and no class", hint)
     renderer = open_renderer(args)
     place = _place(args, renderer.spec.movable)
-    w_plus = load_w_plus(args.projected_w, renderer.spec)
+    w_plus = load_w_plus(args.projected_w, renderer.spec, mapping=renderer.mapping, say=reporter.log)
     args.outdir.mkdir(parents=True, exist_ok=True)
     seeds = range(len(w_plus))
     places = [(place.get("translate", (0.0, 0.0)), place.get("rotate", 0.0))] * len(w_plus)

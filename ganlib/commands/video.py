@@ -152,9 +152,11 @@ def _path(args: argparse.Namespace, card: Checkpoint) -> LatentPath:
 
 
 def _recipes(args: argparse.Namespace, card: Checkpoint) -> list[Recipe]:
+    from ganlib.checkpoints import load_generator
     from ganlib.favourites import load_favourites
     from ganlib.latents import Recipe, parse_seeds
     from ganlib.renderer import keep_w_plus
+    from ganlib.runs import TerminalReporter
 
     psi = 1.0 if args.trunc is None else args.trunc
     recipes = []
@@ -167,7 +169,10 @@ def _recipes(args: argparse.Namespace, card: Checkpoint) -> list[Recipe]:
     if args.favourites:
         recipes += [each.recipe for each in load_favourites(card.folder)]
     for saved in args.projected_w or ():
-        recipes += keep_w_plus(saved, card.folder, card.spec)
+        recipes += keep_w_plus(
+            saved, card.folder, card.spec,
+            mapping=lambda z: load_generator(card.path).mapping(z), say=TerminalReporter().log,
+        )  # fmt: skip
     if not recipes:
         raise InputError("there are no keyframes", "give --seeds, --favourites or --projected-w")
     return recipes
