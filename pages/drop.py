@@ -7,12 +7,13 @@ from ganlib.errors import GanlibError
 from ganlib.nft import NftConfig
 from pages._ui import models
 from pages._ui.drops.form import show_form, summary
-from pages._ui.drops.look import show_preview
+from pages._ui.drops.look import preview, show_preview
 from pages._ui.drops.shelf import jobs, show_collections
 from pages._ui.frame import errors_told, open_page, show_error
 from pages._ui.jobs import ACTIVE
 from pages._ui.place import Place
 
+START, ICON = "Make the collection", ":material/diamond:"
 heading = open_page("Drop")
 place = Place("drop")
 query = place.arrive()
@@ -38,26 +39,41 @@ st.markdown(
     "folder. There is no wallet and no chain in here: you mint it where you like, or print it."
 )
 left, right = st.columns([2, 3], gap="large")
-is_possible = False
-with left, errors_told():
-    wanted = show_form(model, query.get("seeds", ""))
-    wanted.validate()
-    is_possible = True
-    is_busy = any(run.state in ACTIVE for run in jobs())
-    st.button(
-        "Make the collection", type="primary", icon=":material/diamond:", key="drop-start", on_click=start,
-        args=(wanted,), disabled=is_busy, width="stretch",
-    )  # fmt: skip
-    with st.expander("The same from a terminal"):
-        st.code(summary(wanted), language="bash", wrap_lines=True)
-if error := st.session_state.pop("drop-error", None):
-    show_error(error)
+wanted = seen = problem = None
+with left:
+    try:
+        wanted = show_form(model, query.get("seeds", ""))
+    except GanlibError as error:
+        problem = error
+    launch = st.empty()
+    # Until it is known whether it can be done; the browser goes on showing the button of the run before.
+    launch.button(START, type="primary", icon=ICON, key="drop-wait", disabled=True, width="stretch")
 with right:
     view = st.segmented_control("View", ["Preview", "Collections"], default="Preview", key="drop-view",
                                 label_visibility="collapsed", required=True)  # fmt: skip
+    if wanted is not None:
+        try:
+            seen = preview(model, wanted)
+            problem = seen.problem
+        except GanlibError as error:
+            problem = error
+with launch.container():
+    is_busy = any(run.state in ACTIVE for run in jobs())
+    st.button(START, type="primary", icon=ICON, key="drop-start", on_click=start, args=(wanted,), width="stretch",
+              disabled=is_busy or problem is not None)  # fmt: skip
+    if is_busy:
+        st.caption("A collection is being made: the next one can begin when it is done.")
+    if problem is not None:
+        show_error(problem)
+    elif failed := st.session_state.pop("drop-error", None):
+        show_error(failed)
+    if wanted is not None:
+        with st.expander("The same from a terminal"):
+            st.code(summary(wanted), language="bash", wrap_lines=True)
+with right, errors_told():
     if view == "Collections":
         show_collections()
+    elif wanted is not None and seen is not None:
+        show_preview(model, wanted, seen)
     else:
-        with errors_told():
-            if is_possible:
-                show_preview(model, wanted)
+        st.caption("The pieces appear here when what is said beside the button is mended.")

@@ -459,6 +459,16 @@ def test_a_preview_says_what_the_drop_will_be_and_writes_nothing(model, tmp_path
     assert cost.pieces == 10 and cost.seconds > 0 and cost.bytes > 10_000
 
 
+def test_a_preview_knows_what_would_be_refused(model, tmp_path):
+    config = config_of(model, tmp_path / "drop", floor=1.0, count=10)
+    problem = preview_drop(config).problem
+    with pytest.raises(InputError) as refused:
+        make_drop(config)
+    assert problem is not None and (problem.message, problem.hint) == (refused.value.message, refused.value.hint)
+    assert preview_drop(config, most=5).problem is None, "the rest was not looked at"
+    assert preview_drop(replace(config, floor=0.0)).problem is None
+
+
 def test_the_command_previews_makes_and_checks(model, tmp_path, capsys):
     command = ["nft", "--network", str(model), "--seeds", "0-4", "--outdir", str(tmp_path / "d"), "--device", "cpu"]
     assert main([*command, "--dry-run", "--targets", "Cluster=A:90%"]) == 0
@@ -467,7 +477,13 @@ def test_the_command_previews_makes_and_checks(model, tmp_path, capsys):
     assert main(command) == 0
     assert "5 pieces" in capsys.readouterr().out
     assert main(["nft", "--check", str(tmp_path / "d")]) == 0
-    assert "no problems" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "no problems" in out and out.count("warning: 5 of 5 pieces: Metaplex expects") == 2
+    full = [*command[:-3], str(tmp_path / "e"), "--device", "cpu", "--symbol", "ORC", "--creators", "7xabc:100"]
+    assert main(full) == 0 and main(["nft", "--check", str(tmp_path / "e")]) == 0
+    assert "warning" not in capsys.readouterr().out
+    assert main([*command, "--dry-run", "--count", "5", "--floor", "1"]) == 2
+    assert "too like another" in capsys.readouterr().err
     (tmp_path / "d" / "3.png").unlink()
     assert main(["nft", "--check", str(tmp_path / "d")]) == 2
     assert "3.png: missing" in capsys.readouterr().out

@@ -61,11 +61,13 @@ def execute(args: argparse.Namespace) -> int:
         print(f"provenance  {drop.provenance_hash}")
         for line in drop.missed:
             print(printable(f"target not met: {line}"))
+        for line in config.advice():
+            print(f"warning: {line}")
     return 0
 
 
 def _check(folder: Path) -> int:
-    from ganlib.nft import validate_drop
+    from ganlib.nft import advise_drop, validate_drop
 
     problems = validate_drop(folder)
     for problem in problems:
@@ -73,6 +75,8 @@ def _check(folder: Path) -> int:
     if problems:
         hint = "run the command that made it again, or put back the files as they were"
         raise InputError(f"{len(problems)} problem{'s' * (len(problems) != 1)} in {folder}", hint)
+    for line in advise_drop(folder):
+        print(printable(f"warning: {line}"))
     print(f"{folder}: no problems")
     return 0
 
@@ -91,5 +95,9 @@ def _preview(config: Any) -> int:
         print(printable(f"such as {seen.pieces[0].name}: {seen.pieces[0].description}".rstrip(": ")))
     if seen.warning:
         print(printable(seen.warning))
+    for line in config.advice():
+        print(f"warning: {line}")
     print(f"about {format_seconds(cost.seconds)} and {cost.bytes / 1e6:.1f} MB for {cost.pieces} pieces")
+    if seen.problem is not None:
+        raise seen.problem
     return 0

@@ -1,10 +1,10 @@
 """A collection of pieces to be minted elsewhere: chosen, described, hashed, checked. No wallet, no chain, no keys.
 
 `preview_drop` and `estimate_drop` write nothing; `make_drop` makes the folder, or continues it; `validate_drop` looks
-through one.
+through one, and `advise_drop` says what it lacks.
 """
 
-from ganlib.nft.checking import validate_drop
+from ganlib.nft.checking import advise_drop, validate_drop
 from ganlib.nft.config import TRAITS, NftConfig
 from ganlib.nft.making import make_drop, run_job
 from ganlib.nft.preview import Cost, Piece, Preview, estimate_drop, preview_drop, sale_warning
@@ -20,6 +20,7 @@ __all__ = [
     "Preview",
     "Rarity",
     "TraitShare",
+    "advise_drop",
     "estimate_drop",
     "make_drop",
     "preview_drop",

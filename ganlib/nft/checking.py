@@ -10,6 +10,7 @@ from typing import Any
 
 from ganlib.errors import DataError
 from ganlib.nft.cid import Link, file_link, folder_link
+from ganlib.nft.config import NO_CREATORS, NO_SYMBOL
 from ganlib.nft.metadata import Places, schema_errors
 from ganlib.nft.traits import rarity_of
 from ganlib.nft.writing import ALL, PROVENANCE, RARITY, RARITY_CSV, provenance_hash, sha256_of
@@ -48,6 +49,32 @@ def validate_drop(folder: Path) -> list[str]:
         if len(found) == _MOST:
             return [*found, "… and perhaps more"]
     return found
+
+
+def advise_drop(folder: Path) -> list[str]:
+    """Return what is no fault of a collection but will be missed after it is minted, in words.
+
+    For Metaplex: pieces without a symbol, without creators. What cannot be read is passed over: `validate_drop` tells.
+    """
+    folder = Path(folder)
+    try:
+        is_metaplex = read_json(folder / PROVENANCE)["standard"] != "erc721"
+        path = folder / ALL
+        items = parse_json(path.read_text(encoding="utf-8")) if path.stat().st_size <= _SUMMARY_BYTES else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    if not is_metaplex or not isinstance(items, list):
+        return []
+    items = [item for item in items if isinstance(item, Mapping)]
+    nameless = sum(not item.get("symbol") for item in items)
+    orphans = sum(not _creators(item) for item in items)
+    return [f"{number} of {len(items)} pieces: {words}" for number, words in
+            ((nameless, NO_SYMBOL), (orphans, NO_CREATORS)) if number]  # fmt: skip
+
+
+def _creators(item: Mapping[str, Any]) -> Any:
+    properties = item.get("properties")
+    return properties.get("creators") if isinstance(properties, Mapping) else None
 
 
 class _Checker:

@@ -20,6 +20,11 @@ MOST_PIECES = 50_000
 MOST_NAME = 32
 """Characters of a name, and 10 of a symbol, that a Metaplex token holds."""
 MOST_SYMBOL = 10
+NO_SYMBOL = "Metaplex expects a symbol, the short name that wallets show, and there is none"
+NO_CREATORS = (
+    "Metaplex expects creators, and there are none: marketplaces cannot say whose the pieces are, and a royalty has "
+    "nowhere to go"
+)
 _BASE_URI = re.compile(r"(ipfs://[A-Za-z0-9]{46,}(/[^\s?#]*)?|ar://[\w-]{43}(/[^\s?#]*)?|https://[^\s?#]+)")
 _TARGET = re.compile(r"(.+?)=(.+):([0-9.]+)(%?)")
 _WORDS = ("collection", "number", "count", "seed", "rank")
@@ -136,6 +141,11 @@ class NftConfig:
     def wants_metaplex(self) -> bool:
         """Whether the metadata follow Metaplex's standard."""
         return self.standard != "erc721"
+
+    def advice(self) -> list[str]:
+        """Return what is allowed but will be missed after minting, in words; `advise_drop` says it of a folder."""
+        missing = ((self.symbol, NO_SYMBOL), (self.creators, NO_CREATORS)) if self.wants_metaplex else ()
+        return [words for value, words in missing if not value]
 
     @property
     def suffix(self) -> str:

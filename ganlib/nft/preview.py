@@ -12,6 +12,7 @@ from typing import Any
 
 from ganlib import images
 from ganlib.checkpoints import read_card
+from ganlib.errors import InputError
 from ganlib.latents import Recipe
 from ganlib.nft.config import NftConfig
 from ganlib.nft.films import film_of
@@ -59,6 +60,9 @@ class Preview:
     """Of the pieces shown; shares of the whole collection may differ where not all candidates were looked at."""
     warning: str
     """What is to be said of rights; empty where nothing is."""
+    problem: InputError | None
+    """What `make_drop` would refuse: rights, and too few pieces where all candidates were looked at; None for nothing
+    that is known."""
 
     @property
     def is_whole(self) -> bool:
@@ -78,7 +82,7 @@ def preview_drop(
     """Look at the first `most` candidates, and return what they would become; nothing is written.
 
     `renderer` is one of the same model that is open already. Raises `InputError` as `make_drop` does, but not for a
-    floor that leaves too few, nor for rights: `warning` tells of those. Raises `Stopped` when asked to.
+    floor that leaves too few, nor for rights: `problem` and `warning` tell of those. Raises `Stopped` when asked to.
     """
     config.validate()
     reporter = reporter or SilentReporter()
@@ -117,7 +121,14 @@ def preview_drop(
         )  # fmt: skip
     warning = check_rights(viewer.card, allowed=True)
     looked = len(candidates) if chooser.is_full else chooser.looked
-    return Preview(tuple(pieces), len(candidates), looked, len(chooser.near), chooser.copies, rarity, warning)
+    problem = None
+    try:
+        check_rights(viewer.card, allowed=config.allow_noncommercial)
+        if looked == len(candidates):
+            chooser.check(looked)
+    except InputError as error:
+        problem = error
+    return Preview(tuple(pieces), len(candidates), looked, len(chooser.near), chooser.copies, rarity, warning, problem)
 
 
 @dataclass(frozen=True)

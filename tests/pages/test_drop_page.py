@@ -59,7 +59,7 @@ def test_a_collection_is_previewed_made_checked_and_removed(repository, model, t
     app.segmented_control(key="drop-view").set_value("Collections").run()
     assert "Plums & pears" in shown(app) and "Provenance hash" in shown(app)
     app.button(key=f"check-{run.path.name}").click().run()
-    assert "as it should be" in shown(app)
+    assert "as it should be" in shown(app) and "expects a symbol" in app.warning[0].value.replace("\\", "")
     (run.path / "drop" / "images" / "2.png").write_bytes(b"torn")
     app.button(key=f"check-{run.path.name}").click().run()
     assert app.error and "2" in app.error[0].value
@@ -75,6 +75,31 @@ def test_favourites_can_be_the_source(repository, model):
     app.number_input(key="drop-count").set_value(0)
     app.slider(key="drop-floor").set_value(0.0).run()
     assert "3 pieces" in shown(app).replace("**", "") and "--favourites all" in shown(app)
+
+
+def test_the_number_of_pieces_follows_what_is_there_and_the_button_says_why_it_cannot(repository, model):
+    for seed in range(12):
+        add_favourite(model.folder, Recipe.of_seed(seed, psi=0.7))
+    app = open_page(repository)
+    count = app.number_input(key="drop-count")
+    assert count.value == 20 and not app.button(key="drop-start").disabled
+    app.segmented_control(key="drop-source").set_value("Favourites").run()
+    count = app.number_input(key="drop-count")
+    assert count.value is None and count.placeholder == "all 12 that pass"
+    app.slider(key="drop-floor").set_value(0.0).run()
+    assert "12 pieces" in shown(app).replace("**", "") and not app.button(key="drop-start").disabled
+    app.number_input(key="drop-count").set_value(20).run()
+    assert app.button(key="drop-start").disabled and "20 pieces of 12 different candidates" in shown(app)
+    app.number_input(key="drop-count").set_value(12)
+    app.slider(key="drop-floor").set_value(1.0).run()  # what only a look at the pictures tells
+    assert app.button(key="drop-start").disabled and "pieces where 12 were asked for" in shown(app)
+    app.segmented_control(key="drop-source").set_value("Seeds")
+    app.slider(key="drop-floor").set_value(0.0).run()
+    assert app.number_input(key="drop-count").value == 12, "what was chosen by hand stays"
+    app.text_input(key="drop-seeds").set_value("1-3").run()
+    assert app.button(key="drop-start").disabled and "12 pieces of 3" in shown(app)
+    app.number_input(key="drop-count").set_value(None).run()
+    assert not app.button(key="drop-start").disabled and "3 pieces" in shown(app).replace("**", "")
 
 
 @pytest.mark.parametrize(
@@ -99,5 +124,8 @@ def test_a_model_that_may_not_be_sold_warns_and_asks(repository, model, tmp_path
     app = open_page(repository, seeds="0-5")
     app.number_input(key="drop-count").set_value(2).run()
     assert app.warning and not app.checkbox(key="drop-unsold").value
+    assert app.button(key="drop-start").disabled and app.error
+    app.checkbox(key="drop-unsold").set_value(True).run()
+    assert not app.button(key="drop-start").disabled and not app.error
     app.button(key="drop-start").click().run()
-    assert finish(tmp_path / "runs").state == "failed"
+    assert finish(tmp_path / "runs").state == "done"

@@ -7,6 +7,8 @@ from typing import Any
 import streamlit as st
 
 from ganlib.checkpoints import Checkpoint
+from ganlib.errors import GanlibError
+from ganlib.latents import parse_seeds
 from ganlib.nft import TRAITS, NftConfig
 from ganlib.options import check_types
 from ganlib.rights import read_licence
@@ -19,6 +21,7 @@ TRAIT_WORDS = {
 STANDARDS = {"both": "OpenSea and Metaplex", "erc721": "OpenSea (ERC-721)", "metaplex": "Metaplex (Solana)"}
 WORDS_HELP = "words in braces are filled in: collection, number, seed, rank, and the names of traits"
 SIZES = (0, 512, 1024, 2048, 4096)
+USUAL_COUNT = 20
 
 
 def show_form(model: Checkpoint, given: str) -> NftConfig:
@@ -46,9 +49,12 @@ def _pieces(model: Checkpoint, given: str) -> dict[str, Any]:
         names = {f"{each.name or each.recipe.caption()} ({each.id[:4]})": each.id for each in kept}
         chosen = st.multiselect("Favourites", list(names), key="drop-favourites", placeholder=f"all {len(names)}")
         values["favourites"] = [names[name] for name in chosen] or ["all"]
+        usual, there = None, len(chosen or names)
     else:
         st.session_state.setdefault("drop-seeds", given or "0-99")
         values["seeds"] = st.text_input("Seeds to choose from", key="drop-seeds")
+        there = _num_seeds(values["seeds"])
+        usual = USUAL_COUNT if there > USUAL_COUNT and not given else None
         values["psi"] = st.slider(
             "How unusual", 0.0, 1.2, models.DEFAULT_PSI, 0.05, key="drop-psi", help="truncation psi"
         )
@@ -57,14 +63,25 @@ def _pieces(model: Checkpoint, given: str) -> dict[str, Any]:
                 "Kind", range(model.spec.label_dim), key="drop-label", help="class label", format_func=model.class_name
             )
     left, right = st.columns(2)
-    st.session_state.setdefault("drop-count", 0 if given else 20)
-    count = left.number_input("How many pieces", 0, 10_000, key="drop-count", help="0 takes every one that passes")
-    values["count"] = int(count) or None
+    state = st.session_state
+    if state.get("drop-count", usual) == state.get("drop-usual", usual):
+        state["drop-count"] = usual  # what was not chosen by hand follows what there is to choose from
+    state["drop-usual"] = usual
+    count = left.number_input("How many pieces", 0, 10_000, key="drop-count", placeholder=f"all {there} that pass",
+                              help="empty takes every one that passes")  # fmt: skip
+    values["count"] = int(count or 0) or None
     values["floor"] = right.slider(
         "No two closer than", 0.0, 1.0, 0.3, 0.05, key="drop-floor",
         help="likeness floor: a share of the usual distance of two pictures; 0 lets twins in",
     )  # fmt: skip
     return values
+
+
+def _num_seeds(text: str) -> int:
+    try:
+        return len(parse_seeds(text))
+    except GanlibError:  # told with all that is wrong
+        return 0
 
 
 def _names() -> dict[str, Any]:

@@ -7,16 +7,25 @@ from ganlib.nft import Cost, NftConfig, Preview, estimate_drop, preview_drop
 from ganlib.runs import format_seconds
 from pages._ui import models
 from pages._ui.components import WallPicture, picture_wall
-from pages._ui.frame import plain
+from pages._ui.frame import plain, sentences
 
 MOST = 200  # candidates that a preview looks at
 SHOWN = 24
 
 
-def show_preview(model: Checkpoint, config: NftConfig) -> None:
+def preview(model: Checkpoint, config: NftConfig) -> Preview:
+    """What a collection would be, kept for as long as nothing changes. Raises GanlibError."""
+    return _preview(str(model.path), model.digest, _key(model, config), config)
+
+
+def _key(model: Checkpoint, config: NftConfig) -> str:
+    kept = [favourite.id for favourite in models.favourites(model)] if config.favourites else []
+    return str((sorted(config.to_dict().items()), kept))
+
+
+def show_preview(model: Checkpoint, config: NftConfig, seen: Preview) -> None:
     """Show the first pieces, the rarity table and the cost. Raises GanlibError."""
-    key = str(sorted(config.to_dict().items()))
-    seen = _preview(str(model.path), model.digest, key, config)
+    key = _key(model, config)
     cost = _cost(str(model.path), model.digest, key, config)
     if seen.warning:
         st.warning(plain(seen.warning), icon=":material/gavel:")
@@ -28,6 +37,8 @@ def show_preview(model: Checkpoint, config: NftConfig) -> None:
     st.caption(
         plain(f"About {format_seconds(cost.seconds)} and {cost.bytes / 1e6:,.1f} MB for {cost.pieces} pieces here.")
     )
+    if advice := config.advice():
+        st.caption(f":material/info: {sentences(*advice, 'Both are under Files and metadata')}")
     wall = [
         WallPicture(str(piece.number), f"#{piece.number} · rank {piece.rank}", piece.thumbnail)
         for piece in seen.pieces[:SHOWN]

@@ -6,10 +6,10 @@ from pathlib import Path
 import streamlit as st
 
 from ganlib import images, runs
-from ganlib.nft import validate_drop
+from ganlib.nft import advise_drop, validate_drop
 from ganlib.runs import RunDir
 from pages._ui import models
-from pages._ui.frame import COMPARE, download, errors_told, part, plain
+from pages._ui.frame import COMPARE, download, errors_told, part, plain, sentences
 from pages._ui.jobs import ACTIVE, folder_zip, job_card, remove
 
 SHOWN = 6
@@ -68,6 +68,8 @@ def _ready(run: RunDir, root: Path) -> None:
                     st.error(plain("; ".join(problems[:8])), icon=":material/error:")
                 else:
                     st.success("Every picture, hash and metadata file is as it should be.", icon=":material/check:")
+                if advice := advise_drop(root):
+                    st.warning(sentences(*advice), icon=":material/info:")
         if st.button("Copies of training pictures?", icon=":material/policy:", key=f"copies-{run.path.name}"):
             st.switch_page(COMPARE, query_params={"view": "copies", "source": str(root)})
         st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=remove, args=(run,))
