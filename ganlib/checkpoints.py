@@ -28,7 +28,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ganlib import networks, runs
+from ganlib import networks, runs, workspace
 from ganlib.errors import CheckpointError, GanlibError, InputError
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 from ganlib.rights import UNKNOWN, read_licence, stricter
@@ -98,7 +98,7 @@ class Checkpoint:
     @property
     def folder(self) -> Path:
         """`checkpoints/NAME/`, the folder for favourites, directions and saved w_plus; not created here."""
-        return self.path.with_suffix("")
+        return workspace.kept_folder(self.path)
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -213,13 +213,18 @@ def _read_training(value: Any) -> Mapping[str, str | float]:
 
 
 def _model_files(root: Path) -> list[Path]:
+    bundled = workspace.bundled_root() if root.resolve() == workspace.checkpoints_root().resolve() else None
+    found = [*bundled.glob(f"*{SUFFIX}")] if bundled else []
+    found += root.glob(f"*{SUFFIX}")  # a model of one's own hides a bundled one of its name
     # Names that begin with a dot are files still being written.
-    found = (p for p in root.glob(f"*{SUFFIX}") if not p.name.startswith(".") and p.is_file())
-    return sorted(found, key=lambda p: p.stem)  # by the whole name, "fruit-dcgan" would come before "fruit"
+    by_name = {p.stem: p for p in found if not p.name.startswith(".") and p.is_file()}
+    return [by_name[name] for name in sorted(by_name)]  # by the whole name, "fruit-dcgan" would come before "fruit"
 
 
 def list_checkpoints(root: Path) -> tuple[list[Checkpoint], list[GanlibError]]:
-    """Return the models in a folder, sorted by name, and one error for each file that is none. Reads headers only."""
+    """Return the models in a folder, sorted by name, and one error for each file that is none. Reads headers only.
+
+    To those of the workspace belong the bundled ones of an installed package."""
     good: list[Checkpoint] = []
     bad: list[GanlibError] = []
     for path in _model_files(Path(root)):
@@ -236,12 +241,13 @@ def find_checkpoint(text: str, root: Path = Path("checkpoints")) -> Path:
     Raises `CheckpointError` that lists what is available."""
     given = Path(text)
     tries = [given, given.with_name(given.name + SUFFIX)] if given.name else []
-    if given.name == text:
-        tries += [root / text, root / (text + SUFFIX)]
     for path in tries:
         if path.is_file():
             return path
-    names = ", ".join(p.stem for p in _model_files(root))
+    known = {p.stem: p for p in _model_files(root)}
+    if text.removesuffix(SUFFIX) in known:
+        return known[text.removesuffix(SUFFIX)]
+    names = ", ".join(known)
     raise CheckpointError(f"no model named {text!r}", f"available in {root}: {names or 'none'}")
 
 
@@ -335,7 +341,7 @@ def change_card(
     The tensors are copied byte by byte, and the digest stays: the model makes the same pictures. Raises
     `CheckpointError` as `read_card`, and on a full disk; `InputError` for a licence that allows more than that of a
     model which this one was blended from."""
-    old = read_card(path)
+    old = read_card(_of_ones_own(path))
     for parent in old.parents:
         bound = parent["licence"]
         if licence is not None and read_licence(bound) is not UNKNOWN and stricter(licence, bound) != licence:
@@ -366,11 +372,19 @@ def change_card(
     return read_card(old.path)
 
 
+def _of_ones_own(path: Path) -> Path:
+    """Return the path of a model's file. Raises `CheckpointError` for one that belongs to the installed package."""
+    if workspace.is_bundled(Path(path)):
+        message = f"{Path(path).stem} comes with the studio and stays as it is"
+        raise CheckpointError(message, "train, tune or blend one of your own")
+    return Path(path)
+
+
 def rename_checkpoint(path: Path, name: str) -> Checkpoint:
     """Give a model's file, and the folder beside it, another name in the same place; return its card.
 
     Raises `InputError` for a name that is none or is taken."""
-    old = read_card(path)
+    old = read_card(_of_ones_own(path))
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name) or name.endswith((".", SUFFIX)):
         raise InputError(f"{name[:80]!r} is no name of a model", "use letters, digits, '-', '_' and '.'; 80 at most")
     new = old.path.with_name(name + SUFFIX)
@@ -389,7 +403,7 @@ def remove_checkpoint(path: Path) -> None:
     path = Path(path)
     if path.suffix != SUFFIX or not path.is_file():
         raise CheckpointError(f"no model file at {path}", "see `python -m ganlib models` for what is there")
-    folder = path.with_suffix("")
+    folder = _of_ones_own(path).with_suffix("")
     try:
         path.unlink()
         if folder.is_symlink():

@@ -28,9 +28,9 @@ from ganlib import checkpoints, inception
 from ganlib.device import out_of_memory_hint
 from ganlib.errors import CheckpointError, InputError
 from ganlib.networks.base import Discriminator
+from ganlib.workspace import cache_root, studio_folder
 
 WEIGHTS_VARIABLE = "GANLIB_SQUEEZENET"
-CACHE_VARIABLE = "GANLIB_CACHE"
 BUNDLED = ("fruit", "impressions", "fruit-progan", "fruit-dcgan")
 """Names of the models that come with the program."""
 SQUEEZENET_FILE = "squeezenet1_1_caffe.pth"
@@ -268,12 +268,12 @@ def automatic() -> str:
 
 def inception_file() -> Path:
     """Where the weights of `inception` lie once they were fetched; the file may be missing."""
-    return cache_folder() / inception.FILE
+    return cache_root() / inception.FILE
 
 
 def bundled_model() -> Path:
     """The model file whose discriminator gives the embedded features: `checkpoints/fruit.safetensors` beside ganlib."""
-    return Path(__file__).resolve().parents[1] / "checkpoints" / "fruit.safetensors"
+    return studio_folder() / "checkpoints" / "fruit.safetensors"
 
 
 def bundled_models() -> tuple[Path, ...]:
@@ -305,14 +305,8 @@ def squeezenet_file() -> Path | None:
         if not Path(given).is_file():
             raise InputError(f"{WEIGHTS_VARIABLE} names no file: {given}", "correct it, or unset it")
         return Path(given)
-    path = cache_folder() / SQUEEZENET_FILE
+    path = cache_root() / SQUEEZENET_FILE
     return path if path.is_file() else None
-
-
-def cache_folder() -> Path:
-    """Where downloaded weights and statistics lie: $GANLIB_CACHE, or `~/.cache/latent-atelier`. Not created here."""
-    given = os.environ.get(CACHE_VARIABLE)
-    return Path(given) if given else Path("~/.cache/latent-atelier").expanduser()
 
 
 def load_squeezenet(path: Path) -> tuple[SqueezeNet, str]:
@@ -345,7 +339,7 @@ def _open_inception(device: torch.device) -> FeatureExtractor:
     path = inception_file()
     if not path.is_file():
         hint = f"`python -m ganlib metrics … --fetch` downloads them once ({inception.BYTES / 1e6:.0f} MB); or put "
-        hint += f"{inception.FILE} into {cache_folder()}; or choose `embedded`"
+        hint += f"{inception.FILE} into {cache_root()}; or choose `embedded`"
         raise InputError("the weights of Inception-v3 are not on this machine", hint)
     tensors, digest = _known_tensors(path, inception.SHA256, "Inception-v3 of 2015")
     network = inception.network_of(tensors)
@@ -356,7 +350,7 @@ def _open_inception(device: torch.device) -> FeatureExtractor:
 def _open_squeezenet(device: torch.device) -> FeatureExtractor:
     path = squeezenet_file()
     if path is None:
-        hint = f"put {SQUEEZENET_FILE} into {cache_folder()}, or name it with {WEIGHTS_VARIABLE}; or choose `embedded`"
+        hint = f"put {SQUEEZENET_FILE} into {cache_root()}, or name it with {WEIGHTS_VARIABLE}; or choose `embedded`"
         raise InputError("the weights of SqueezeNet are not on this machine", hint)
     network, digest = load_squeezenet(path)
     return _extractor("squeezenet", network, SQUEEZENET_SIDE, digest, device)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ganlib import checkpoints, features
 from ganlib.errors import CheckpointError, InputError
 from ganlib.features import DiscriminatorFeatures, Fire, SqueezeNet
+from ganlib.workspace import cache_root
 
 MOST_SIDE = 256  # larger pictures are made smaller before a network looks at them
 LEAST_SIDE = 64  # smaller ones are enlarged for networks that were trained on photographs
@@ -287,7 +288,7 @@ def open_distance(name: str, network: Path | None = None, *, device: str | torch
 
 
 def _open_lpips(row: Backbone, device: torch.device) -> Distance:
-    folder = features.cache_folder()
+    folder = cache_root()
     missing = [file for file in (row.file, row.lin_file) if not (folder / file).is_file()]
     if missing:
         hint = f"put {row.file} (torchvision's) and {row.lin_file} (the {row.lin_file.removeprefix('lpips-')} of LPIPS "

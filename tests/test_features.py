@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ganlib import features
+from ganlib import features, workspace
 from ganlib.checkpoints import save_snapshot
 from ganlib.errors import CheckpointError, GanlibError, InputError
 from ganlib.features import FeatureExtractor, SqueezeNet, discriminator_extractor, open_extractor
@@ -163,7 +163,7 @@ def test_a_model_without_discriminator_is_refused(tiny_model):
 def test_auto_is_embedded_until_weights_are_there(monkeypatch, tmp_path):
     path = model_with_discriminator(tmp_path / "berry.safetensors")
     monkeypatch.delenv(features.WEIGHTS_VARIABLE, raising=False)
-    monkeypatch.setenv(features.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(workspace.CACHE_VARIABLE, str(tmp_path))
     monkeypatch.setattr(features, "bundled_model", lambda: path)
     assert open_extractor("auto").name == open_extractor("embedded").name == open_extractor("berry-d").name == "berry-d"
     (tmp_path / features.SQUEEZENET_FILE).write_bytes(b"not the weights")
@@ -186,7 +186,7 @@ def test_the_bundled_model_has_embedded_features():
 @pytest.mark.parametrize("name", ["vgg", "", "squeezenet", "inception"])
 def test_features_that_are_not_here_say_what_is(monkeypatch, tmp_path, name):
     monkeypatch.delenv(features.WEIGHTS_VARIABLE, raising=False)
-    monkeypatch.setenv(features.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(workspace.CACHE_VARIABLE, str(tmp_path))
     with pytest.raises(InputError) as caught:
         open_extractor(name)
     assert "embedded" in caught.value.hint

@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # Leftmost is the ground: a module imports only modules to its left. Packages count as one name. This list *is* the
 # architecture; a name may stand here before its file exists.
 ORDER = [
-    *("errors", "filesystem", "options", "rights", "links", "reports"),
+    *("errors", "filesystem", "workspace", "options", "rights", "links", "reports"),
     *("runs", "device", "distributed", "images", "ffmpeg"),
     *("networks",),
     *("checkpoints", "deltas", "foreign", "export", "hub", "latents", "editing", "favourites", "paths"),
@@ -22,10 +22,10 @@ ORDER = [
     *("colours",),
     *("directions", "latentmap", "video", "projection", "compare", "metrics", "nft"),
     *("training",),
-    *("commands", "__main__"),
+    *("commands", "studio", "__main__"),
 ]
 
-STANDARD_LIBRARY_ONLY = ("errors", "filesystem", "options", "rights", "links", "reports", "runs")
+STANDARD_LIBRARY_ONLY = ("errors", "filesystem", "workspace", "options", "rights", "links", "reports", "runs")
 FORBIDDEN_IN_PAGES = {"torch", "numpy", "PIL", "torchvision", "imageio"}
 
 

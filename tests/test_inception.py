@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ganlib import features, inception, metrics
+from ganlib import features, inception, metrics, workspace
 from ganlib.errors import CheckpointError, HubError, InputError
 from ganlib.hub import fetching
 from ganlib.inception import Convolution, Inception, Mixed
@@ -36,7 +36,7 @@ def network() -> Inception:
 @pytest.fixture
 def weights(network, tmp_path, monkeypatch) -> Path:
     """A file as the usual one, with other numbers in it, in the place where it is looked for."""
-    monkeypatch.setenv(features.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(workspace.CACHE_VARIABLE, str(tmp_path))
     path = features.inception_file()
     torch.save(network.state_dict(), path)
     monkeypatch.setattr(inception, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
@@ -185,7 +185,7 @@ def test_tensors_are_held_against_the_network(network):
 
 
 def test_nothing_is_fetched_unasked(tmp_path, monkeypatch):
-    monkeypatch.setenv(features.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(workspace.CACHE_VARIABLE, str(tmp_path))
     monkeypatch.setattr(fetching, "fetch", lambda *arguments, **options: pytest.fail("it asked the network"))
     with pytest.raises(InputError) as caught:
         features.open_extractor("inception")

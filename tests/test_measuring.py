@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganlib import features, inception, metrics, runs
+from ganlib import features, inception, metrics, runs, workspace
 from ganlib.__main__ import main
 from ganlib.checkpoints import load_generator, read_card, save_snapshot
 from ganlib.commands.run import do_job
@@ -38,7 +38,7 @@ NAMES = "kid150,fid100_full,pr80"
 def own_features(tmp_path, monkeypatch) -> FeatureExtractor:
     """Features whose meaning is plain, in the place of the embedded ones."""
     extractor = FeatureExtractor("moments", 24, 16, "ab" * 32, ColourMoments())
-    monkeypatch.setenv(features.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(workspace.CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(features, "OPENERS", dict.fromkeys(("embedded", "moments"), lambda device: extractor))
     monkeypatch.setattr(features, "squeezenet_file", lambda: None)
     return extractor
@@ -196,7 +196,7 @@ def test_steps_have_a_number_and_grow_with_the_contrast():
 
 def test_paths_are_measured_in_lpips_where_its_weights_are(tmp_path, monkeypatch):
     """Both of its files; with one alone, or none, in the embedded distance, which the name says."""
-    monkeypatch.setenv(features.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(workspace.CACHE_VARIABLE, str(tmp_path))
     monkeypatch.setattr(paths, "open_distance", lambda name, device: name)
     assert paths.open_path_distance()[0] == "fruit-d" and paths.open_path_distance("fruit-d")[2] == "embedded"
     row = BACKBONES["lpips-vgg"]
@@ -382,7 +382,7 @@ def test_two_processes_share_the_pictures_and_find_the_figures_of_one(tmp_path, 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", features.CACHE_VARIABLE: str(cache / "together")}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", workspace.CACHE_VARIABLE: str(cache / "together")}
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}",
         "-m", "ganlib", "metrics", "--network", str(model), "--data", str(data), "--metrics", names,
@@ -392,7 +392,7 @@ def test_two_processes_share_the_pictures_and_find_the_figures_of_one(tmp_path, 
     assert done.returncode == 0, done.stderr[-2000:]
     config = MetricsConfig(network=(model,), data=data, metrics=names, device="cpu", card=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(features.CACHE_VARIABLE, str(cache / "alone"))
+        patch.setenv(workspace.CACHE_VARIABLE, str(cache / "alone"))
         alone = measure(config)
     for record in alone:
         (line,) = (tmp_path / "together" / f"metric-{record['metric']}.jsonl").read_text().splitlines()

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ganlib import features, metrics
+from ganlib import features, metrics, workspace
 from ganlib.__main__ import main
 from ganlib.checkpoints import load_generator, read_card
 from ganlib.dataset import Dataset
@@ -366,7 +366,7 @@ def test_features_are_never_mixed_up(dataset, plain_features):
 
 @pytest.fixture
 def studio(tmp_path, monkeypatch, plain_features) -> Path:
-    monkeypatch.setenv(features.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(workspace.CACHE_VARIABLE, str(tmp_path / "cache"))
     openers = dict.fromkeys(("embedded", "moments"), lambda device: plain_features)
     monkeypatch.setattr(features, "OPENERS", openers)
     monkeypatch.setattr(features, "squeezenet_file", lambda: None)

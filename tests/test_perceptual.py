@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ganlib import features
+from ganlib import features, workspace
 from ganlib.errors import CheckpointError, InputError
 from ganlib.perceptual import BACKBONES, DISTANCES, LEAST_SIDE, edges, lpips_of, open_distance, pixel_terms, psnr, ssim
 
@@ -136,7 +136,7 @@ def test_every_backbone_taps_what_lpips_has_weights_for(name):
 
 
 def test_absent_and_wrong_weights_are_refused_in_words(tmp_path, monkeypatch):
-    monkeypatch.setenv(features.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(workspace.CACHE_VARIABLE, str(tmp_path))
     monkeypatch.delenv(features.WEIGHTS_VARIABLE, raising=False)
     with pytest.raises(InputError, match="SqueezeNet"):
         open_distance("squeezenet")

@@ -18,9 +18,9 @@ def execute(args: argparse.Namespace) -> int:
     from ganlib.checkpoints import list_checkpoints
     from ganlib.errors import InputError
 
-    if not args.dir.is_dir():
-        raise InputError(f"no folder {args.dir}", "name an existing one with --dir, or train a model first")
     cards, problems = list_checkpoints(args.dir)
+    if not cards and not args.dir.is_dir():
+        raise InputError(f"no folder {args.dir}", "name an existing one with --dir, or train a model first")
     rows = [["name", "side px", "classes", "kimg", "MB", "licence", "title"]]
     for card in cards:
         numbers = [str(card.spec.resolution), str(card.spec.label_dim), f"{card.kimg:g}", f"{card.bytes / 1e6:.1f}"]

@@ -25,8 +25,9 @@ from ganlib.compare.training import Reference, Training, stop_if_asked
 from ganlib.dataset import Dataset
 from ganlib.device import choose_device
 from ganlib.errors import DataError
-from ganlib.features import cache_folder, open_extractor
+from ganlib.features import open_extractor
 from ganlib.runs import Reporter, SilentReporter, write_bytes, write_json
+from ganlib.workspace import cache_root
 
 JSONL, PAGE, SUMMARY = report.JSONL, report.PAGE, report.SUMMARY
 REALS = "reals.jsonl"
@@ -71,7 +72,7 @@ def check_copies(config: CopiesConfig, reporter: Reporter | None = None, *, cach
     options after it was stopped or killed, it goes on. Raises `GanlibError` for what cannot be, `Stopped` when asked to
     stop."""
     config.validate()
-    return _Check(config, reporter or SilentReporter(), cache or cache_folder() / "copies").run()
+    return _Check(config, reporter or SilentReporter(), cache or cache_root() / "copies").run()
 
 
 def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> None:

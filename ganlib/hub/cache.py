@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 from dataclasses import asdict, dataclass, fields
@@ -14,6 +13,7 @@ from typing import Any
 from ganlib.errors import HubError
 from ganlib.runs import write_json
 from ganlib.runs.files import read_json
+from ganlib.workspace import cache_root
 
 ENTRY = "entry.json"
 
@@ -50,9 +50,8 @@ class Cached:
 
 
 def downloads_folder() -> Path:
-    """Where downloaded files lie: `hub` in $GANLIB_CACHE, or in `~/.cache/latent-atelier`. Not created here."""
-    given = os.environ.get("GANLIB_CACHE")
-    return (Path(given) if given else Path("~/.cache/latent-atelier").expanduser()) / "hub"
+    """Where downloaded files lie: `hub` in `workspace.cache_root`. Not created here."""
+    return cache_root() / "hub"
 
 
 def place_for(title: str, filename: str, version: str) -> Path:

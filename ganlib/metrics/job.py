@@ -32,6 +32,7 @@ from ganlib.metrics.paths import PathSteps, open_path_distance
 from ganlib.runs import OnlyStops, Reporter, SilentReporter
 from ganlib.runs.files import locked
 from ganlib.runs.records import read_records
+from ganlib.workspace import cache_root
 
 WORK = ".rows"  # features on their way, in the folder of the results
 _TRIED = 8  # pictures that an estimate makes
@@ -187,7 +188,7 @@ def count_pictures(plan: MeasurementPlan) -> tuple[int, int, int]:
 
 def cache_dir() -> Path:
     """Where statistics of real pictures are kept."""
-    return features.cache_folder() / "reals"
+    return cache_root() / "reals"
 
 
 def estimate_seconds(config: MetricsConfig) -> float:

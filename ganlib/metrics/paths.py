@@ -8,6 +8,7 @@ import torch
 from ganlib import checkpoints, features
 from ganlib.networks.base import Generator, one_hot
 from ganlib.perceptual import BACKBONES, Distance, open_distance
+from ganlib.workspace import cache_root
 
 EPSILON = 1e-4  # of the way from one w to another
 REJECTED = 0.01  # the shortest and the longest steps, which are left out
@@ -63,7 +64,7 @@ def open_path_distance(name: str | None = None, *, device: str | torch.device = 
     embedded = features.embedded_name()
     if name is None:
         row = BACKBONES["lpips-vgg"]
-        has_lpips = all((features.cache_folder() / file).is_file() for file in (row.file, row.lin_file))
+        has_lpips = all((cache_root() / file).is_file() for file in (row.file, row.lin_file))
         name = "lpips-vgg" if has_lpips else "embedded" if features.bundled_model().is_file() else "pixels"
     if name == embedded:
         name = "embedded"

@@ -256,7 +256,7 @@ class _Project:
         path = target.folder / "tuned.safetensors"
         base = target.save_as or "picture"
         if target.save_as:
-            path = self.card.path.with_name(f"{self.card.name}-{target.save_as}{checkpoints.SUFFIX}")
+            path = self.card.folder.with_name(f"{self.card.name}-{target.save_as}{checkpoints.SUFFIX}")
         card = writing.save_tuned(path, tuned, self.card, target.name)
         save_delta(target.folder / DELTA, card, self.card)
         base = writing.keep_latent(card.folder, base, w_plus, card)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganlib.errors import GanlibError, InputError
-from ganlib.features import cache_folder
 from ganlib.hub.fetching import Wanted, fetch
 from ganlib.runs import Reporter
 from ganlib.superres.weights import SUFFIXES, read_card
+from ganlib.workspace import cache_root
 
 EMBEDDED = "atelier-x4"
 EMBEDDED_FILE = Path(__file__).with_name(f"{EMBEDDED}.safetensors")
@@ -76,7 +76,7 @@ class Choice:
 
 def models_folder() -> Path:
     """Where fetched models and a person's own lie: `upscalers` in the cache folder. Not created here."""
-    return cache_folder() / "upscalers"
+    return cache_root() / "upscalers"
 
 
 def choices() -> list[Choice]:

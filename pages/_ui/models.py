@@ -1,6 +1,5 @@
 """The model a page works with, and pictures from it: chosen by name, opened once, cached by digest and recipe."""
 
-import os
 import time
 from collections import Counter
 from collections.abc import Container, Sequence
@@ -20,6 +19,8 @@ from ganlib.favourites import Favourite, add_favourite, load_favourites, remove_
 from ganlib.latentmap import by_colour, by_likeness
 from ganlib.latents import Recipe, embed_text, label_in_turn, parse_embedded
 from ganlib.renderer import SLOW_SECONDS, Renderer
+from ganlib.workspace import checkpoints_root as checkpoints_root
+from ganlib.workspace import runs_root as runs_root
 from pages._ui.components import ModelCard, model_shelf
 from pages._ui.frame import MODELS, errors_told, plain, show_error
 from pages._ui.stock.rights import warn
@@ -32,16 +33,6 @@ STAGE = 512  # longest side of the picture in Explore
 SHELF = 82  # height of the row of cards, in pixels
 FACES = 4  # models whose card has a picture; each has to be opened for it
 FILL_SECONDS = 0.7  # a wall shows what is ready after this long and asks for the rest
-
-
-def checkpoints_root() -> Path:
-    """The folder with the models: `ATELIER_CHECKPOINTS`, or `checkpoints`."""
-    return Path(os.environ.get("ATELIER_CHECKPOINTS", "checkpoints"))
-
-
-def runs_root() -> Path:
-    """The folder with the jobs: `ATELIER_RUNS`, or `runs`."""
-    return Path(os.environ.get("ATELIER_RUNS", "runs"))
 
 
 # --- choosing ---------------------------------------------------------------------------------------------------------

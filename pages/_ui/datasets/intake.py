@@ -1,6 +1,5 @@
 """How pictures come in: uploaded, or from a folder or a zip that is already on the disk."""
 
-import os
 import re
 import shutil
 import zipfile
@@ -12,6 +11,7 @@ import streamlit as st
 
 from ganlib import runs
 from ganlib.errors import GanlibError, InputError
+from ganlib.workspace import data_root as data_root
 from pages._ui import models
 from pages._ui.datasets import place
 from pages._ui.frame import plain, show_error
@@ -19,11 +19,6 @@ from pages._ui.frame import plain, show_error
 MAX_NAME = 60
 ZIP_TYPES = ("zip",)
 PICTURE_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif")
-
-
-def data_root() -> Path:
-    """The folder with data sets: `ATELIER_DATA`, or `data`."""
-    return Path(os.environ.get("ATELIER_DATA", "data"))
 
 
 def show_intake() -> None:

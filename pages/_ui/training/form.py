@@ -1,7 +1,6 @@
 """The form of a new run: made from the fields of `TrainConfig`, in its groups, with its help."""
 
 import math
-import os
 import typing
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +16,7 @@ from ganlib.training.config import GROUPS
 from ganlib.training.folder import list_training, look_at_data
 from ganlib.training.presets import PRESETS
 from ganlib.training.setup import options_without_use
+from ganlib.workspace import data_root
 from pages._ui import models
 from pages._ui.components.mounting import data_url
 from pages._ui.frame import errors_told
@@ -60,7 +60,7 @@ def data_sets() -> list[str]:
     """Data sets known here: made by `prepare`, in `data/` (or `ATELIER_DATA`), or trained on before; newest first."""
     root = models.runs_root()
     found = [str(run.job["config"].get("dest", "")) for run in list_runs(root, verb="prepare")]
-    folder = Path(os.environ.get("ATELIER_DATA", "data"))
+    folder = data_root()
     if folder.is_dir():
         found += sorted(map(str, [*folder.glob("*.zip"), *(path.parent for path in folder.glob("*/dataset.json"))]))
     found += [str(run.job["config"].get("data", "")) for run in list_runs(root, verb="train")]
