@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganlib import checkpoints, foreign
+from ganlib import checkpoints, foreign, networks
 from ganlib.errors import CheckpointError, InputError, RunError
 from ganlib.networks.base import GeneratorSpec
 from ganlib.training.config import TrainConfig
@@ -24,6 +24,12 @@ _FLAGS = {
     "upsampling": "--upsampling",
     "arch": "--arch", "label_dim": "--cond", "resolution": "--data", "img_channels": "--data",
 }  # fmt: skip
+
+
+_UNSAID = {  # what a spec means that does not say it
+    "D.D_architecture": "resnet", "D.D_mapping_layers": 8, "D.mbstd_num_channels": 1, "resample_filter": [1, 3, 3, 1],
+}  # fmt: skip
+_OTHER_DATA = "name a snapshot of that run (network-snapshot-….safetensors)"
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,39 @@ def differences(mine: GeneratorSpec, theirs: GeneratorSpec) -> dict[str, tuple[A
 
     a, b = flat(mine), flat(theirs)
     names = (set(a) | set(b)) - FREE_PARAMETERS - {f"D.{name}" for name in FREE_PARAMETERS}
-    return {name: (a.get(name), b.get(name)) for name in sorted(names) if a.get(name) != b.get(name)}
+    pairs = {name: tuple(side.get(name, _UNSAID.get(name)) for side in (a, b)) for name in sorted(names)}
+    return {name: (one, other) for name, (one, other) in pairs.items() if one != other}
+
+
+_PICTURES = {1: "grey pictures", 3: "RGB pictures"}
+
+
+def _check_kind(start: Start, spec: GeneratorSpec) -> None:
+    """Raise `CheckpointError` with the one reason that explains all others: another family, other pictures."""
+    assert start.path is not None and start.spec is not None
+    name, theirs, mine = start.path, networks.architecture(start.spec.arch), networks.architecture(spec.arch)
+    if theirs is not mine and not theirs.trainable:
+        raise CheckpointError(
+            f"{name} is a {theirs.title} model, and those are shown here, not trained",
+            f"start from a {mine.title} model, or from nothing: leave --resume out",
+        )
+    if theirs is not mine:
+        raise CheckpointError(
+            f"{name} is of other networks: arch is {theirs.name} there and {mine.name} here",
+            f"train it on with --arch {theirs.name}, or start from a {mine.title} model",
+        )
+    if start.spec.img_channels != spec.img_channels:
+        made, given = (_PICTURES.get(s.img_channels, f"{s.img_channels} channels") for s in (start.spec, spec))
+        raise CheckpointError(
+            f"{name} makes {made}, and the set holds {given}",
+            "start from a model of RGB pictures: a grey set cannot be made today, since `prepare` turns grey into RGB",
+        )
+    if start.is_exact and start.spec.resolution != spec.resolution:
+        side = start.spec.resolution
+        raise CheckpointError(
+            f"that run makes pictures of {side} px, and the set has {spec.resolution} px",
+            f"prepare the set at {side} px to continue it, or transfer: {_OTHER_DATA}",
+        )
 
 
 def check_start(start: Start, spec: GeneratorSpec) -> None:
@@ -137,6 +175,7 @@ def check_start(start: Start, spec: GeneratorSpec) -> None:
     taken over), other classes and another number of style inputs."""
     if start.path is None or start.spec is None:
         return
+    _check_kind(start, spec)
     found = differences(spec, start.spec)
     allowed = set() if start.is_exact else {"resolution", "num_ws", "label_dim"}
     blocking = {name: values for name, values in found.items() if name not in allowed}
@@ -146,7 +185,7 @@ def check_start(start: Start, spec: GeneratorSpec) -> None:
     flags = sorted({_FLAGS[name] for name in blocking if name in _FLAGS})
     hint = f"give the same {', '.join(flags)}" if flags else "start from a model of the same family"
     if start.is_exact and set(blocking) <= {"resolution", "num_ws", "label_dim"}:
-        hint = "to transfer to other data, name a snapshot of that run (network-snapshot-….safetensors)"
+        hint = f"to transfer to other data, {_OTHER_DATA}"
     raise CheckpointError(f"{start.path} is of other networks: {words}", hint)
 
 

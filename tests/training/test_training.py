@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoints, runs
+from ganlib import checkpoints, networks, runs
 from ganlib.errors import CheckpointError, DataError, InputError, RunError
 from ganlib.training import TrainConfig, losses, train
 from ganlib.training.reals import Sampler
@@ -83,6 +83,35 @@ def test_a_run_starts_from_a_model(data, tmp_path):
     assert "--cmax" in error.value.hint
     with pytest.raises(CheckpointError):
         train(config(data, cmax=16, resume=str(tmp_path / "a")), tmp_path / "d", Stopper())
+
+
+def test_a_start_that_cannot_serve_is_refused_with_the_one_true_reason(data, tmp_path):
+    def refused(arch, words, hint, **options):
+        G = networks.tiny_generator(arch, **options)
+        path = checkpoints.save_snapshot(tmp_path / "start.safetensors", G_ema=G).path
+        with pytest.raises(CheckpointError) as error:
+            train(config(data, resume=str(path)), tmp_path / "run", Stopper())
+        assert words in error.value.message and hint in error.value.hint, (error.value.message, error.value.hint)
+        assert ";" not in error.value.message, "one reason, and not all that follows from it"
+
+    refused("stylegan3", "is a StyleGAN3 model, and those are shown here, not trained", "leave --resume out")
+    refused("progan", "arch is progan there and stylegan2 here", "--arch progan")
+    refused("stylegan2", "makes grey pictures, and the set holds RGB pictures", "turns grey into RGB", img_channels=1)
+    train(config(data), tmp_path / "small", Stopper(steps=1))
+    large = write_set(tmp_path / "large.zip", pictures(8, side=32))
+    with pytest.raises(CheckpointError, match="makes pictures of 16 px, and the set has 32 px") as error:
+        train(config(large, resume=str(tmp_path / "small")), tmp_path / "run", Stopper())
+    assert "network-snapshot" in error.value.hint
+    snapshot = next((tmp_path / "small").glob("network-snapshot-*.safetensors"))
+    assert train(config(large, resume=str(snapshot)), tmp_path / "run", Stopper(steps=1)).exists()
+
+
+def test_what_a_model_leaves_unsaid_is_no_difference(data, tmp_path):
+    G = networks.tiny_generator(z_dim=16, w_dim=16, channel_base=128, channel_max=8, D={"D_architecture": "resnet"})
+    path = checkpoints.save_snapshot(tmp_path / "start.safetensors", G_ema=G).path
+    with pytest.raises(CheckpointError) as error:
+        train(config(data, cmax=4, resume=str(path)), tmp_path / "run", Stopper())
+    assert "channel_max is 8 there and 4 here" in error.value.message and "D_architecture" not in error.value.message
 
 
 def test_a_resume_that_leads_nowhere_is_named(data, tmp_path):
