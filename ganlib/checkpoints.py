@@ -15,7 +15,6 @@ import math
 import re
 import shlex
 import shutil
-import stat
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from torch import Tensor, nn
 
 from ganlib import networks, runs, workspace
 from ganlib.errors import CheckpointError, GanlibError, InputError
+from ganlib.filesystem import NotRegularError, check_regular, open_regular
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 from ganlib.rights import UNKNOWN, read_licence, stricter
 
@@ -104,15 +104,12 @@ class Checkpoint:
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     """Return the safetensors header as a dict and the file's size, having checked that the tensors are all there."""
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for its writer
-            raise CheckpointError(f"{path.name} is no file", "models of this studio are .safetensors files")
-        size = found.st_size
+        size = check_regular(path).st_size
         if path.suffix.lower() in FOREIGN_SUFFIXES:
             words = ["import", str(path), "--dest", f"checkpoints/{path.stem}{SUFFIX}"]
             hint = f"import it first: python -m ganlib {shlex.join(words)}"
             raise CheckpointError(f"{path.name} is a model of another tool", hint)
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             prefix = stream.read(8)
             if len(prefix) < 8:
                 raise CheckpointError(f"{path.name} has {size} bytes, too few for a model", _DAMAGED)
@@ -125,6 +122,9 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
             raw = stream.read(length)
     except FileNotFoundError as error:
         raise CheckpointError(f"no model file at {path}", "see `python -m ganlib models` for what is there") from error
+    except (NotRegularError, IsADirectoryError) as error:
+        message = f"{path.name} is no file: {error.strerror}"
+        raise CheckpointError(message, "models of this studio are .safetensors files") from error
     except OSError as error:
         raise CheckpointError(
             f"{path} cannot be read: {error.strerror}", "check the path and its permissions"
@@ -358,7 +358,7 @@ def change_card(
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the format aligns its tensors by spaces after the header
     try:
-        with old.path.open("rb") as source, runs.replacing(old.path) as temporary:
+        with open_regular(old.path) as source, runs.replacing(old.path) as temporary:
             (length,) = struct.unpack("<Q", source.read(8))
             source.seek(8 + length)
             with temporary.open("wb") as stream:
@@ -420,6 +420,7 @@ def _load(
     """Build the network on `meta` and assign the stored tensors once."""
     card = read_card(path)
     try:
+        check_regular(path)
         with safetensors.safe_open(path, framework="pt", device="cpu") as stream:
             names: Iterable[str] = stream.keys()
             tensors = {name: stream.get_tensor(name) for name in names if verify or name.startswith(f"{prefix}.")}

@@ -21,6 +21,7 @@ from torch import Tensor
 from ganlib import checkpoints, rights
 from ganlib.checkpoints import Checkpoint
 from ganlib.errors import CheckpointError
+from ganlib.filesystem import check_regular
 from ganlib.networks.base import Generator
 from ganlib.runs import replacing
 
@@ -59,6 +60,7 @@ def save_delta(path: Path, tuned: Checkpoint, parent: Checkpoint) -> Path:
 def is_delta(path: Path) -> bool:
     """Whether a file is a delta, by its header."""
     try:
+        check_regular(path)
         with safe_open(str(path), "pt") as file:
             return KEY in (file.metadata() or {})
     except (OSError, SafetensorError):
@@ -73,6 +75,7 @@ def restore_delta(path: Path, folder: Path, dest: Path) -> Checkpoint:
     if dest.exists():
         raise CheckpointError(f"{dest} is there already", "name another --dest")
     try:
+        check_regular(path)
         with safe_open(str(path), "pt") as file:
             about = json.loads((file.metadata() or {})[KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping

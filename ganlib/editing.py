@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ganlib.errors import DataError, InputError
+from ganlib.filesystem import open_regular
 from ganlib.latents import NAME
 from ganlib.networks.base import GeneratorSpec
 from ganlib.runs import write_bytes
@@ -94,9 +95,9 @@ def load_direction(path: Path) -> Direction:
     """Return the direction in a file of this studio. Raises `DataError` for any other file."""
     path = Path(path)
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            vector = np.asarray(arrays["direction"], np.float32)
-            card = json.loads(str(arrays["card"])) if "card" in arrays else {}
+        arrays = read_arrays(path, max_bytes=MOST_BYTES)
+        vector = np.asarray(arrays["direction"], np.float32)
+        card = json.loads(str(arrays["card"])) if "card" in arrays else {}
     except FileNotFoundError as error:
         raise DataError(f"no direction at {path}", "see `python -m ganlib directions --list`") from error
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, RecursionError) as error:
@@ -229,12 +230,28 @@ def _suiting(direction: Direction, spec: GeneratorSpec) -> Direction:
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     if path.suffix in (".pt", ".pth"):
-        value = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path, max_bytes=MOST_BYTES) as stream:
+            value = torch.load(stream, map_location="cpu", weights_only=True)
         table = value if isinstance(value, Mapping) else {"direction": value}
         return {str(key): item.detach().numpy() for key, item in table.items() if isinstance(item, Tensor)}
-    with path.open("rb") as stream:
-        loaded = np.load(stream, allow_pickle=False)
-        return {"direction": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded}
+    arrays = read_arrays(path, max_bytes=MOST_BYTES)
+    return {name or "direction": array for name, array in arrays.items()}
+
+
+def read_arrays(path: Path, *, max_bytes: int) -> dict[str, np.ndarray]:
+    """Return the arrays in an .npz by name, or the one in an .npy under an empty name.
+
+    `max_bytes`: of the file, and of what it unfolds to. Raises ValueError, OSError and what else numpy raises for a
+    file of another kind."""
+    with open_regular(path, max_bytes=max_bytes) as file:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                if sum(entry.file_size for entry in archive.infolist()) > max_bytes:
+                    raise ValueError("it unfolds to far more than it is large")
+        file.seek(0)
+        loaded = np.load(file, allow_pickle=False)
+        arrays = {"": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded}
+    return {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}
 
 
 def _clean(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from pathlib import Path
 from ganlib.errors import DataError, InputError
 from ganlib.latents import Recipe
 from ganlib.runs import write_json
+from ganlib.runs.files import read_json
 
 _favourites_lock = threading.Lock()
 
@@ -36,7 +36,7 @@ def load_favourites(folder: Path) -> list[Favourite]:
     """
     path = Path(folder) / "favourites.json"
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["favourites"]
+        rows = read_json(path)["favourites"]
         recipes = [Recipe.from_dict(row["recipe"]) for row in rows]
         texts = [(str(row.get("name", "")), str(row.get("added", ""))) for row in rows]
     except FileNotFoundError:

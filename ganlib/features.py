@@ -9,6 +9,7 @@ after it (`fruit-d`). A distance is named after its features: only one on Incept
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import pickle
 import re
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 from ganlib import checkpoints, inception
 from ganlib.device import out_of_memory_hint
 from ganlib.errors import CheckpointError, InputError
+from ganlib.filesystem import read_regular
 from ganlib.networks.base import Discriminator
 from ganlib.workspace import cache_root, studio_folder
 
@@ -41,6 +43,7 @@ SQUEEZENET_SCALE = 8.0  # its last maps have about this root mean square on pict
 # Caffe's channel means of ImageNet in the order blue, green, red, for values from 0 to 255.
 CAFFE_MEAN = (104.0, 117.0, 123.0)
 _PIXELS_PER_BATCH = {"cpu": 25 * 128 * 128, "cuda": 64 * 256 * 256, "mps": 32 * 256 * 256}
+MOST_WEIGHTS_BYTES = 2**31  # of a file with a known network
 # What torch.load(weights_only=True) was seen to raise on damaged and foreign files.
 UNREADABLE = (
     OSError, RuntimeError, LookupError, ValueError, TypeError, EOFError, AttributeError, ArithmeticError,
@@ -323,11 +326,12 @@ def load_squeezenet(path: Path) -> tuple[SqueezeNet, str]:
 def _known_tensors(path: Path, sha256: str, what: str) -> tuple[Mapping[str, Tensor], str]:
     """The tensors of a file that must be the known one, and its sha256."""
     try:
-        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        data = read_regular(path, max_bytes=MOST_WEIGHTS_BYTES)
+        digest = hashlib.sha256(data).hexdigest()
         if digest != sha256:
             hint = f"the right file has the sha256 {sha256}; copy it again"
             raise CheckpointError(f"{path} is not the known {what}: its sha256 is {digest}", hint)
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        tensors = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         raise CheckpointError(f"{path} cannot be read: {error}", "copy the file again") from error
     if not isinstance(tensors, Mapping):

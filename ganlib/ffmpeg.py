@@ -14,7 +14,8 @@ from typing import IO, Any
 import imageio_ffmpeg
 import numpy as np
 
-from ganlib.errors import GanlibError
+from ganlib.errors import DataError, GanlibError
+from ganlib.filesystem import check_regular
 
 _LOOK_SECONDS = 60.0
 _BATCHES_AHEAD = 2  # rendered and not yet handed to ffmpeg
@@ -62,6 +63,20 @@ def encoder(arguments: Sequence[str], prepare: Callable[[np.ndarray], np.ndarray
             process.kill()
             raise feeder.error
         process.hung_up = feeder.hung_up
+
+
+def input_of(path: Path) -> list[str]:
+    """Return the options by which ffmpeg reads a file that somebody names. Raises DataError for what is no file.
+
+    With files alone: a film or a track may name others, also in the network."""
+    hint = "Choose another file."
+    try:
+        size = check_regular(path).st_size
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read: {error.strerror}", hint) from error
+    if size == 0:  # a pseudo file of the kernel says so too, and blocks whoever reads it
+        raise DataError(f"{path.name} is empty (0 bytes)", hint)
+    return ["-protocol_whitelist", "file", "-i", as_file(path)]
 
 
 def run_ffmpeg(arguments: Sequence[str]) -> None:

@@ -12,8 +12,10 @@ import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
+OpenFile = io.BufferedReader | io.BytesIO
+MOST_LINES_BYTES = 2**29
+"""Of a report, a list or a log: more than any real one has."""
 _NOT_A_FILE = {
     stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
 }  # fmt: skip
@@ -38,7 +40,7 @@ def check_regular(path: Path | str, *, max_bytes: int | None = None) -> os.stat_
     return _checked(Path(path).stat(), path, max_bytes)
 
 
-def open_regular(path: Path | str, *, max_bytes: int | None = None) -> BinaryIO:
+def open_regular(path: Path | str, *, max_bytes: int | None = None) -> OpenFile:
     """Return the regular file at `path`, open for reading. Raises as `check_regular`.
 
     `max_bytes`: the largest size that is accepted, None for any. A file that says that it is empty is read as empty.
@@ -64,7 +66,7 @@ def read_text_regular(path: Path | str, *, max_bytes: int, encoding: str = "utf-
     return read_regular(path, max_bytes=max_bytes).decode(encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _open(path: Path | str, max_bytes: int | None) -> tuple[BinaryIO, int]:
+def _open(path: Path | str, max_bytes: int | None) -> tuple[OpenFile, int]:
     check_regular(path, max_bytes=max_bytes)
     descriptor = os.open(path, _FLAGS)
     try:

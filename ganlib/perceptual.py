@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ganlib import checkpoints, features
 from ganlib.errors import CheckpointError, InputError
 from ganlib.features import DiscriminatorFeatures, Fire, SqueezeNet
+from ganlib.filesystem import open_regular
 from ganlib.workspace import cache_root
 
 MOST_SIDE = 256  # larger pictures are made smaller before a network looks at them
@@ -294,7 +295,8 @@ def _open_lpips(row: Backbone, device: torch.device) -> Distance:
         hint = f"put {row.file} (torchvision's) and {row.lin_file} (the {row.lin_file.removeprefix('lpips-')} of LPIPS "
         raise InputError(f"{' and '.join(missing)} not in {folder}", hint + "0.1) there, or choose `embedded`")
     digits = row.file.rpartition("-")[2].removesuffix(".pth")
-    digest = hashlib.sha256((folder / row.file).read_bytes()).hexdigest()
+    with open_regular(folder / row.file, max_bytes=features.MOST_WEIGHTS_BYTES) as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     if not digest.startswith(digits):
         raise CheckpointError(f"{row.file} is not the known file: its sha256 begins {digest[:8]}", "copy it again")
     return lpips_of(row, _tensors(folder / row.file), _tensors(folder / row.lin_file), device)
@@ -335,7 +337,8 @@ def _tap_widths(layers: nn.Sequential, taps: Sequence[int]) -> list[int]:
 
 def _tensors(path: Path) -> Mapping[str, Any]:
     try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path, max_bytes=features.MOST_WEIGHTS_BYTES) as file:
+            tensors = torch.load(file, map_location="cpu", weights_only=True)
     except features.UNREADABLE as error:
         raise CheckpointError(f"{path.name} cannot be read: {error}", "copy the file again") from error
     if not isinstance(tensors, Mapping):

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ganlib import checkpoints, device, editing, images, latents
 from ganlib.errors import DataError, InputError
-from ganlib.filesystem import NotRegularError, TooLargeError, check_regular
+from ganlib.filesystem import NotRegularError, TooLargeError, check_regular, open_regular
 from ganlib.latents import Recipe
 from ganlib.networks.base import Generator, GeneratorSpec, one_hot
 from ganlib.runs import write_bytes
@@ -403,14 +403,14 @@ def _mapped(file: str, z: np.ndarray, spec: GeneratorSpec, mapping: Callable[[Te
 def _latents_in(path: Path) -> list[tuple[str, np.ndarray]]:
     """The arrays of a file that are latents by their names, with these names, in order."""
     if path.suffix in (".pt", ".pth"):
-        value = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path, max_bytes=_MOST_LATENT_BYTES) as stream:
+            value = torch.load(stream, map_location="cpu", weights_only=True)
         tables = list(value.values()) if isinstance(value, Mapping) else []
         if not tables or not all(isinstance(each, Mapping) for each in tables):  # else one table for each picture
             tables = [value if isinstance(value, Mapping) else {"": value}]
         return [_named({str(k): v.detach().numpy() for k, v in t.items() if isinstance(v, Tensor)}) for t in tables]
-    with path.open("rb") as stream:
-        loaded = np.load(stream, allow_pickle=False)
-        return [("", loaded) if isinstance(loaded, np.ndarray) else _named({name: loaded[name] for name in loaded})]
+    arrays = editing.read_arrays(path, max_bytes=_MOST_LATENT_BYTES)
+    return [("", arrays[""]) if "" in arrays else _named(arrays)]
 
 
 def _named(arrays: Mapping[str, Any]) -> tuple[str, Any]:

@@ -180,6 +180,47 @@ def test_nothing_is_unpickled_without_an_allow_list():
     assert wrong == []
 
 
+# What these read came with the studio, or is told by the system; the first is the door itself.
+READ_THEIR_OWN = (
+    "ganlib/filesystem.py", "ganlib/device.py", "ganlib/nft/metadata.py", "pages/_ui/components/mounting.py",
+)  # fmt: skip
+READERS = ("torch.load", "np.load", "np.memmap", "np.fromfile", "zipfile.ZipFile", "Image.open", "io.open", "open")
+READERS_BY_NAME = ("safe_open", "load_file", "connect", "copyfile")  # libraries that open a path by themselves
+
+
+def test_files_are_read_through_one_door():
+    """A path may lead to a device or a pipe: whoever reads a file calls `ganlib.filesystem`, and libraries are handed
+    what it opened. ffmpeg is given files by `input_of`, which looks at them; `joining` and others name their own."""
+    wrong = []
+    for path in SHIPPED:
+        if str(path.relative_to(REPOSITORY)) in READ_THEIR_OWN or path.is_relative_to(REPOSITORY / "benchmarks"):
+            continue
+        tree = tree_of(path)
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        checking = {
+            inner
+            for function in functions
+            if any(isinstance(node, ast.Name) and node.id == "check_regular" for node in ast.walk(function))
+            for inner in ast.walk(function)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in ("read_bytes", "read_text"):
+                wrong.append(f"{here(path, node)}: {ast.unparse(node)}")
+            if not isinstance(node, ast.Call) or node in checking:
+                continue
+            called, first = ast.unparse(node.func), ast.unparse(node.args[0]) if node.args else "''"
+            modes = {first, *(ast.unparse(argument) for argument in node.args[1:2])}
+            is_reading = not modes & {"'w'", "'wb'", "'a'", "'ab'", "'ab+'", "'r+b'", "'rb+'", "'x'"}
+            if called in READERS:
+                is_wrong = is_reading and first not in ("stream", "file") and "BytesIO(" not in first
+            elif called.endswith(".open"):
+                is_wrong = first in ("'r'", "'rb'", "'rt'", "''")
+            else:
+                is_wrong = called.rpartition(".")[2] in READERS_BY_NAME
+            wrong += [f"{here(path, node)}: {called}({first})"] if is_wrong else []
+    assert wrong == []
+
+
 def test_nobody_outside_networks_asks_for_an_architecture_by_name():
     wrong = []
     for path in SHIPPED:

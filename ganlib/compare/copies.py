@@ -26,7 +26,9 @@ from ganlib.dataset import Dataset
 from ganlib.device import choose_device
 from ganlib.errors import DataError
 from ganlib.features import open_extractor
+from ganlib.filesystem import MOST_LINES_BYTES, open_regular
 from ganlib.runs import Reporter, SilentReporter, write_bytes, write_json
+from ganlib.runs.files import read_json
 from ganlib.workspace import cache_root
 
 JSONL, PAGE, SUMMARY = report.JSONL, report.PAGE, report.SUMMARY
@@ -52,7 +54,7 @@ class CopyCheck:
     def load(cls, folder: Path) -> CopyCheck:
         """Return what `check_copies` wrote. Raises `DataError` where it is missing or damaged."""
         try:
-            summary = json.loads((folder / SUMMARY).read_text("utf-8"))
+            summary = read_json(folder / SUMMARY)
             rows, reals = (_read_lines(folder / name) for name in (JSONL, REALS))
             if not isinstance(summary, dict) or not all(isinstance(row, dict) for row in rows + reals):
                 raise ValueError("not tables")
@@ -285,13 +287,13 @@ def _space(nearest: Nearest, i: int, usual: float, names: Sequence[str]) -> dict
 
 
 def _read_lines(path: Path) -> tuple[dict[str, Any], ...]:
-    with path.open(encoding="utf-8") as lines:
+    with open_regular(path, max_bytes=MOST_LINES_BYTES) as lines:
         return tuple(json.loads(line) for line in lines)
 
 
 def _read_block(path: Path, count: int) -> dict[str, Any] | None:
     try:
-        block = json.loads(path.read_text("utf-8"))
+        block = read_json(path)
         is_whole = len(block["rows"]) + len(block["unread"]) == count
     except (OSError, ValueError, KeyError, TypeError):
         return None

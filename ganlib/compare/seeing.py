@@ -15,6 +15,7 @@ from ganlib import images
 from ganlib.dataset.checks.alignment import SMALL_SIDE
 from ganlib.dataset.checks.measure import TILE_SIDE
 from ganlib.features import FeatureExtractor
+from ganlib.filesystem import open_regular
 from ganlib.runs import write_bytes
 
 VERSION = 1  # raised by one when what is kept changes, so that stored sights are not mixed with new ones
@@ -56,7 +57,7 @@ class Sight:
     def load(path: Path, count: int, dim: int) -> Sight | None:
         """Return what `save` wrote of `count` pictures; None where there is no such file, or another one."""
         try:
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            with open_regular(path) as stream, np.load(stream, allow_pickle=False) as arrays:
                 sight = Sight(**{item.name: arrays[item.name] for item in fields(Sight)})
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -29,6 +28,7 @@ from ganlib.options import check_types
 from ganlib.perceptual import DISTANCES, Distance, open_distance
 from ganlib.renderer import Renderer
 from ganlib.runs import Reporter, SilentReporter, write_json
+from ganlib.runs.files import read_json
 
 FILE = "statistics.json"
 BINS = 64
@@ -126,7 +126,7 @@ def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> Non
 def load_statistics(folder: Path) -> dict[str, Any]:
     """Return what `compare_statistics` wrote. Raises `DataError` where it is missing or damaged."""
     try:
-        found = json.loads((folder / FILE).read_text("utf-8"))
+        found = read_json(folder / FILE)
         if not isinstance(found, dict) or not {"real", "fake", "diversity_ratio"} <= found.keys():
             raise ValueError("something is missing")
     except (OSError, ValueError) as error:

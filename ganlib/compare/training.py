@@ -16,6 +16,7 @@ from ganlib.compare.nearest import MEASURE, choose, find_candidates
 from ganlib.compare.seeing import VERSION, Sight, look
 from ganlib.dataset import Dataset
 from ganlib.features import FeatureExtractor
+from ganlib.filesystem import open_regular
 from ganlib.runs import Reporter, Stopped, write_bytes
 
 BLOCK = 256  # pictures that are looked at, and kept, together
@@ -125,7 +126,7 @@ def _quantile(distances: np.ndarray, percent: float) -> float:
 
 def _load(path: Path) -> Reference | None:
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        with open_regular(path) as stream, np.load(stream, allow_pickle=False) as arrays:
             return Reference(arrays["pixels"], arrays["features"], int(arrays["num_same"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

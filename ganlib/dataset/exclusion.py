@@ -16,8 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ganlib.errors import InputError
+from ganlib.filesystem import read_regular
 from ganlib.runs import write_bytes
 
+_MOST_BYTES = 64 * 2**20
 EXCLUDED = "excluded by the list"
 _HEADER = "# One source name per line. Delete a line, or put a # before it, to keep the picture."
 _COMMENT = re.compile(r"(?:^|\s)#")
@@ -31,7 +33,7 @@ def read_exclusions(path: Path | str, *, flag: str = "--exclude") -> dict[str, s
     path = Path(path)
     hint = f"Give {flag} a text file with one source name per line."
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_regular(path, max_bytes=_MOST_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"the list {path} cannot be read: {error.strerror or error}", hint) from error
     except UnicodeDecodeError as error:

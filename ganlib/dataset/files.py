@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
 from ganlib.errors import DataError
+from ganlib.filesystem import NotRegularError, open_regular
 
 PICTURE_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".heic", ".heif")
 )
+MAX_LIST_BYTES = 256 * 2**20  # of a zip's own list of its files
 MAX_FILE_BYTES = 512 * 2**20  # of one picture file; a zip can claim to hold far more than the disk
 # What the zip module raises on damaged, encrypted (RuntimeError) or exotic (NotImplementedError) entries.
 _ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
@@ -29,7 +32,7 @@ class Files:
         if self.path.is_dir():
             names, self.skipped = _walk(self.path)
         else:
-            self._archive = _open_zip(self.path)
+            self._archive = open_zip(self.path)
             names = [entry.filename for entry in self._archive.infolist() if not entry.is_dir()]
         self.names: list[str] = sorted({name for name in names if not _is_hidden(name)})
 
@@ -45,13 +48,13 @@ class Files:
                 file = self.path / name
                 if num_bytes is None and file.stat().st_size > MAX_FILE_BYTES:
                     raise _too_large(name, file.stat().st_size)
-                with file.open("rb") as stream:
-                    return stream.read(-1 if num_bytes is None else num_bytes)
+                with open_regular(file) as stream:
+                    return stream.read(MAX_FILE_BYTES if num_bytes is None else num_bytes)
             entry = self._archive.getinfo(name)
             if num_bytes is None and entry.file_size > MAX_FILE_BYTES:
                 raise _too_large(name, entry.file_size)
             with self._archive.open(entry) as member:
-                return member.read(-1 if num_bytes is None else num_bytes)
+                return member.read(MAX_FILE_BYTES if num_bytes is None else num_bytes)
         except KeyError:
             raise DataError(f"{self.path.name} has no file {name}", "Prepare the set again.") from None
         except OSError as error:
@@ -119,17 +122,45 @@ def _is_hidden(name: str) -> bool:
     return any(part == "__MACOSX" or (part.startswith(".") and part not in (".", "..")) for part in name.split("/"))
 
 
-def _open_zip(path: Path) -> zipfile.ZipFile:
+class _Zip(zipfile.ZipFile):
+    """A zip that closes its file with itself, and does not take any length from it."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream = _Careful(open_regular(path))
+        try:
+            super().__init__(self._stream)
+        except BaseException:
+            self._stream.close()
+            raise
+
+    def close(self) -> None:
+        super().close()
+        self._stream.close()
+
+
+class _Careful(io.BufferedReader):
+    """Refuses to read a list of files that is said to be larger than any real one: it is read at once."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MAX_LIST_BYTES:
+            raise zipfile.BadZipFile(f"a list of files of {size:,} bytes")
+        return super().read(size)
+
+
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """Return an open zip. Raises DataError for what is missing, unreadable, damaged or no zip."""
     hint = "Give a folder of pictures or a .zip of them."
     if not path.exists():
         beside = sorted(p.name for p in path.parent.glob("*.zip"))[:5] if path.parent.is_dir() else []
         raise DataError(f"{path} does not exist", f"Beside it: {', '.join(beside)}." if beside else hint)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(512)
         if not head:
             raise DataError(f"{path} is empty (0 bytes)", "Copy or download it again.")
-        return zipfile.ZipFile(path)
+        return _Zip(path)
+    except NotRegularError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}", hint) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}", "Check its permissions.") from error
     except _ZIP_DAMAGE:

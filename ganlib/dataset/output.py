@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Protocol
 from ganlib.dataset.reader import CARD_NAME, LABELS_NAME
 from ganlib.dataset.report import Item
 from ganlib.errors import InputError, RunError
+from ganlib.filesystem import read_regular
 from ganlib.runs.files import locked
 
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold; the same input gives the same bytes
@@ -250,7 +251,9 @@ class _FolderStore:
         self._path.mkdir(exist_ok=True)
         for i, (name, size, checksum) in enumerate(entries):
             path = self._path / name
-            if not path.is_file() or path.stat().st_size != size or zlib.crc32(path.read_bytes()) != checksum:
+            if not path.is_file() or path.stat().st_size != size:
+                return i
+            if zlib.crc32(read_regular(path, max_bytes=size)) != checksum:
                 return i
         return len(entries)
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from ganlib.dataset.files import Files
 from ganlib.errors import DataError, InputError
+from ganlib.filesystem import read_regular
 
 ARTISTS_NAME = "artists.csv"
 _FILE_WORDS = ("file", "filename", "file_name", "image", "image_name", "picture", "path", "name", "id")
@@ -71,9 +72,7 @@ def read_label_file(path: Path) -> FileTable:
     """
     hint = "Give --labels a CSV with a picture's name and its label in each row."
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"the table {path} is larger than {_MOST_BYTES:,} bytes", hint)
-        rows = _rows(path.read_bytes())
+        rows = _rows(read_regular(path, max_bytes=_MOST_BYTES))
     except OSError as error:
         raise InputError(f"the table {path} cannot be read: {error.strerror or error}", hint) from error
     except (ValueError, csv.Error) as error:

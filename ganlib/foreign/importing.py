@@ -11,6 +11,7 @@ from typing import Any
 from ganlib import checkpoints
 from ganlib.checkpoints import Checkpoint
 from ganlib.errors import CheckpointError, InputError
+from ganlib.filesystem import check_regular
 from ganlib.foreign.opening import Foreign, check_dest, open_foreign, save_foreign
 from ganlib.foreign.safety import FILE_NAME, SafetyReport, describe
 from ganlib.options import check_types
@@ -107,6 +108,7 @@ def _take_own(
     reporter.progress(1, _STEPS, "writing the model")
     try:
         config.dest.parent.mkdir(parents=True, exist_ok=True)
+        check_regular(config.file)
         with replacing(config.dest) as temporary:
             shutil.copyfile(config.file, temporary)
     except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, BinaryIO
 from ganlib import checkpoints
 from ganlib.checkpoints import Checkpoint
 from ganlib.errors import CheckpointError
+from ganlib.filesystem import NotRegularError, check_regular, open_regular
 from ganlib.foreign.building import build_networks
 from ganlib.foreign.nvidia import generator_parts, holds_generator, plain_parts, snapshot_parts
 from ganlib.foreign.parts import Parts, only_tensors
@@ -67,18 +67,18 @@ def open_foreign(path: Path, *, asked: set[str] | None = None) -> Foreign:
     path = Path(path)
     asked = set() if asked is None else asked
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise CheckpointError(f"{path} is no file", "name a .pkl or .pt file")
+        found = check_regular(path)
         if not 0 < found.st_size <= MOST_BYTES:
             raise CheckpointError(
                 f"{path.name} has {found.st_size} bytes", f"models have up to {MOST_BYTES >> 30} GiB: copy it again"
             )
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             parts = _read(file, found.st_size, asked)
         G, D = build_networks(parts)
     except FileNotFoundError as error:
         raise CheckpointError(f"no model file at {path}", "check the path") from error
+    except (NotRegularError, IsADirectoryError) as error:
+        raise CheckpointError(f"{path} is no file: {error.strerror}", "name a .pkl or .pt file") from error
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}", "see its permissions") from error
     except MemoryError as error:

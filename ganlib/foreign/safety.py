@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from ganlib.errors import CheckpointError
 from ganlib.foreign.values import ALLOWED, NAMESPACE, STORAGES, TF_NETWORK
+from ganlib.runs.files import read_json
 
 FILE_NAME = "safety.json"
 _KINDS = {
@@ -82,7 +82,7 @@ class SafetyReport:
     def read(cls, folder: Path) -> SafetyReport | None:
         """Return the report that an import left in a folder, None where there is none that can be read."""
         try:
-            return cls.from_dict(json.loads((Path(folder) / FILE_NAME).read_text(encoding="utf-8")))
+            return cls.from_dict(read_json(Path(folder) / FILE_NAME))
         except (OSError, ValueError, CheckpointError):
             return None
 

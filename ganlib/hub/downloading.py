@@ -13,6 +13,7 @@ from typing import Any
 from ganlib import checkpoints, foreign
 from ganlib.checkpoints import Checkpoint
 from ganlib.errors import CheckpointError, HubError, InputError
+from ganlib.filesystem import check_regular
 from ganlib.foreign.safety import FILE_NAME, SafetyReport
 from ganlib.hub.cache import Cached, cached, downloads_folder, now, place_for, plain_name, remember
 from ganlib.hub.catalogue import Entry, find_entry
@@ -252,6 +253,7 @@ def _joined_licence(own: str, page: str) -> str:
 
 def _link(source: Path, path: Path) -> None:
     """Give a file a second name, or copy it where that cannot be; models are replaced and never written into."""
+    check_regular(source)
     try:
         os.link(source, path)
     except OSError:

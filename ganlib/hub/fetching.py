@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from ganlib.errors import HubError, RunError
+from ganlib.filesystem import open_regular, read_text_regular
 from ganlib.hub.client import DISK_HINT, OFFLINE_HINT, TIMEOUT_SECONDS, offline_error, status_error
 from ganlib.runs import Reporter, SilentReporter, Stopped
 from ganlib.runs.files import is_disk_full, locked
@@ -112,7 +113,7 @@ class _Part:
     @property
     def etag(self) -> str:
         """The ETag of what is there; empty where the server gave none that says "byte for byte"."""
-        return self._version.read_text("utf-8") if self._version.is_file() else ""
+        return read_text_regular(self._version, max_bytes=2**16) if self._version.is_file() else ""
 
     def begin(self, headers: Message) -> None:
         etag = str(headers.get("ETag", ""))
@@ -205,7 +206,7 @@ def _check(wanted: Wanted, part: _Part) -> str:
     """The sha256 of what was fetched; raises `HubError`, and forgets it, where it is not what was promised."""
     sha256 = hashlib.sha256()
     git = hashlib.sha1(b"blob %d\0" % part.bytes, usedforsecurity=False)
-    with part.path.open("rb") as file:
+    with open_regular(part.path) as file:
         while block := file.read(2**22):
             sha256.update(block)
             if wanted.git_sha1:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ganlib import runs
 from ganlib.errors import InputError
+from ganlib.filesystem import open_regular
 from ganlib.metrics.names import NEIGHBOURS
 
 ROWS = 1024  # rows of a distance matrix that exist at once
@@ -89,7 +90,7 @@ class FeatureStats:
     def load(cls, path: Path, *, dim: int, keep: bool) -> FeatureStats | None:
         """Read what `save` wrote; None where there is no such file or it does not hold what is asked for."""
         try:
-            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            with open_regular(path) as stream, np.load(stream, allow_pickle=False) as arrays:
                 stats = cls(dim, keep=keep)
                 stats.num, stats.mean, stats._scatter = int(arrays["num"]), arrays["mean"], arrays["scatter"]
                 if keep:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ganlib.distributed import Processes
+from ganlib.filesystem import open_regular
 from ganlib.runs import Stopped
 
 BLOCK = 64  # rows made between two looks at a request to stop; block b is process b mod W's
@@ -103,7 +104,7 @@ def _joined(folder: Path, name: str, count: int, dim: int, world: int) -> np.nda
     """The rows of all processes in their order, in a file of their own."""
     with _open(folder, f"{name}-joined.rows") as whole:
         whole.truncate(0)
-        parts = [(folder / f"{name}-{rank}of{world}.rows").open("rb") for rank in range(world)]
+        parts = [open_regular(folder / f"{name}-{rank}of{world}.rows") for rank in range(world)]
         try:
             for block in range(math.ceil(count / BLOCK)):
                 start, stop = _bounds(block, count)

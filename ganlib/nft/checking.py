@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlib.errors import DataError
+from ganlib.filesystem import read_text_regular
 from ganlib.nft.cid import Link, file_link, folder_link
 from ganlib.nft.config import NO_CREATORS, NO_SYMBOL
 from ganlib.nft.metadata import Places, schema_errors
@@ -59,8 +60,7 @@ def advise_drop(folder: Path) -> list[str]:
     folder = Path(folder)
     try:
         is_metaplex = read_json(folder / PROVENANCE)["standard"] != "erc721"
-        path = folder / ALL
-        items = parse_json(path.read_text(encoding="utf-8")) if path.stat().st_size <= _SUMMARY_BYTES else None
+        items = parse_json(read_text_regular(folder / ALL, max_bytes=_SUMMARY_BYTES))
     except (OSError, ValueError, KeyError, TypeError):
         return []
     if not is_metaplex or not isinstance(items, list):
@@ -208,7 +208,7 @@ class _Checker:
             if path.stat().st_size > _SUMMARY_BYTES:
                 yield f"{ALL}: too large to be read"
                 return
-            data = parse_json(path.read_text(encoding="utf-8"))
+            data = parse_json(read_text_regular(path, max_bytes=_SUMMARY_BYTES))
         except FileNotFoundError:
             yield f"{ALL}: missing"
         except (OSError, ValueError):

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ganlib.filesystem import open_regular
+
 CHUNK_BYTES = 262_144
 MAX_LINKS = 174
 SHARD_BYTES = 262_144
@@ -47,9 +49,15 @@ class Link:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file, in hex."""
+    with open_regular(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def file_link(path: Path, *, version: int = 1) -> Link:
     """Return the address of a file's bytes, read a chunk at a time."""
-    with Path(path).open("rb") as stream:
+    with open_regular(path) as stream:
         return chunks_link(iter(lambda: stream.read(CHUNK_BYTES), b""), version=version)
 
 

@@ -17,7 +17,9 @@ from ganlib.colours import main_colours
 from ganlib.editing import FOLDER, SUFFIX, Direction, list_directions
 from ganlib.errors import InputError
 from ganlib.features import FeatureExtractor, open_extractor
+from ganlib.filesystem import open_regular
 from ganlib.latents import Recipe
+from ganlib.nft.cid import sha256_of
 from ganlib.nft.config import NftConfig
 from ganlib.renderer import Renderer
 from ganlib.runs import write_bytes
@@ -66,7 +68,7 @@ class Look:
     def load(path: Path) -> Look | None:
         """Return what `save` wrote; None where there is no such file, or a damaged one."""
         try:
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            with open_regular(path) as stream, np.load(stream, allow_pickle=False) as arrays:
                 return Look(**{item.name: arrays[item.name] for item in fields(Look)})
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
@@ -102,7 +104,7 @@ class Viewer:
         paths = {folder / FOLDER / f"{edit.direction}{SUFFIX}" for recipe in recipes for edit in recipe.edits}
         paths |= {folder / "w_plus" / f"{recipe.base}.npz" for recipe in recipes if recipe.base is not None}
         found = sorted(path for path in paths if path.is_file())
-        return {f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+        return {f"{path.parent.name}/{path.name}": sha256_of(path) for path in found}
 
     def candidates(self) -> list[Recipe]:
         """Return the recipes to choose from. Raises `InputError` for those that this model cannot draw."""

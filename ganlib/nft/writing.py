@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlib.latents import Recipe
-from ganlib.nft.cid import Link, file_link, folder_link
+from ganlib.nft.cid import Link, file_link, folder_link, sha256_of
 from ganlib.nft.config import NftConfig
 from ganlib.nft.looking import Chooser, Viewer
 from ganlib.nft.metadata import Places, item_of, rights_of, words_of
@@ -20,7 +20,6 @@ from ganlib.nft.traits import Rarity, rarity_of, traits_of
 from ganlib.runs import replacing, write_bytes, write_json
 
 ALL, RARITY, RARITY_CSV, PROVENANCE = "_metadata.json", "rarity.json", "rarity.csv", "provenance.json"
-_BLOCK_BYTES = 2**20
 _EVERY = 50  # pieces between two words of progress
 
 
@@ -44,15 +43,6 @@ class Drop:
         """The files about the whole collection."""
         names = (PROVENANCE, RARITY, RARITY_CSV, ALL) if self.pieces else ()
         return [self.root / name for name in names]
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while part := stream.read(_BLOCK_BYTES):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def provenance_hash(hashes: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ from ganlib.deltas import save_delta
 from ganlib.device import choose_device, out_of_memory_hint
 from ganlib.errors import CheckpointError, InputError
 from ganlib.features import UNREADABLE
+from ganlib.filesystem import open_regular
 from ganlib.latents import Recipe
 from ganlib.networks.base import Generator
 from ganlib.perceptual import open_distance
@@ -32,6 +33,7 @@ from ganlib.projection.starts import choose_labels, choose_starts, priors_of
 from ganlib.projection.target import crop_square, find_targets, read_target, to_network
 from ganlib.projection.tuning import Tuning
 from ganlib.runs import Reporter, SilentReporter, Stopped, replacing, write_bytes, write_json
+from ganlib.runs.files import read_json
 
 DELTA = "tuned-delta.safetensors"
 STATE_EVERY = 50  # steps between two states on disk
@@ -338,7 +340,7 @@ def _digest(value: Any) -> str:
 def _finished(target: _Target) -> Projection | None:
     """The result that is there already, if it is that of the same options and picture."""
     try:
-        row = json.loads((target.folder / figures.FILE).read_text("utf-8"))
+        row = read_json(target.folder / figures.FILE)
         same = row["key"] == target.key
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -349,7 +351,7 @@ def _refuse_another(target: _Target) -> None:
     """Raise InputError where another projection's results lie in a target's folder: they may be the better ones."""
     path = target.folder / figures.FILE
     try:
-        row = json.loads(path.read_text(encoding="utf-8"))
+        row = read_json(path)
     except (OSError, ValueError):
         return
     if isinstance(row, dict) and row.get("key") not in (None, target.key):
@@ -370,7 +372,8 @@ def _load_state(path: Path, key: str) -> Mapping[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path) as file:
+            state = torch.load(file, map_location="cpu", weights_only=True)
         return state if state["key"] == key else None
     except UNREADABLE:
         return None

@@ -16,6 +16,7 @@ from ganlib.dataset.files import PICTURE_SUFFIXES
 from ganlib.dataset.fitting import edge_colour, letterbox
 from ganlib.dataset.framing import cut, frame_picture
 from ganlib.errors import DataError, InputError
+from ganlib.filesystem import read_regular
 from ganlib.networks.base import GeneratorSpec
 from ganlib.projection.config import LEAST_SIDE
 from ganlib.projection.finding import find_face
@@ -51,7 +52,7 @@ def read_target(path: Path) -> np.ndarray:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"{path.name} has over {MOST_BYTES // 2**20} MB", "make it smaller first")
-        data = path.read_bytes()
+        data = read_regular(path, max_bytes=MOST_BYTES)
     except OSError as error:
         raise DataError(f"{path.name} cannot be read: {error.strerror}", "check its permissions") from error
     pixels = images.decode(data, name=path.name)

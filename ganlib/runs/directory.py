@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ganlib.errors import InputError, RunError
+from ganlib.filesystem import open_regular
 from ganlib.runs.files import is_locked, keep_reserve, locked, mtime, read_json, write_json
 from ganlib.runs.records import read_records, thinned
 from ganlib.runs.reporters import finite, fraction
@@ -132,12 +133,12 @@ class RunDir:
         """Finished files, in the order in which they were reported, without those that are gone."""
         names = self.status.get("artefacts", [])
         paths = [self.path / name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-        return [path for path in paths if mtime(path) is not None]
+        return [path for path in paths if mtime(path) is not None and (path.is_file() or path.is_dir())]
 
     def log_tail(self, lines: int = 50) -> str:
         """The last lines of log.txt; empty if there is none."""
         try:
-            with (self.path / "log.txt").open("rb") as file:
+            with open_regular(self.path / "log.txt") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - 400 * lines))
                 text = file.read().decode("utf-8", errors="replace")
         except (OSError, ValueError):

@@ -10,11 +10,12 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ganlib.errors import RunError
+from ganlib.filesystem import check_regular, read_regular
 
 try:
     import fcntl
@@ -110,11 +111,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 def read_json(path: Path) -> Any:
     """The value in a JSON file of unknown origin. Raises OSError, or ValueError for all that is wrong with the text."""
-    with path.open("rb") as file:
-        data = file.read(_MOST_JSON_BYTES + 1)
-    if len(data) > _MOST_JSON_BYTES:
-        raise ValueError(f"more than {_MOST_JSON_BYTES:,} bytes")
-    return parse_json(data.decode("utf-8"))
+    return parse_json(read_regular(path, max_bytes=_MOST_JSON_BYTES).decode("utf-8"))
 
 
 def parse_json(text: str) -> Any:
@@ -173,6 +170,7 @@ def _is_alive(pid: int) -> bool:
 
 def append_text(path: Path, text: str) -> None:
     """Append lines in one write; a line that a dead worker left torn is closed first."""
+    _refuse_other(path)
     with path.open("ab+") as file:
         end = file.seek(0, os.SEEK_END)
         if end:
@@ -204,12 +202,19 @@ def mtime(path: Path) -> float | None:
         return None
 
 
+def _refuse_other(path: Path) -> None:
+    """Raise OSError where something other than a file is in a file's place: a pipe would be waited for."""
+    with suppress(FileNotFoundError):
+        check_regular(path)
+
+
 @contextmanager
 def locked(path: Path, *, patience_seconds: float = 0.0) -> Iterator[None]:
     """Hold `path` exclusively. Raises RunError if somebody else holds it for longer than the patience."""
     if fcntl is None:
         raise RunError("jobs need a POSIX system with flock", "On Windows, run the studio inside WSL.")
     deadline = time.monotonic() + patience_seconds
+    _refuse_other(path)
     with path.open("ab") as file:
         while True:
             try:
@@ -226,6 +231,7 @@ def is_locked(path: Path) -> bool:
     if fcntl is None:
         return False
     try:
+        check_regular(path)
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

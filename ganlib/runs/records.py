@@ -9,6 +9,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+from ganlib.filesystem import MOST_LINES_BYTES, open_regular
 from ganlib.runs.files import parse_json
 
 FILES_KEPT = 8  # files whose records stay in memory
@@ -27,7 +28,7 @@ class _Growing:
 
     def update(self, path: Path) -> list[Record]:
         """Read what was appended since the last time; return every record that holds."""
-        with path.open("rb") as file:
+        with open_regular(path, max_bytes=MOST_LINES_BYTES) as file:
             inode = os.fstat(file.fileno()).st_ino
             file.seek(self._offset - len(self._before))
             if inode != self._inode or file.read(len(self._before)) != self._before:

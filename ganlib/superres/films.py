@@ -18,7 +18,7 @@ from typing import IO
 import numpy as np
 
 from ganlib.errors import DataError
-from ganlib.ffmpeg import TO_YUV, as_file, encoder, look, raw_input, reading, run_ffmpeg
+from ganlib.ffmpeg import TO_YUV, as_file, encoder, input_of, look, raw_input, reading, run_ffmpeg
 from ganlib.runs import Reporter, Stopped, replacing, write_bytes, write_json
 from ganlib.runs.files import read_json
 from ganlib.superres.enlarging import Enlarger, Target
@@ -28,8 +28,6 @@ PART_FRAMES = 48
 MOST_SIDE = 8192  # of a film; players refuse larger ones
 _CODING = ["-vf", TO_YUV, "-c:v", "libx264", "-preset", "medium", "-crf", "16"]
 _COPIED = ("aac", "mp3", "opus", "flac", "ac3", "alac")  # what players find in an mp4; other sound is coded as AAC
-# As a path and with files alone: a film may name others, also in the network.
-_ALONE = ["-protocol_whitelist", "file"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def probe(path: Path) -> Film:
     without ffmpeg."""
     hint = "Try it in a player, or convert it to mp4."
     # The first frame as Y4M: its header has the size after any rotation, and the exact rate.
-    options = [*_ALONE, "-i", as_file(path.resolve()), "-map", "0:v:0", "-frames:v", "1", "-pix_fmt", "yuv444p"]
+    options = [*input_of(path.resolve()), "-map", "0:v:0", "-frames:v", "1", "-pix_fmt", "yuv444p"]
     out, said = look(["-loglevel", "info", *options, "-f", "yuv4mpegpipe", "-"], most_bytes=200)
     head = re.match(rb"YUV4MPEG2 W(\d+) H(\d+) F(\d+):(\d+)", out)
     length = re.search(r"Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", said)
@@ -111,7 +109,7 @@ def upscale_film(
 
 
 def _reading_options(film: Film) -> list[str]:
-    source = [*_ALONE, "-i", as_file(film.path.resolve()), "-map", "0:v:0", "-fps_mode", "cfr"]
+    source = [*input_of(film.path.resolve()), "-map", "0:v:0", "-fps_mode", "cfr"]
     return [*source, "-r", f"{film.fps:.6g}", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
 
 
@@ -162,7 +160,7 @@ def _join(parts: Path, count: int, film: Film, dest: Path, words: str) -> None:
     lines = ["ffconcat version 1.0", *(f"file 'part-{i:05d}.mp4'" for i in range(count))]
     write_bytes(listing, ("\n".join(lines) + "\n").encode(), durable=False)
     inputs = ["-f", "concat", "-safe", "0", "-i", as_file(listing)]
-    inputs += [*_ALONE, "-i", as_file(film.path.resolve())]
+    inputs += input_of(film.path.resolve())
     maps = ["-map", "0:v:0", "-c:v", "copy", "-map_metadata", "1", "-metadata", f"description={words}"]
     ends = ["-movflags", "+faststart", "-f", "mp4"]
     if film.sound in _COPIED:

@@ -15,6 +15,7 @@ import numpy as np
 from ganlib import images
 from ganlib.dataset.files import PICTURE_SUFFIXES, Files
 from ganlib.errors import DataError, GanlibError, InputError
+from ganlib.filesystem import read_regular, read_text_regular
 from ganlib.runs import Reporter, SilentReporter, Stopped, write_bytes
 from ganlib.runs.files import append_text
 from ganlib.superres.config import FORMATS, UpscaleConfig
@@ -288,7 +289,7 @@ def _read(path: Path) -> bytes:
     try:
         if path.stat().st_size > MOST_FILE_BYTES:
             raise DataError(f"{path.name} has over {MOST_FILE_BYTES // 2**20} MB", "make it smaller first")
-        return path.read_bytes()
+        return read_regular(path, max_bytes=MOST_FILE_BYTES)
     except OSError as error:
         raise DataError(f"{path.name} cannot be read: {error.strerror}", "check its permissions") from error
 
@@ -316,7 +317,7 @@ def _record(folder: Path, row: Upscaled) -> None:
 def read_records(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of `upscaled.jsonl` in a folder, the last one for each result; damaged lines are left out."""
     try:
-        lines = (folder / RECORDS).read_text("utf-8", errors="replace").splitlines()
+        lines = read_text_regular(folder / RECORDS, max_bytes=MOST_FILE_BYTES, errors="replace").splitlines()
     except OSError:
         return []
     rows: dict[str, dict[str, Any]] = {}

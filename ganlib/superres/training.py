@@ -23,6 +23,7 @@ from ganlib import features, images
 from ganlib.dataset.files import Files
 from ganlib.device import choose_device
 from ganlib.errors import CheckpointError, DataError, InputError
+from ganlib.filesystem import open_regular
 from ganlib.options import check_types
 from ganlib.perceptual import Distance, edges, open_distance
 from ganlib.runs import Reporter, Stopped, replacing
@@ -289,7 +290,8 @@ def train(config: UpscalerConfig, reporter: Reporter) -> Path:
     reporter.log(f"beside colours: {'edges' if trainer.distance is None else trainer.distance.name}")
     state_file = config.outdir / STATE
     if state_file.is_file():
-        trainer.restore(torch.load(state_file, map_location="cpu", weights_only=True))
+        with open_regular(state_file) as file:
+            trainer.restore(torch.load(file, map_location="cpu", weights_only=True))
         reporter.log(f"goes on at step {trainer.step_number}")
     began = time.monotonic()
     sums: dict[str, float] = {}

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ganlib.errors import CheckpointError
+from ganlib.filesystem import check_regular, open_regular
 from ganlib.foreign.pickles import Budget, Stream
 from ganlib.foreign.torchfiles import LEGACY_MAGIC, read_legacy, read_zip
 from ganlib.foreign.values import ALLOWED, View
@@ -72,6 +73,7 @@ def save(path: Path, spec: NetworkSpec, network: Upscaler, card: Card) -> Path:
 def read_card(path: Path) -> Card | None:
     """Return the card in the header of one of our files; None for a file without. Raises CheckpointError."""
     try:
+        check_regular(path, max_bytes=MOST_BYTES)
         with safetensors.safe_open(path, framework="pt", device="cpu") as stream:
             text = (stream.metadata() or {}).get(KEY)
         if text is None:
@@ -91,7 +93,7 @@ def open_upscaler(path: Path) -> OpenedUpscaler:
     CheckpointError for a file that is missing, damaged, hostile or of an unknown architecture."""
     path = Path(path)
     try:
-        size = path.stat().st_size if path.is_file() else -1
+        size = check_regular(path).st_size if path.exists() else -1
         if size < 0:
             raise CheckpointError(f"no upscaling model at {path}", "check the path")
         if size > MOST_BYTES:
@@ -107,7 +109,7 @@ def open_upscaler(path: Path) -> OpenedUpscaler:
                 raise CheckpointError(f"the tensor {name[:60]!r} holds numbers that are not finite", _DAMAGED)
         spec = infer_spec(tensors)
         network = load_tensors(spec, tensors) if spec is not None else _through_spandrel(tensors)
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path.name} cannot be read: {error}", _DAMAGED) from error
@@ -126,7 +128,7 @@ def open_upscaler(path: Path) -> OpenedUpscaler:
 
 def _read_torch(path: Path, size: int) -> Any:
     """What a PyTorch file holds, its tensors read; by the reader that has no way to call anything a file names."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(16)
         file.seek(0)
         stream, budget = Stream(file, size), Budget(size)

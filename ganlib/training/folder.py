@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -15,8 +16,11 @@ import numpy as np
 
 from ganlib import images
 from ganlib.dataset import Dataset
+from ganlib.dataset.files import MAX_FILE_BYTES
 from ganlib.errors import RunError
+from ganlib.filesystem import MOST_LINES_BYTES, check_regular, open_regular, read_regular, read_text_regular
 from ganlib.runs import RunDir, replacing
+from ganlib.runs.files import read_json
 
 _SHEET = re.compile(r"fakes(\d+)(?:-(\d+)x\d+-(\w+))?\.(?:png|jpg)")
 _SNAPSHOT = re.compile(r"network-snapshot-(\d+)\.(?:safetensors|pkl)")
@@ -81,7 +85,7 @@ class TrainingFolder:
     def options(self) -> dict[str, Any]:
         """`training_options.json` as it is; empty while there is none."""
         try:
-            options = json.loads((self.path / "training_options.json").read_text(encoding="utf-8"))
+            options = read_json(self.path / "training_options.json")
         except (OSError, ValueError):
             return {}
         return options if isinstance(options, dict) else {}
@@ -124,11 +128,11 @@ class TrainingFolder:
     def sheets(self) -> list[Sheet]:
         """The sheets of samples in order of time, the one before the first step first."""
         is_transfer = bool(self.config.get("resume"))
-        starts = [path for path in sorted(self.path.glob("fakes_init.*")) if path.suffix in (".png", ".jpg")]
-        first = [Sheet(path, 0, is_transfer=is_transfer) for path in starts]
+        starts = [self.path / f"fakes_init{suffix}" for suffix in (".jpg", ".png")]
+        first = [Sheet(path, 0, is_transfer=is_transfer) for path in starts if path.is_file()]
         later = []
         for path in self.path.glob("fakes[0-9]*"):
-            if match := _SHEET.fullmatch(path.name):
+            if (match := _SHEET.fullmatch(path.name)) and path.is_file():
                 later.append(Sheet(path, int(match[1]), int(match[2]) if match[2] else None, match[3] or ""))
         # At equal kimg a phase that fades in comes before the one that settles, and the smaller before the larger.
         return first + sorted(later, key=lambda sheet: (sheet.kimg, sheet.resolution or 0, sheet.phase))
@@ -140,7 +144,8 @@ class TrainingFolder:
 
     def snapshots(self) -> list[Snapshot]:
         """The saved models, oldest first."""
-        found = [(_SNAPSHOT.fullmatch(path.name), path) for path in self.path.glob("network-snapshot-*")]
+        files = [path for path in self.path.glob("network-snapshot-*") if path.is_file()]
+        found = [(_SNAPSHOT.fullmatch(path.name), path) for path in files]
         return sorted((Snapshot(path, int(m[1])) for m, path in found if m), key=lambda s: (s.kimg, s.path.name))
 
     def log_tail(self, lines: int = 50) -> str:
@@ -236,6 +241,7 @@ def keep_snapshot(snapshot: Path, root: Path, name: str) -> Path:
     A hard link where the disk allows it (snapshots never change), else a copy. A model of that name stays as it is if
     it is the same file or has the same bytes; otherwise the new one gets a number. Raises OSError (a full disk).
     """
+    check_regular(snapshot)
     root.mkdir(parents=True, exist_ok=True)
     dest, number = root / f"{name}.safetensors", 1
     while dest.exists() and not _same(dest, snapshot):
@@ -253,12 +259,14 @@ def keep_snapshot(snapshot: Path, root: Path, name: str) -> Path:
 def _same(one: Path, other: Path) -> bool:
     if one.samefile(other):
         return True
-    return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
+    with open_regular(one) as first, open_regular(other) as second:
+        digests = [hashlib.file_digest(file, "sha256").digest() for file in (first, second)]
+    return digests[0] == digests[1]
 
 
 def _read(path: Path) -> np.ndarray:
     try:
-        return images.decode(path.read_bytes(), name=path.name)
+        return images.decode(read_regular(path, max_bytes=MAX_FILE_BYTES), name=path.name)
     except OSError as error:
         raise RunError(f"{path.name} cannot be read: {error.strerror}", "Look whether the run still exists.") from error
 
@@ -271,7 +279,11 @@ def _kimg(record: Mapping[str, Any]) -> float:
 
 def _lines(path: Path) -> Sequence[dict[str, Any]]:
     records = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    try:
+        text = read_text_regular(path, max_bytes=MOST_LINES_BYTES, errors="replace")
+    except OSError:
+        return []
+    for line in text.splitlines():
         try:
             record = json.loads(line)
         except ValueError:

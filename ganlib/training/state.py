@@ -16,11 +16,13 @@ from torch import Tensor, nn
 
 from ganlib import networks, runs
 from ganlib.errors import CheckpointError, RunError
+from ganlib.filesystem import open_regular
 from ganlib.networks.base import GeneratorSpec
 from ganlib.training.ada import PIPES, AugmentPipe
 from ganlib.training.ada_control import AdaptiveStrength
 from ganlib.training.config import TrainConfig
 
+MOST_BYTES = 2**36  # of a state
 STATE_NAME = "training-state-latest.pt"
 STATE_FORMAT = 2
 PL_INTERVAL = 4
@@ -211,7 +213,8 @@ def load_state(path: Path) -> dict[str, Any]:
     """Read a training state into main memory; `spec` becomes a `GeneratorSpec`. Raises `CheckpointError`."""
     hint = "resume from a snapshot (network-snapshot-….safetensors) of that run instead"
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path, max_bytes=MOST_BYTES) as file:
+            state = torch.load(file, map_location="cpu", weights_only=True)
         missing = {"networks", "images_seen", "step", "spec"} - set(state)
         if missing:
             raise KeyError(f"it lacks {', '.join(sorted(missing))}")

@@ -15,8 +15,10 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from ganlib.checkpoints import find_checkpoint, read_card
+from ganlib.dataset.files import open_zip
 from ganlib.errors import DataError, GanlibError
-from ganlib.ffmpeg import as_file, reading
+from ganlib.ffmpeg import input_of, reading
+from ganlib.filesystem import open_regular, read_text_regular
 from ganlib.renderer import Renderer
 from ganlib.runs import replacing
 from ganlib.video.job import RenderJob
@@ -59,9 +61,9 @@ def read_description(path: Path) -> dict[str, Any]:
     try:
         suffix = path.suffix.lower()
         if path.is_dir():
-            text = (path / "film.json").read_text(encoding="utf-8")
+            text = read_text_regular(path / "film.json", max_bytes=_MOST_BYTES)
         elif suffix == ".zip":
-            with zipfile.ZipFile(path) as archive, archive.open("film.json") as file:
+            with open_zip(path) as archive, archive.open("film.json") as file:
                 text = file.read(_MOST_BYTES).decode()
         elif suffix in (".mp4", ".webm"):
             text = _comment_of_film(path)
@@ -79,7 +81,7 @@ def read_description(path: Path) -> dict[str, Any]:
 
 
 def _comment_of_film(path: Path) -> str:
-    with reading(["-i", as_file(path), "-f", "ffmetadata", "-"]) as stream:
+    with reading([*input_of(path), "-f", "ffmetadata", "-"]) as stream:
         lines = stream.read(_MOST_BYTES).decode("utf-8", errors="replace").splitlines()
     for line in lines:
         key, _, value = line.partition("=")
@@ -89,7 +91,7 @@ def _comment_of_film(path: Path) -> str:
 
 
 def _text_of_picture(path: Path) -> str:
-    with Image.open(path, formats=("GIF", "PNG", "WEBP")) as film:
+    with open_regular(path) as file, Image.open(file, formats=("GIF", "PNG", "WEBP")) as film:
         if film.format == "WEBP":
             xmp = film.info.get("xmp", b"")
             match = _XMP_FILM.search(xmp.decode("utf-8", errors="replace"))
@@ -109,7 +111,7 @@ def _into_gif(path: Path, dest: Path, comment: str) -> None:
     """Before the first frame, where readers look for it."""
     data = comment.encode("utf-8")
     blocks = b"".join(bytes([len(data[i : i + 255])]) + data[i : i + 255] for i in range(0, len(data), 255))
-    with path.open("rb") as source, dest.open("wb") as out:
+    with open_regular(path) as source, dest.open("wb") as out:
         head = source.read(13)  # signature and screen descriptor; its flags tell the size of the palette that follows
         palette = source.read(3 << ((head[10] & 7) + 1)) if head[10] & 0x80 else b""
         out.write(head + palette + b"\x21\xfe" + blocks + b"\x00")
@@ -119,7 +121,7 @@ def _into_gif(path: Path, dest: Path, comment: str) -> None:
 def _into_png(path: Path, dest: Path, comment: str) -> None:
     """An iTXt chunk after the header."""
     body = b"iTXt" + KEY.encode() + b"\x00\x00\x00\x00\x00" + comment.encode("utf-8")
-    with path.open("rb") as source, dest.open("wb") as out:
+    with open_regular(path) as source, dest.open("wb") as out:
         out.write(source.read(33))  # signature and IHDR
         out.write(struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)))
         shutil.copyfileobj(source, out)
@@ -129,7 +131,7 @@ def _into_webp(path: Path, dest: Path, comment: str) -> None:
     """An XMP chunk at the end, and the flag for it in the header."""
     body = _XMP.format(html.escape(comment).replace("\n", "&#10;")).encode("utf-8")
     chunk = b"XMP " + struct.pack("<I", len(body)) + body + b"\x00" * (len(body) % 2)
-    with path.open("rb") as source, dest.open("wb") as out:
+    with open_regular(path) as source, dest.open("wb") as out:
         head = bytearray(source.read(30))
         if head[12:16] != b"VP8X":
             raise DataError(f"{path.name} is no animated WebP", "Render it again.")

@@ -12,7 +12,7 @@ import numpy as np
 
 from ganlib import images
 from ganlib.errors import GanlibError, InputError
-from ganlib.ffmpeg import as_file, reading, run_ffmpeg
+from ganlib.ffmpeg import as_file, input_of, reading, run_ffmpeg
 from ganlib.runs import Reporter, Stopped, write_bytes
 from ganlib.video.job import RenderJob
 
@@ -49,7 +49,7 @@ def join_streamed(job: RenderJob, listing: Path, dest: Path, *, title: str, comm
         filters = [f"afade=t=out:st={job.seconds - fade:.4f}:d={fade:.4f}"] if fade > 0 else []
         codec = ["libopus", "-b:a", "160k"] if job.format == "webm" else ["aac", "-b:a", "192k"]
         # Silence goes on after a short track, and the film's length cuts a long one.
-        inputs += ["-i", as_file(Path(job.sound).absolute())]
+        inputs += input_of(Path(job.sound).absolute())
         maps += ["-map", "1:a:0", "-af", ",".join([*filters, "apad"]), "-c:a", *codec, "-ac", "2"]
         maps += ["-t", f"{job.seconds:.6f}"]
     words = ["-map_metadata", "-1", "-metadata", f"title=Latent Atelier: {title}", "-metadata", f"comment={comment}"]

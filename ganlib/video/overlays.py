@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
+from ganlib.dataset.files import MAX_FILE_BYTES
 from ganlib.errors import DataError
+from ganlib.filesystem import read_regular
 from ganlib.video.job import RenderJob
 
 _INK, _GROUND = (250, 247, 242), (22, 20, 18)
@@ -67,7 +70,8 @@ def _write_caption(layer: Image.Image, words: str) -> None:
 
 def _open_logo(path: Path) -> Image.Image:
     try:
-        with Image.open(path, formats=("PNG", "WEBP", "JPEG", "GIF")) as file:
+        data = read_regular(path, max_bytes=MAX_FILE_BYTES)
+        with Image.open(BytesIO(data), formats=("PNG", "WEBP", "JPEG", "GIF")) as file:
             return file.convert("RGBA")
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"the logo {path.name} cannot be read: {error}", "Choose a PNG file with alpha.") from error

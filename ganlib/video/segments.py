@@ -24,6 +24,7 @@ import numpy as np
 
 from ganlib.errors import RunError
 from ganlib.ffmpeg import as_file, encoder, raw_input
+from ganlib.filesystem import open_regular
 from ganlib.runs import Reporter, Stopped, replacing
 
 SEGMENT_FRAMES = 120
@@ -96,7 +97,7 @@ def join_plan(
 
 def _read_plan(file: Path, key: str) -> tuple[int, np.ndarray] | None:
     try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as plan:
+        with open_regular(file) as stream, np.load(stream, allow_pickle=False) as plan:
             return (int(plan["batch"]), plan["times"]) if str(plan["key"]) == key else None
     except (OSError, ValueError, KeyError, EOFError):
         return None
@@ -169,7 +170,7 @@ def _spooled(
     """The pictures of a piece: first those that an earlier render left, then the others, which are left for a later."""
     count, whole = 0, 0
     if spool.exists():
-        with spool.open("rb") as file:
+        with open_regular(spool) as file:
             shape = _shape(file.read(12))
             whole = 12
             while shape is not None and (pixels := _next(file, shape)) is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ganlib.errors import DataError, GanlibError
-from ganlib.ffmpeg import as_file, reading
+from ganlib.ffmpeg import input_of, reading
 from ganlib.paths import LatentPath
 from ganlib.video.job import BANDS, RenderJob
 
@@ -34,8 +34,8 @@ def read_track(path: Path) -> np.ndarray:
     hint = "Choose a file with sound, such as .mp3, .wav, .flac or .m4a."
     if not path.is_file():
         raise DataError(f"there is no sound file {path}", hint)
-    options = ["-t", str(MAX_SECONDS), "-i", as_file(path), "-map", "0:a:0", "-ac", "1", "-ar", str(RATE)]
     try:
+        options = ["-t", str(MAX_SECONDS), *input_of(path), "-map", "0:a:0", "-ac", "1", "-ar", str(RATE)]
         with reading([*options, "-f", "f32le", "-"]) as stream:
             samples = np.frombuffer(stream.read(), "<f4")
     except GanlibError as error:

@@ -14,6 +14,7 @@ from ganlib.superres import choices
 from ganlib.video import BANDS, CORNERS, STREAMED, Reaction, RenderJob, read_track
 from pages._ui import models
 from pages._ui.datasets.intake import data_root
+from pages._ui.files import file_bytes
 from pages._ui.frame import show_error
 
 SOUNDS = ["mp3", "wav", "m4a", "aac", "ogg", "opus", "flac", "mp4", "mov", "webm"]
@@ -101,7 +102,7 @@ def _seconds(path: str) -> int:
 @st.cache_data(max_entries=16, show_spinner=False)
 def _sides(path: str) -> tuple[int, ...]:
     """The shape of a picture. Raises GanlibError for one that cannot be read."""
-    return images.decode(Path(path).read_bytes(), name="the logo").shape
+    return images.decode(file_bytes(path), name="the logo").shape
 
 
 def _words(job: RenderJob) -> RenderJob:

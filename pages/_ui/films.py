@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ganlib.runs import RunDir
 from ganlib.video import RenderJob, preview_frames
 from pages._ui import models
 from pages._ui.components import film_player
+from pages._ui.files import file_bytes
 from pages._ui.frame import download, errors_told, part, plain, sentences
 from pages._ui.jobs import remove
 
@@ -189,7 +191,7 @@ def _film(run: RunDir, *, is_newest: bool) -> None:
     elif kind != "zip":
         st.image(str(film), width="stretch")
     label = f"{run.name} · {kind} · {size_words(film.stat().st_size)}"
-    download(label, f"{run.path.name}.{kind}", film.read_bytes, width="stretch")
+    download(label, f"{run.path.name}.{kind}", partial(file_bytes, film), width="stretch")
 
 
 def size_words(num_bytes: int) -> str:

@@ -16,8 +16,10 @@ from ganlib.dataset.checks.page import as_page
 from ganlib.dataset.checks.store import FILE_NAME, Store
 from ganlib.dataset.exclusion import write_exclusions
 from ganlib.errors import DataError
+from ganlib.filesystem import MOST_LINES_BYTES, open_regular
 from ganlib.reports import printable
 from ganlib.runs import write_bytes
+from ganlib.runs.files import read_json
 
 REPORT_NAME, PAGE_NAME, LIST_NAME, SETTINGS_NAME = "report.jsonl", "report.html", "exclude.txt", "examination.json"
 
@@ -67,8 +69,8 @@ class Examination:
         folder = Path(folder)
         hint = f"Examine the pictures: python -m ganlib examine --source … --outdir {folder}"
         try:
-            settings = json.loads((folder / SETTINGS_NAME).read_text("utf-8"))
-            with (folder / REPORT_NAME).open(encoding="utf-8") as lines:
+            settings = read_json(folder / SETTINGS_NAME)
+            with open_regular(folder / REPORT_NAME, max_bytes=MOST_LINES_BYTES) as lines:
                 pictures = tuple(Examined.from_dict(json.loads(line)) for line in lines)
         except OSError as error:
             raise DataError(f"{folder} holds no examination: {error.strerror or error}", hint) from error

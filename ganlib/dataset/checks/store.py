@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,7 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from ganlib.dataset.checks.measure import TILE_SIDE, VERSION, Measured, Measures
+from ganlib.dataset.files import open_zip
 from ganlib.errors import DataError
+from ganlib.filesystem import check_regular
 
 FILE_NAME = "scores.sqlite"
 _TABLES = """
@@ -41,7 +42,7 @@ def identities(source: Path, names: Sequence[str]) -> dict[str, str]:
             else:
                 found[name] = f"v{VERSION} {stat.st_size} {stat.st_mtime_ns}"
         return found
-    with zipfile.ZipFile(source) as archive:
+    with open_zip(source) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
     found = {name: f"v{VERSION} {entries[name].file_size} {entries[name].CRC:08x}" for name in names if name in entries}
     return {name: f"v{VERSION}" for name in names} | found
@@ -54,6 +55,8 @@ class Store:
         """`path` None keeps everything in memory. Raises DataError for a file that is something else or damaged."""
         self._path = path
         with self._understood():
+            if path is not None and path.exists():
+                check_regular(path)
             self._base = sqlite3.connect(path or ":memory:", check_same_thread=False)
             self._base.executescript(_TABLES)
 
@@ -119,7 +122,7 @@ class Store:
     def _understood(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, OSError) as error:
             hint = "Is another examination writing there? Is the disk full, or the folder read-only?"
             raise DataError(f"{self._path} cannot be used: {error}", hint) from error
         except sqlite3.DatabaseError as error:

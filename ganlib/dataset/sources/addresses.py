@@ -22,6 +22,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from ganlib.dataset.files import is_picture_name
 from ganlib.errors import DataError
+from ganlib.filesystem import MOST_LINES_BYTES, read_regular, read_text_regular
 from ganlib.images import decode
 from ganlib.runs import Reporter, Stopped, write_bytes
 from ganlib.runs.files import append_text
@@ -57,7 +58,7 @@ def fetch(listed: Path, folder: Path, reporter: Reporter) -> dict[str, str]:
     Raises DataError for a list without addresses, and Stopped when `reporter.should_stop()`.
     """
     try:
-        lines = listed.read_bytes().decode("utf-8-sig").splitlines()
+        lines = read_regular(listed, max_bytes=MOST_LINES_BYTES).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{listed} cannot be read: {error}", "Give a text file with one address per line.") from error
     wanted = list(dict.fromkeys(words for line in lines if (words := line.strip()) and not words.startswith("#")))
@@ -90,7 +91,7 @@ def fetch(listed: Path, folder: Path, reporter: Reporter) -> dict[str, str]:
 def _records(index: Path) -> Iterator[dict[str, Any]]:
     if not index.is_file():
         return
-    for line in index.read_text("utf-8", errors="replace").splitlines():
+    for line in read_text_regular(index, max_bytes=MOST_LINES_BYTES, errors="replace").splitlines():
         try:
             record = json.loads(line)
         except ValueError:  # a line that was cut off by a kill

@@ -9,6 +9,8 @@ from pathlib import Path
 import imageio_ffmpeg
 
 from ganlib.errors import DataError, GanlibError
+from ganlib.ffmpeg import input_of
+from ganlib.filesystem import MOST_LINES_BYTES, check_regular, read_regular
 from ganlib.runs import Reporter, Stopped, write_bytes
 
 SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".wmv", ".ogv"))
@@ -22,10 +24,10 @@ def take_apart(film: Path, folder: Path, fps: float, reporter: Reporter) -> Path
     What is there already, of the same film and rate, is used. Raises DataError for what is no film, GanlibError without
     ffmpeg, and Stopped.
     """
-    status = film.stat()
+    status = check_regular(film)
     stamp = f"{film.name} {status.st_size} {status.st_mtime_ns} {fps}\n".encode()
     done = folder / DONE
-    if done.is_file() and done.read_bytes() == stamp:
+    if done.is_file() and read_regular(done, max_bytes=MOST_LINES_BYTES) == stamp:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -35,10 +37,8 @@ def take_apart(film: Path, folder: Path, fps: float, reporter: Reporter) -> Path
     except RuntimeError as error:
         hint = "Install it: pip install imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to a program."
         raise GanlibError("there is no ffmpeg", hint) from error
-    # As a path and with files alone: a film may name others, also in the network.
-    source = ["-protocol_whitelist", "file", "-i", f"file:{film.resolve()}"]
     options = ["-map", "0:v:0", "-vf", f"fps={fps}", "-start_number", "0", "-compression_level", "1"]
-    command = [program, "-nostdin", "-v", "error", *source, *options, str(folder / "%08d.png")]
+    command = [program, "-nostdin", "-v", "error", *input_of(film.resolve()), *options, str(folder / "%08d.png")]
     with (folder / "said").open("w+b") as said:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
         try:

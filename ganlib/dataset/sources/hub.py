@@ -13,6 +13,7 @@ from ganlib.dataset.files import PICTURE_SUFFIXES, is_picture_name
 from ganlib.dataset.reader import CARD_NAME, LABELS_NAME
 from ganlib.dataset.sources.place import Located
 from ganlib.errors import DataError, InputError
+from ganlib.filesystem import MOST_LINES_BYTES, read_text_regular
 from ganlib.hub import network_errors
 from ganlib.runs import Reporter, Stopped, write_bytes
 
@@ -79,7 +80,7 @@ def fetch(name: str, folder: Path, reporter: Reporter) -> Located:
 def _write_rows(tables: list[Path], folder: Path, stamp: str, reporter: Reporter) -> None:
     """The pictures of parquet tables as files, in their order, and their classes as `dataset.json` and `card.json`."""
     done = folder / DONE
-    if done.is_file() and done.read_text("utf-8") == stamp:
+    if done.is_file() and read_text_regular(done, max_bytes=MOST_LINES_BYTES) == stamp:
         return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -18,6 +18,7 @@ from pages._ui import models
 from pages._ui.comparing.sets import MIRROR, RealSet, label_of, real_picture
 from pages._ui.components import report_sheet
 from pages._ui.datasets.intake import existing
+from pages._ui.files import file_bytes
 from pages._ui.frame import download, errors_told, part, plain, show_error
 from pages._ui.frame import sentences as told
 from pages._ui.jobs import ACTIVE, job_card, remove
@@ -161,11 +162,11 @@ def _found(model: Checkpoint, reals: RealSet, run: RunDir) -> None:
         _nearest(model, reals, check)
     with st.container(horizontal=True):
         is_open = st.toggle("Open the report", key=f"open-{run.path.name}")
-        download("Report", f"copies-{run.path.name}.html", partial(_read, run.path / PAGE), icon="description")
-        download("Figures", f"copies-{run.path.name}.jsonl", partial(_read, run.path / JSONL), icon="data_array")
+        download("Report", f"copies-{run.path.name}.html", partial(file_bytes, run.path / PAGE), icon="description")
+        download("Figures", f"copies-{run.path.name}.jsonl", partial(file_bytes, run.path / JSONL), icon="data_array")
         st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=remove, args=(run,))
     if is_open:
-        html = (run.path / PAGE).read_text(encoding="utf-8")
+        html = file_bytes(run.path / PAGE).decode("utf-8", errors="replace")
         report_sheet(html, key=f"report-{run.path.name}", title=f"Copy check of {run.name}", height=REPORT_HEIGHT)
 
 
@@ -186,7 +187,3 @@ def _nearest(model: Checkpoint, reals: RealSet, check: CopyCheck) -> None:
                 st.caption(f"{mark}{plain(row['name'])} · **{near['times']:.2f}×**{sign}", help=told(sentence(row)))
     if any(min((row["pixels"], row["features"]), key=lambda space: space["times"])["mirrored"] for row in rows):
         st.caption(f"{MIRROR} The training picture is shown in a mirror.")
-
-
-def _read(path: Path) -> bytes:
-    return path.read_bytes()

@@ -15,6 +15,7 @@ from ganlib.errors import GanlibError
 from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.comparing.sets import RealSet, label_of
+from pages._ui.files import file_bytes
 from pages._ui.frame import download, errors_told, part, plain, show_error
 from pages._ui.jobs import ACTIVE, job_card, remove
 
@@ -106,7 +107,7 @@ def _charts(run: RunDir, found: dict[str, Any]) -> None:
     for column, (kind, words, _) in zip(st.columns(2), KINDS, strict=True):
         with column:
             _spectrum(run, found, kind, words)
-    download("Figures", f"statistics-{run.path.name}.json", partial(_read, run.path / FILE), icon="data_object")
+    download("Figures", f"statistics-{run.path.name}.json", partial(file_bytes, run.path / FILE), icon="data_object")
 
 
 def _colours(run: RunDir, found: dict[str, Any]) -> None:
@@ -153,7 +154,3 @@ def _dress(chart: go.Figure, title: str, across: str, up: str) -> None:
         title={"text": title, "font": {"size": 14}}, height=300, margin={"t": 44, "b": 40, "l": 50, "r": 10},
         xaxis_title=across, yaxis_title=up,
     )  # fmt: skip
-
-
-def _read(path: Path) -> bytes:
-    return path.read_bytes()

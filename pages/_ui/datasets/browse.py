@@ -1,6 +1,7 @@
 """A set that is ready: its pictures, labels, figures and card."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ganlib.dataset.figures import SetFigures, measure_set
 from ganlib.dataset.preview import thumbnail
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
+from pages._ui.files import file_bytes
 from pages._ui.frame import TRAIN, download, part, plain
 
 PER_PAGE = 48
@@ -29,7 +31,7 @@ def show_set(path: str) -> None:
             st.subheader(plain(Path(path).name), anchor=False, width="content")
         with st.container(horizontal=True, width="content"):
             if Path(path).is_file() and Path(path).stat().st_size <= MOST_DOWNLOADED:
-                download("Download", Path(path).name, Path(path).read_bytes)
+                download("Download", Path(path).name, partial(file_bytes, path))
             if st.button("Train with it", type="primary", icon=":material/model_training:", key="train-with-it"):
                 st.switch_page(TRAIN, query_params={"preset": "quick", "data": path})
     changed = Path(path).stat().st_mtime_ns

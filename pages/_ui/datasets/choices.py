@@ -1,6 +1,5 @@
 """What was chosen for a source: how it is cut, what is left out. It outlives the browser, beside the findings."""
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -15,6 +14,7 @@ from ganlib.dataset.exclusion import read_exclusions, write_exclusions
 from ganlib.errors import GanlibError
 from ganlib.options import check_types
 from ganlib.runs import write_json
+from ganlib.runs.files import read_json
 from pages._ui import models
 
 BY_HAND = "by hand"
@@ -66,7 +66,7 @@ def keep_cut(source: str, cut: Cut) -> None:
 
 def _read(path: Path) -> Cut:
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        values: dict[str, Any] = read_json(path)
         known = {item.name for item in fields(Cut)}
         return Cut(**check_types(Cut, {name: value for name, value in values.items() if name in known}))
     except (OSError, ValueError, TypeError, AttributeError, GanlibError):

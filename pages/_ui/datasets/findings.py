@@ -1,6 +1,7 @@
 """What was found in the pictures of a source, kind by kind, and what a person makes of it."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pages._ui.datasets import place
 from pages._ui.datasets.choices import cut_of, decide, folder_of, settle
 from pages._ui.datasets.framing import pairs_of
 from pages._ui.datasets.jobs import newest
+from pages._ui.files import file_bytes
 from pages._ui.frame import download, errors_told, part, show_error
 from pages._ui.jobs import ACTIVE, job_card
 
@@ -124,7 +126,8 @@ def _review(source: str, folder: Path) -> None:
                 on_click=_submit,
                 args=(source, _settings(examination)),
             )
-            download("Report", f"{Path(source).stem}-report.html", (folder / PAGE_NAME).read_bytes, icon="article")
+            page = partial(file_bytes, folder / PAGE_NAME)
+            download("Report", f"{Path(source).stem}-report.html", page, icon="article")
             download("List", f"{Path(source).stem}-{LIST_NAME}", lambda: _list_bytes(source), icon="list")
             st.button(
                 "On to the framing", type="primary", icon=":material/arrow_forward:", key="to-framing",
@@ -151,7 +154,7 @@ def _review(source: str, folder: Path) -> None:
 
 
 def _list_bytes(source: str) -> bytes:
-    return (folder_of(source) / "exclude.txt").read_bytes()
+    return file_bytes(folder_of(source) / "exclude.txt")
 
 
 def _group(

@@ -110,7 +110,7 @@ def _result(run: RunDir) -> None:
     if not dest.exists():
         st.caption("The set is no longer there.")
         return
-    if sheet.exists():
+    if sheet.is_file():
         st.image(str(sheet), width="stretch")
     st.text(run.log_tail(12))
     with st.container(horizontal=True):

@@ -1,6 +1,5 @@
 """Collections that are being made or are ready: progress, check, download."""
 
-import json
 from pathlib import Path
 
 import streamlit as st
@@ -8,7 +7,9 @@ import streamlit as st
 from ganlib import images, runs
 from ganlib.nft import advise_drop, validate_drop
 from ganlib.runs import RunDir
+from ganlib.runs.files import read_json
 from pages._ui import models
+from pages._ui.files import file_bytes
 from pages._ui.frame import COMPARE, download, errors_told, part, plain, sentences
 from pages._ui.jobs import ACTIVE, folder_zip, job_card, remove
 
@@ -52,7 +53,7 @@ def _ready(run: RunDir, root: Path) -> None:
         with column, errors_told():
             st.image(_face(str(path), path.stat().st_mtime_ns), width="stretch")
     try:
-        provenance = json.loads((root / "provenance.json").read_text(encoding="utf-8"))
+        provenance = read_json(root / "provenance.json")
         st.caption(plain(f"Provenance hash {str(provenance.get('provenance_hash', ''))[:24]}…"))
     except (OSError, ValueError, AttributeError):
         st.caption("Its provenance cannot be read: make it again.")
@@ -77,5 +78,5 @@ def _ready(run: RunDir, root: Path) -> None:
 
 @st.cache_data(max_entries=128, show_spinner=False)
 def _face(path: str, changed: int) -> bytes:
-    pixels = images.decode(Path(path).read_bytes(), name=Path(path).name)
+    pixels = images.decode(file_bytes(path), name=Path(path).name)
     return images.encode(images.resize(pixels, SIDE, SIDE), "webp")

@@ -24,6 +24,7 @@ from ganlib.errors import GanlibError, InputError
 from ganlib.latents import Recipe, parse_seeds
 from ganlib.runs import RunDir
 from pages._ui import models
+from pages._ui.files import file_bytes
 from pages._ui.frame import download, errors_told, part, plain, show_error
 from pages._ui.jobs import ACTIVE, job_card
 from pages._ui.keyframes import full_name
@@ -127,17 +128,13 @@ def _row(model: Checkpoint, recipe: Recipe, direction: Direction) -> None:
                 on_change=_rename, args=(model, direction, key),
             )  # fmt: skip
             path = model.folder / FOLDER / f"{direction.name}{SUFFIX}"
-            download("File", f"{model.name}-{direction.name}{SUFFIX}", partial(_read, path))
+            download("File", f"{model.name}-{direction.name}{SUFFIX}", partial(file_bytes, path))
             with st.popover("Delete", icon=":material/delete:", type="tertiary"):
                 st.markdown("Pictures and favourites that use it lose this step.")
                 st.button(
                     "Delete it", type="primary", key=f"direction-delete-{direction.name}", on_click=_delete,
                     args=(model, direction.name),
                 )  # fmt: skip
-
-
-def _read(path: Path) -> bytes:
-    return path.read_bytes()
 
 
 def _rename(model: Checkpoint, direction: Direction, key: str) -> None:

@@ -1,6 +1,5 @@
 """A projection while it runs and when it is done: side by side, curve, figures, and where to go from here."""
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,11 @@ from ganlib.errors import GanlibError
 from ganlib.latents import Recipe
 from ganlib.paths import Keyframe
 from ganlib.runs import RunDir
+from ganlib.runs.files import read_json
 from pages._ui import models
 from pages._ui.components import before_after
 from pages._ui.components.mounting import data_url
+from pages._ui.files import file_bytes
 from pages._ui.frame import EXPLORE, MORPH, download, part, plain
 from pages._ui.jobs import ACTIVE, job_card
 from pages._ui.keyframes import to_text
@@ -63,7 +64,7 @@ def _projections(model: Checkpoint, was_active: bool) -> None:
 def _show(path: Path) -> None:
     try:
         # Not as a file of the server's: that one is gone when the next preview comes, perhaps before it was fetched.
-        st.image(data_url(path.read_bytes()), width="stretch")
+        st.image(data_url(file_bytes(path)), width="stretch")
     except (OSError, ValueError):  # it is being replaced at this moment
         st.caption("the next picture is on its way")
 
@@ -119,16 +120,12 @@ def _ways_on(model: Checkpoint, folder: Path, figures: dict[str, Any]) -> None:
         for name, icon in (("proj.png", "image"), ("projected_w.npz", "data_array"), ("proj.mp4", "movie")):
             if (folder / name).exists():
                 file = f"{figures.get('name') or 'photo'}-{name}"
-                download(name, file, partial(_read, folder / name), icon=icon, key=f"get-{folder / name}")
-
-
-def _read(path: Path) -> bytes:
-    return path.read_bytes()
+                download(name, file, partial(file_bytes, folder / name), icon=icon, key=f"get-{folder / name}")
 
 
 def _figures(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -169,7 +166,7 @@ def _compared(folder: Path, sides: list[tuple[str, str]], view: str | None) -> N
         ))  # fmt: skip
         name = found[words]
     try:
-        target, made = (folder / sides[0][0]).read_bytes(), (folder / name).read_bytes()
+        target, made = file_bytes(folder / sides[0][0]), file_bytes(folder / name)
         large = [_enlarged(data) for data in (target, made)]
     except (OSError, GanlibError):
         st.caption("The pictures of this projection cannot be read.")

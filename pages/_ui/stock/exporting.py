@@ -10,6 +10,7 @@ from ganlib.checkpoints import Checkpoint
 from ganlib.errors import GanlibError
 from ganlib.export import EXPORTS, PARTS, export_model
 from ganlib.export.formats import SIDECAR
+from pages._ui.files import file_bytes
 from pages._ui.frame import plain, sentences, show_error
 
 PART_WORDS = {"whole": "the whole", "mapping": "mapping alone", "synthesis": "synthesis alone"}
@@ -65,6 +66,6 @@ def _make(model: Checkpoint, name: str, suffix: str, part: str) -> tuple[bytes, 
     folder = Path(tempfile.mkdtemp(prefix="export-"))
     try:
         dest = export_model(model.path, folder / f"{model.name}{suffix}", name, part=part, report=notes.append)
-        return dest.read_bytes(), dest.with_name(dest.stem + SIDECAR).read_bytes(), notes
+        return file_bytes(dest), file_bytes(dest.with_name(dest.stem + SIDECAR)), notes
     finally:
         shutil.rmtree(folder, ignore_errors=True)

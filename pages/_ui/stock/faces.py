@@ -8,6 +8,7 @@ from ganlib import images, runs
 from ganlib.checkpoints import Checkpoint, read_card
 from ganlib.errors import GanlibError
 from pages._ui import models
+from pages._ui.files import file_bytes
 
 SIDE = 128  # pixels of one picture on a sheet
 
@@ -28,7 +29,7 @@ def sheet(model: Checkpoint, *, may_make: bool) -> bytes | None:
     model that makes none."""
     path = path_of(model)
     try:
-        return path.read_bytes()
+        return file_bytes(path)
     except OSError:
         return _make(str(model.path), model.digest, str(path), seeds_of(model)) if may_make else None
 

@@ -1,6 +1,5 @@
 """What a run would cost, measured in a few of its own steps by a job of the verb `estimate`."""
 
-import json
 import math
 from typing import Any
 
@@ -8,6 +7,7 @@ import streamlit as st
 
 from ganlib import runs
 from ganlib.runs import RunDir
+from ganlib.runs.files import read_json
 from ganlib.training.config import TrainConfig
 from ganlib.training.estimate import FILE_NAME
 from pages._ui import models
@@ -94,7 +94,7 @@ def _submit(config: TrainConfig) -> None:
 
 def _read(run: RunDir) -> dict[str, Any]:
     try:
-        found = json.loads((run.path / FILE_NAME).read_text(encoding="utf-8"))
+        found = read_json(run.path / FILE_NAME)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -1,6 +1,7 @@
 """One run: how it is doing, its samples, curves and snapshots, and what can be done with it."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ganlib.training import doctor
 from ganlib.training.folder import Snapshot, TrainingFolder, keep_snapshot, list_training
 from ganlib.training.timelapse import TimelapseJob
 from pages._ui import models
+from pages._ui.files import file_bytes
 from pages._ui.frame import EVALUATE, GALLERY, download, errors_told, part, plain, sentences, show_error
 from pages._ui.training import place
 from pages._ui.training.curves import figures
@@ -209,7 +211,7 @@ def _snapshots(run: Run, metrics: dict[str, Any]) -> None:
             on_click=_use,
             args=(run, snapshot),
         )
-        download(f"Download snapshot, {_size(snapshot.path)}", snapshot.path.name, snapshot.path.read_bytes)
+        download(f"Download snapshot, {_size(snapshot.path)}", snapshot.path.name, partial(file_bytes, snapshot.path))
         st.button(
             "Start a run from it",
             icon=":material/fork_right:",
@@ -280,7 +282,7 @@ def _timelapse(run: Run) -> None:
             else:
                 st.video(str(path), loop=True, muted=True)
         name = f"{run.id}{path.suffix}"
-        download(f"Download the film, {_size(path)}", name, path.read_bytes)
+        download(f"Download the film, {_size(path)}", name, partial(file_bytes, path))
 
 
 def _film(run: Run, job: TimelapseJob) -> None:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from ganlib.training.folder import Sheet, TrainingFolder
 from pages._ui.components.mounting import data_url
+from pages._ui.files import file_bytes
 from pages._ui.frame import errors_told
 from pages._ui.training.listing import part_of_sheet
 
@@ -26,10 +27,10 @@ def show_samples(folder: TrainingFolder, id: str) -> None:
     reals = folder.reals
     if whole:
         st.caption(f"Generated, {sheet.words}")
-        _picture(sheet.path.read_bytes())
+        _picture(file_bytes(sheet.path))
         if reals:
             st.caption("Real pictures")
-            _picture(reals.read_bytes())
+            _picture(file_bytes(reals))
         return
     with st.container(key="samples"), errors_told():
         left, right = st.columns(2, gap="medium")

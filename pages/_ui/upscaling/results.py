@@ -11,6 +11,7 @@ from ganlib.runs import RunDir
 from ganlib.superres import FILM_SUFFIXES, RECORDS, read_records
 from pages._ui import models
 from pages._ui.components import before_after
+from pages._ui.files import file_bytes
 from pages._ui.films import size_words
 from pages._ui.frame import download, errors_told, part, plain, sentences
 from pages._ui.jobs import ACTIVE, folder_zip, job_card, remove
@@ -63,7 +64,7 @@ def _show(run: RunDir, made: list[dict[str, Any]]) -> None:
     source, dest = Path(str(row.get("source", ""))), Path(row["dest"])
     with errors_told():
         if dest.suffix.lower() in FILM_SUFFIXES:
-            st.video(dest.read_bytes(), loop=True, muted=True)
+            st.video(file_bytes(dest), loop=True, muted=True)
             st.caption(plain(f"{dest.name}: {row.get('width')} × {row.get('height')} px"))
         elif source.is_file():
             before, old = _copy(str(source), source.stat().st_mtime_ns)
@@ -77,7 +78,7 @@ def _show(run: RunDir, made: list[dict[str, Any]]) -> None:
     words = f"Download {dest.name}, {size_words(dest.stat().st_size)}"
     # Not under the name that the original has.
     name = f"{dest.stem}-{row.get('width')}x{row.get('height')}{dest.suffix}"
-    download(words, name, partial(_read, dest), key=f"get-{dest}")
+    download(words, name, partial(file_bytes, dest), key=f"get-{dest}")
 
 
 def _ends(run: RunDir, folder: Path, made: list[dict[str, Any]]) -> None:
@@ -95,13 +96,9 @@ def _ends(run: RunDir, folder: Path, made: list[dict[str, Any]]) -> None:
 @st.cache_data(max_entries=24, show_spinner=False)
 def _copy(path: str, changed: int) -> tuple[bytes, tuple[int, int]]:
     """A picture as the browser is shown it, and the size that its file has."""
-    data = Path(path).read_bytes()
+    data = file_bytes(path)
     pixels = images.decode(data, name=Path(path).name, max_pixels=700_000_000, background=(250, 247, 242))
     height, width = pixels.shape[:2]
     scale = min(1.0, LONGEST / max(height, width))
     small = images.resize(pixels, max(1, round(width * scale)), max(1, round(height * scale)))
     return images.encode(small, "webp" if max(height, width) > 256 else "png", quality=95), (width, height)
-
-
-def _read(path: Path) -> bytes:
-    return path.read_bytes()
