@@ -10,7 +10,7 @@ PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(
 	$(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(name))))
 
 help:
-	@echo 'make app     install what is missing, then open the studio at http://localhost:$(PORT)'
+	@echo 'make app     install what is missing, then open the studio at http://127.0.0.1:$(PORT), for this computer alone'
 	@echo 'make test    ruff, mypy and the whole test suite'
 	@echo 'make setup   make $(VENV) alone'
 	@echo 'make lint    ruff and mypy'
