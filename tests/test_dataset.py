@@ -171,14 +171,6 @@ def test_labels_of_a_set_are_kept_with_their_numbers_names_and_rights(tmp_path):
     assert without.labels is None and len(without) == 3 and without.card["licence"] == "MIT"
 
 
-@pytest.mark.parametrize("labels", [7, [1, 2], [["a.png", "x"]], [[["a"], 1]], "text", [["a.png", -1]]])
-def test_a_foreign_dataset_json_gives_no_labels(tmp_path, labels):
-    recorder, source = Recorder(), square_set(tmp_path / "in.zip", labels=labels)
-    prepare(PrepareConfig(str(source), str(tmp_path / "out.zip"), 16), reporter=recorder)
-    assert Dataset.open(tmp_path / "out.zip").labels is None
-    assert any("no labels are kept" in text for text in recorder.texts)
-
-
 @pytest.mark.parametrize("rule", ["prefix", "folder"])
 def test_without_any_class_the_names_are_shown(tmp_path, rule):
     source = zipped(tmp_path / "in.zip", paintings(4))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from pathlib import Path
 
-from ganlib.commands.flags import flags_from_dataclass, values_from_flags
+from ganlib.commands.flags import flags_from_dataclass, printable, values_from_flags
 
 EXAMPLES = (
     "python -m ganlib prepare --source pictures.zip --dest data/fruit-64.zip --resolution 64",
@@ -23,7 +24,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     from ganlib.dataset import PrepareConfig, prepare
+    from ganlib.dataset.classes import find_classes
     from ganlib.dataset.files import Files
+    from ganlib.dataset.labels import doubts_about
     from ganlib.dataset.sources import is_ready
     from ganlib.runs import Stopped, TerminalReporter, signals_ask
 
@@ -32,6 +35,11 @@ def execute(args: argparse.Namespace) -> int:
         if is_ready(config):
             with Files(Path(config.source)) as files:
                 print(f"{len(files.pictures)} pictures in {config.source}")
+                classes, said = find_classes(files, config.labels)
+                found = Counter(label for name in files.pictures if (label := classes.of(name)))
+                counts = {name: found[name] for name in classes.names_of(found)}
+                for words in [*said, *(f"warning: {words}" for words in doubts_about(counts))]:
+                    print(printable(words))
         print(json.dumps(config.to_dict(), indent=1))
         return 0
     reporter = TerminalReporter()

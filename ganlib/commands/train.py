@@ -45,6 +45,8 @@ def execute(args: argparse.Namespace) -> int:
     if args.dry_run:
         data, start = planned.dataset, planned.start
         print(f"{len(data)} pictures of {data.resolution} px, {data.label_dim} classes, in {config.data}")
+        for words in planned.doubts:
+            print(f"warning: {words}")
         how = "exactly from" if start.is_exact else "from the weights of"
         print(f"starts {how} {start.path}" if start.path else "starts from nothing")
         print(json.dumps(planned.config.to_dict(), indent=1))

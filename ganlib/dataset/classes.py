@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from ganlib.dataset.config import ARTISTS
 from ganlib.dataset.files import Files
-from ganlib.dataset.reader import CARD_NAME, LABELS_NAME, MAX_CLASSES
-from ganlib.dataset.tables import LabelTable, artists_of, read_label_file
-from ganlib.errors import DataError
+from ganlib.dataset.labels import LABELS_NAME, read_labels
+from ganlib.dataset.tables import artists_of, read_label_file
+from ganlib.dataset.written import find_own, match
 
 _RULES = {
     "folder": "--labels folder takes the folder that a picture lies in",
     "prefix": "--labels prefix takes a picture's name up to the first _",
-    "keep": "--labels keep takes the classes in the source's dataset.json",
-    "table": "the table's first column names a picture as in the source, with or without its folder and suffix",
+    "given": "the labels name other pictures",
     "artists": "artists.csv has a column name, and pictures lie in folders such as Vincent_van_Gogh",
 }
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -28,77 +26,77 @@ class Classes:
     """A rule for finding a picture's class."""
 
     rule: str
-    """`none`, `folder`, `prefix`, `keep`, `table` or `artists`."""
+    """`none`, `folder`, `prefix`, `artists`, or `given` for the classes of single pictures."""
     names: tuple[str, ...] = ()
-    """With `keep`, the source's classes in the order of their numbers."""
-    numbers: Mapping[str, int] = field(default_factory=dict)
-    """With `keep`, the number of each picture's class."""
-    table: LabelTable | None = None
-    """With `table` and `artists`, what finds a picture's class."""
+    """Of the classes, in the order of their numbers; empty where they are those of the pictures, sorted."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """With `given` and `artists`, the name of each picture's class."""
+    is_own: bool = False
+    """Whether they stand in the source's own dataset.json."""
+
+    keeps_all: bool = True
+    """Whether a class keeps its number even where none of its pictures is kept."""
 
     def of(self, picture: str) -> str | None:
         """Return the name of a picture's class; empty without classes, None where this picture has none."""
         if self.rule == "none":
             return ""
-        if self.rule == "keep":
-            return self.names[self.numbers[picture]] if picture in self.numbers else None
-        if self.table is not None:
-            return self.table.label_of(picture)
+        if self.rule in ("given", "artists"):
+            return self.labels.get(picture)
         path = PurePosixPath(picture)
         if self.rule == "folder":
             return path.parent.name or None
         prefix, separator, _ = path.stem.partition("_")
         return prefix if separator and prefix else None
 
+    def names_of(self, kept: Collection[str]) -> list[str]:
+        """Return the names of all classes of a set, in the order of their numbers, of those of its pictures."""
+        if self.names and self.keeps_all:
+            return list(self.names)
+        there = set(kept)
+        return [name for name in self.names or sorted(there) if name and name in there]
+
     def hint(self, pictures: list[str]) -> str:
         """Return what to do when no picture has a class."""
-        shown = ", ".join(pictures[:3]) + (" …" if len(pictures) > 3 else "")
-        return f"{_RULES[self.rule]}; here they are called {shown}. Use --labels none to go without."
+        return f"{_RULES[self.rule]}; here they are called {_listed(pictures)}. Use --labels none to go without."
 
 
-def find_classes(files: Files, rule: str) -> tuple[Classes, str]:
-    """Return how the classes of `files` are found, and what is to be said about it (empty: nothing).
+def find_classes(files: Files, rule: str) -> tuple[Classes, list[str]]:
+    """Return how the classes of `files` are found, and what is to be said about it.
 
-    `keep` is `none` for a source without labels, and for one whose dataset.json is something else. Raises DataError for
-    a table that is missing or is none.
+    `keep` is `none` for a source without labels. Raises DataError for labels that are no classes, and for a table that
+    is missing or is none.
     """
     if rule.lower().endswith(".csv"):
-        labels = read_label_file(Path(rule))
-        return Classes("table", table=labels), f"{labels.count} labels in {Path(rule).name}"
+        listed = read_label_file(Path(rule))
+        labels, unknown = match(listed, files.pictures)
+        return Classes("given", labels=labels), [f"{len(listed)} labels in {Path(rule).name}", *_strangers(unknown)]
     if rule.startswith(ARTISTS):
         artists = artists_of(files, rule.removeprefix(ARTISTS))
-        return Classes("artists", table=artists), f"{artists.count} artists in artists.csv"
-    if rule != "keep":
-        return Classes(rule), ""
-    if LABELS_NAME not in files.names:
-        return Classes("none"), ""
-    pairs = read_object(files, LABELS_NAME).get("labels", "")
-    if pairs is None:
-        return Classes("none"), ""
-    try:
-        numbers = {name: number for name, number in pairs}
-    except (TypeError, ValueError):
-        numbers = {}
-    if not numbers or not all(isinstance(name, str) and _is_class(number) for name, number in numbers.items()):
-        return Classes("none"), f"{LABELS_NAME} holds no [picture, class] pairs: no labels are kept"
-    named = read_object(files, CARD_NAME).get("classes")
-    known = [str(name) for name in named] if isinstance(named, list) else []
-    count = max(max(numbers.values()) + 1, len(known))
-    if len(known) < count or len(set(known)) < count or "" in known:
-        known = [str(i) for i in range(count)]
-    return Classes("keep", tuple(known), numbers), f"{count} classes are kept from {LABELS_NAME}"
+        found = {picture: label for picture in files.pictures if (label := artists.label_of(picture))}
+        return Classes("artists", labels=found), [f"{artists.count} artists in artists.csv"]
+    if rule not in ("keep", "used"):
+        return Classes(rule), []
+    own = read_labels(files)
+    if not own.names:
+        return Classes("none"), _why_none(files)
+    given = {picture: own.names[number] for picture, number in own.numbers.items()}
+    said = [f"{len(own.names)} classes in {LABELS_NAME}", *_strangers(own.unknown)]
+    return Classes("given", own.names, given, is_own=True, keeps_all=rule == "keep"), said
 
 
-def read_object(files: Files, name: str) -> dict[str, Any]:
-    """Return the JSON object in a file of the source; empty without one."""
-    if name not in files.names:
-        return {}
-    try:
-        value = json.loads(files.read(name).decode("utf-8"))
-    except (DataError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+def _strangers(names: Sequence[str]) -> list[str]:
+    return [f"warning: {len(names):,} names with a label are no pictures here: {_listed(names)}"] if names else []
 
 
-def _is_class(number: Any) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < MAX_CLASSES
+def _why_none(files: Files) -> list[str]:
+    """What is to be said of a source that has a file of that name and no labels."""
+    if find_own(files, LABELS_NAME) is not None:
+        return [f"{LABELS_NAME} says nothing of labels: the set has no classes"]
+    deeper = [name for name in files.names if PurePosixPath(name).name == LABELS_NAME]
+    words = "are about parts of the pictures" if len(deeper) > 1 else "is about a part of the pictures"
+    return [f"warning: {_listed(deeper)} {words}: no labels are kept"] if deeper else []
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")

@@ -29,9 +29,9 @@ _SOURCE_HELP = (
     "Hub), or a .txt of picture addresses"
 )
 _LABELS_HELP = (
-    "keep takes the classes of a source that has them (dataset.json); folder takes each picture's folder, prefix its "
-    "name up to the first _, FILE.csv its columns file and label; artists:genre takes that column of the source's "
-    "artists.csv for the artist in whose folder a picture lies"
+    "keep takes the classes of a source that has them (dataset.json), used those of them that have pictures; folder "
+    "takes each picture's folder, prefix its name up to the first _, FILE.csv its columns file and label; "
+    "artists:genre takes that column of the source's artists.csv for the artist in whose folder a picture lies"
 )
 _AUGMENT_HELP = (
     "kinds of copies, such as mirror,hue; some of mirror, mirrory, rot90, rot180, rot270, perspective, hue, saturation "
@@ -40,7 +40,7 @@ _AUGMENT_HELP = (
 HUB = "hf:"
 Crop = Literal["auto", "center", "subject", "smart", "letterbox", "squash"]
 Unframe = Literal["auto", "scan", "picture", "none"]
-LABELS = ("keep", "none", "folder", "prefix")
+LABELS = ("keep", "used", "none", "folder", "prefix")
 ARTISTS = "artists:"
 LEAST_RESOLUTION, MOST_RESOLUTION = 8, 4096  # no network is smaller than 8 pixels
 MAX_WORKERS = 64

@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from ganlib.dataset.written import text_of
 from ganlib.errors import InputError
 from ganlib.filesystem import read_regular
 from ganlib.runs import write_bytes
@@ -28,16 +29,17 @@ _COMMENT = re.compile(r"(?:^|\s)#")
 def read_exclusions(path: Path | str, *, flag: str = "--exclude") -> dict[str, str]:
     """Return source name → reason (empty where none is given) in the order of the list.
 
-    `flag` is what a hint calls the list. Raises InputError for a file that is missing, unreadable or no UTF-8 text.
+    `flag` is what a hint calls the list. Raises InputError for a file that is missing, unreadable or no text in UTF-8
+    or UTF-16.
     """
     path = Path(path)
     hint = f"Give {flag} a text file with one source name per line."
     try:
-        text = read_regular(path, max_bytes=_MOST_BYTES).decode("utf-8-sig")
+        text = text_of(read_regular(path, max_bytes=_MOST_BYTES))
     except OSError as error:
         raise InputError(f"the list {path} cannot be read: {error.strerror or error}", hint) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"the list {path} is not UTF-8 text", hint) from error
+        raise InputError(f"the list {path} is not UTF-8 or UTF-16 text", hint) from error
     names: dict[str, str] = {}
     for line in text.split("\n"):
         name, reason = _parsed(line)

@@ -57,13 +57,7 @@ def measure_set(dataset: Dataset) -> SetFigures:
         small.append(resize(pixels, side, side).astype(np.float64).ravel())
     # The mean of |a − b|² over pairs of pictures is twice the variance.
     spread = np.stack(small).var(axis=0, ddof=1).mean() if len(small) > 1 else 0.0
-    counts = {} if dataset.labels is None else dict(zip(dataset.class_names, _count(dataset), strict=True))
     return SetFigures(
         len(chosen), float(np.mean(brightness)), float(np.mean(contrast)), float(np.mean(colour)),
-        float(np.sqrt(2 * spread)), histogram / histogram.sum(axis=1, keepdims=True), counts,
+        float(np.sqrt(2 * spread)), histogram / histogram.sum(axis=1, keepdims=True), dataset.class_counts,
     )  # fmt: skip
-
-
-def _count(dataset: Dataset) -> list[int]:
-    assert dataset.labels is not None
-    return [int(n) for n in np.bincount(dataset.labels, minlength=dataset.label_dim)]

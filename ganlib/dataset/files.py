@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import posixpath
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
 
 from ganlib.errors import DataError
 from ganlib.filesystem import NotRegularError, open_regular
@@ -27,19 +30,29 @@ class Files:
         """Raises DataError, with the reason, if `path` is neither a folder nor a zip that can be listed."""
         self.path = Path(path)
         self._archive: zipfile.ZipFile | None = None
+        self._members: dict[str, zipfile.ZipInfo] = {}
         self.skipped: dict[str, str] = {}
         """What was not looked into, such as a link to a folder, and why."""
         if self.path.is_dir():
             names, self.skipped = _walk(self.path)
         else:
             self._archive = open_zip(self.path)
-            names = [entry.filename for entry in self._archive.infolist() if not entry.is_dir()]
-        self.names: list[str] = sorted({name for name in names if not _is_hidden(name)})
+            self._members = {_name_of(entry): entry for entry in self._archive.infolist()}
+            names = [name for name in self._members if not name.endswith("/")]
+        self._names = frozenset(name for name in names if not _is_hidden(name))
+        self.names: list[str] = sorted(self._names)
 
     @property
     def pictures(self) -> list[str]:
         """Return the names whose suffix is a picture's, in sorted order."""
+        return list(self._pictures)
+
+    @cached_property
+    def _pictures(self) -> list[str]:
         return [name for name in self.names if is_picture_name(name)]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
 
     def read(self, name: str, num_bytes: int | None = None) -> bytes:
         """Return the bytes of a file, or its first `num_bytes`. Raises DataError that names the file."""
@@ -50,7 +63,7 @@ class Files:
                     raise _too_large(name, file.stat().st_size)
                 with open_regular(file) as stream:
                     return stream.read(MAX_FILE_BYTES if num_bytes is None else num_bytes)
-            entry = self._archive.getinfo(name)
+            entry = self._members[name]
             if num_bytes is None and entry.file_size > MAX_FILE_BYTES:
                 raise _too_large(name, entry.file_size)
             with self._archive.open(entry) as member:
@@ -65,8 +78,7 @@ class Files:
     def stamp(self) -> list[tuple[str, int, int]]:
         """Return name, length and checksum (in a folder: time of change) of each file; it changes when the files do."""
         if self._archive is not None:
-            entries = {entry.filename: entry for entry in self._archive.infolist()}
-            return [(name, entries[name].file_size, entries[name].CRC) for name in self.names]
+            return [(name, self._members[name].file_size, self._members[name].CRC) for name in self.names]
         facts = []
         for name in self.names:
             try:
@@ -90,7 +102,7 @@ class Files:
 
 def is_picture_name(name: str) -> bool:
     """Return whether the suffix of `name` is one of `PICTURE_SUFFIXES`."""
-    return PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES
+    return posixpath.splitext(name)[1].lower() in PICTURE_SUFFIXES
 
 
 def _walk(folder: Path) -> tuple[list[str], dict[str, str]]:
@@ -120,6 +132,15 @@ def _walk(folder: Path) -> tuple[list[str], dict[str, str]]:
 
 def _is_hidden(name: str) -> bool:
     return any(part == "__MACOSX" or (part.startswith(".") and part not in (".", "..")) for part in name.split("/"))
+
+
+def _name_of(entry: zipfile.ZipInfo) -> str:
+    """The name of a zip's member with `/` between folders, and in UTF-8 where whoever zipped it forgot to say so."""
+    name = entry.filename.replace("\\", "/")
+    if not entry.flag_bits & 0x800:  # else its bytes are said to be UTF-8; without the flag they were read as cp437
+        with suppress(ValueError):
+            name = name.encode("cp437").decode("utf-8")
+    return name
 
 
 class _Zip(zipfile.ZipFile):

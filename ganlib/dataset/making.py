@@ -13,6 +13,7 @@ from ganlib.dataset.files import Files
 from ganlib.dataset.fitting import letterbox
 from ganlib.dataset.framing import Method, cut, frame_picture, has_plain_ground
 from ganlib.dataset.report import NO_LABEL, TOO_SMALL, Item
+from ganlib.dataset.written import match
 from ganlib.errors import DataError
 from ganlib.images import colour, decode, decode_what_is_there, encode, resize
 
@@ -94,8 +95,8 @@ def decide(files: Files, names: Sequence[str], config: PrepareConfig) -> Maker:
         picture &= method != "subject"  # drawings on paper hang in no frame
     elif method == "whole":
         method = "page"
-    kept = frozenset(read_exclusions(config.keep, flag="--keep")) if config.keep else frozenset()
-    return Maker(config, method, scan, picture, kept)
+    kept = match(read_exclusions(config.keep, flag="--keep"), names, loosely=False)[0] if config.keep else {}
+    return Maker(config, method, scan, picture, frozenset(kept))
 
 
 _FRAMES = {"auto": (True, True), "scan": (True, False), "picture": (False, True), "none": (False, False)}

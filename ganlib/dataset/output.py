@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from ganlib.dataset.reader import CARD_NAME, LABELS_NAME
+from ganlib.dataset.labels import CARD_NAME, LABELS_NAME
 from ganlib.dataset.report import Item
 from ganlib.errors import InputError, RunError
 from ganlib.filesystem import read_regular

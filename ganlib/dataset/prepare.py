@@ -13,16 +13,18 @@ from typing import Any
 import numpy as np
 import PIL
 
-from ganlib.dataset.classes import Classes, find_classes, read_object
+from ganlib.dataset.classes import Classes, find_classes
 from ganlib.dataset.config import HUB, PrepareConfig
 from ganlib.dataset.exclusion import EXCLUDED, read_exclusions
 from ganlib.dataset.files import Files, is_picture_name
+from ganlib.dataset.labels import CARD_NAME, LABELS_NAME
 from ganlib.dataset.making import Maker, Picture, decide, spread
 from ganlib.dataset.output import Output, opened
-from ganlib.dataset.reader import CARD_NAME, LABELS_NAME, Dataset
+from ganlib.dataset.reader import Dataset
 from ganlib.dataset.report import NO_LABEL, NO_PICTURE, TOO_SMALL, Item, PrepareReport, summarise
 from ganlib.dataset.sources import Located, located
 from ganlib.dataset.workers import in_order
+from ganlib.dataset.written import find_own, match, read_object
 from ganlib.errors import DataError, GanlibError
 from ganlib.images import contact_sheet, encode
 from ganlib.runs import Reporter, SilentReporter, Stopped, write_bytes
@@ -54,21 +56,23 @@ def _prepare(config: PrepareConfig, found: Located, reporter: Reporter) -> Prepa
         names = spread(files.pictures, config.max_pictures)
         if not names:
             raise _no_pictures(config, files)
-        classes, words = find_classes(files, config.labels)
+        classes, said = find_classes(files, config.labels)
         source_card = {"licence": found.licence, "credit": found.credit} | read_object(files, CARD_NAME)
-        skipped = _skipped(files, found, is_labelled=classes.rule == "keep")
-        excluded = read_exclusions(config.exclude) if config.exclude else {}
-        unknown = sorted(excluded.keys() - set(files.names))
+        skipped = _skipped(files, found, is_labelled=classes.is_own)
+        listed = read_exclusions(config.exclude) if config.exclude else {}
+        excluded, unknown = match(listed, files.names, loosely=False)
         skipped += [Item(name, "aside", EXCLUDED) for name in names if name in excluded]
         names = [name for name in names if name not in excluded]
         maker = decide(files, names, config)
         pictures = [(name, classes.of(name)) for name in names]
         fingerprint = _fingerprint(maker, pictures, files.stamp())
-    reporter.log(f"{len(names)} pictures in {config.source}; crop: {_words_of(maker)}\n{words}".rstrip())
+    reporter.log(f"{len(names)} pictures in {config.source}; crop: {_words_of(maker)}")
+    for words in said:
+        reporter.log(_printable(words))
     if config.augment and config.copies != 0:
         reporter.log("warning: training with ADA makes such copies by itself, new ones each time; see docs/datasets.md")
     if unknown:
-        shown = ", ".join(unknown[:LOGGED]) + (" …" if len(unknown) > LOGGED else "")
+        shown = ", ".join(sorted(unknown)[:LOGGED]) + (" …" if len(unknown) > LOGGED else "")
         reporter.log(_printable(f"warning: {len(unknown)} names in {config.exclude} are not in the source: {shown}"))
     for item in skipped[:LOGGED]:
         reporter.log(_printable(f"{item.name}: {item.reason}"))
@@ -76,7 +80,7 @@ def _prepare(config: PrepareConfig, found: Located, reporter: Reporter) -> Prepa
         reporter.log(f"… and {len(skipped) - LOGGED} more files that are not looked at")
     with opened(dest, fingerprint) as output:
         items = _make(output, source, maker, pictures, config.workers, reporter)
-        report = summarise(dest, [*items, *skipped], maker.method, classes.names)
+        report = summarise(dest, [*items, *skipped], maker.method, classes)
         if report.kept == 0:
             output.discard()
             raise _nothing_left(config, report, classes)
@@ -160,7 +164,7 @@ def _printable(text: str) -> str:
 
 def _skipped(files: Files, found: Located, *, is_labelled: bool) -> list[Item]:
     """What is in the source besides pictures, without its own labels and card where they are used."""
-    own = found.own + ((LABELS_NAME, CARD_NAME) if is_labelled else ())
+    own = found.own + (tuple(find_own(files, name) for name in (LABELS_NAME, CARD_NAME)) if is_labelled else ())
     others = [name for name in files.names if not is_picture_name(name) and name not in own]
     items = [Item(name, "aside", _ZIP_INSIDE if name.lower().endswith(".zip") else NO_PICTURE) for name in others]
     items += [Item(name, "aside", reason) for name, reason in sorted(files.skipped.items())]

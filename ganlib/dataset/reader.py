@@ -1,8 +1,9 @@
 """`Dataset`: square pictures of one power-of-two size with optional class labels, from a zip or a folder.
 
 00000/img00000000.png …   pictures, in the order of their sorted names
-dataset.json              {"labels": null} or {"labels": [["00000/img00000000.png", 3], …]}; where pictures were
-                          squashed, also {"aspects": [["00000/img00000000.png", 1.5], …]}, width over height
+dataset.json              {"labels": null} or {"labels": [["00000/img00000000.png", 3], …]}, or what other tools write
+                          (see `labels`); where pictures were squashed, also
+                          {"aspects": [["00000/img00000000.png", 1.5], …]}, width over height
 card.json                 where the pictures come from; absent in sets made by other tools
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import struct
 import threading
 from functools import cached_property
@@ -19,13 +21,12 @@ from typing import Any
 import numpy as np
 
 from ganlib.dataset.files import Files
+from ganlib.dataset.labels import CARD_NAME, LABELS_NAME, doubts_about, read_labels
+from ganlib.dataset.written import find_own, read_object
 from ganlib.errors import DataError, InputError
 from ganlib.images import decode
 
-LABELS_NAME = "dataset.json"
-CARD_NAME = "card.json"
 MAX_RESOLUTION = 4096
-MAX_CLASSES = 100_000
 _PREPARE = "Make a square set with `python -m ganlib prepare --source … --dest F.zip`."
 
 
@@ -44,13 +45,12 @@ class Dataset:
             raise DataError(f"{self.path} has no pictures", _PREPARE)
         if subset is not None and subset < 1:
             raise InputError(f"subset = {subset} is not possible", f"use a number from 1 to {len(self.names)}")
+        self._class_names: tuple[str, ...] = ()
         self.labels: np.ndarray | None = self._read_labels()
         self.aspects: np.ndarray | None = self._read_aspects()
         """Width over height of what was squashed into each square, float64 `[N]`; None if nothing was."""
-        self.card: dict[str, Any] = self._read_json(CARD_NAME) if CARD_NAME in files.names else {}
-        classes = self.card.get("classes")
-        num_named = len(classes) if isinstance(classes, list) and self.labels is not None else 0
-        self.label_dim: int = 0 if self.labels is None else max(int(self.labels.max()) + 1, num_named)
+        self.card: dict[str, Any] = read_object(files, CARD_NAME)
+        self.label_dim: int = len(self._class_names)
         if subset is not None:
             self._take(np.sort(np.random.default_rng(seed).permutation(len(self.names))[:subset]))
         self.resolution, self.num_channels = self._sizes()
@@ -119,10 +119,22 @@ class Dataset:
 
     @property
     def class_names(self) -> list[str]:
-        """Return the names of the classes, or their numbers where the card has no names."""
-        classes = self.card.get("classes")
-        named = [str(name) for name in classes] if isinstance(classes, list) else []
-        return [named[i] if i < len(named) else str(i) for i in range(self.label_dim)]
+        """Return the names of the classes, or their numbers where nothing names them."""
+        return list(self._class_names)
+
+    @property
+    def class_counts(self) -> dict[str, int]:
+        """Return how many pictures each class has, by its name; empty without labels."""
+        if self.labels is None:
+            return {}
+        counts = np.bincount(self.labels, minlength=self.label_dim)
+        return {name: int(count) for name, count in zip(self._class_names, counts, strict=True)}
+
+    def doubts(self, without: str = "") -> list[str]:
+        """Return what is to be known before training on the classes: that some have no picture, or few beside others.
+
+        `without` is how to go on without classes that have none; empty gives the command."""
+        return doubts_about(self.class_counts, without or f"this leaves them out: `{self._remade('used')}`")
 
     def _take(self, idx: np.ndarray) -> None:
         """Let the pictures be those of `idx` `[N]`, in its order."""
@@ -156,40 +168,31 @@ class Dataset:
         problem = "is not square" if width != height else f"differs from the first one, {side or self.resolution} px"
         return DataError(f"{name} in {self.path} is {width}×{height}: it {problem}", _PREPARE)
 
-    def _read_json(self, name: str) -> dict[str, Any]:
-        try:
-            value = json.loads(self._files.read(name).decode("utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{name} in {self.path} is not readable JSON: {error}", "Prepare the set again.") from error
-        if not isinstance(value, dict):
-            raise DataError(f"{name} in {self.path} is not a JSON object", "Prepare the set again.")
-        return value
-
     def _read_aspects(self) -> np.ndarray | None:
-        pairs = self._read_json(LABELS_NAME).get("aspects") if LABELS_NAME in self._files.names else None
+        pairs = read_object(self._files, LABELS_NAME).get("aspects")
         if not isinstance(pairs, list):
             return None
-        by_name = {pair[0]: pair[1] for pair in pairs if isinstance(pair, list) and len(pair) == 2}
+        folder = (find_own(self._files, LABELS_NAME) or "").removesuffix(LABELS_NAME)
+        by_name = {f"{folder}{pair[0]}": pair[1] for pair in pairs if isinstance(pair, list) and len(pair) == 2}
         aspects = [by_name.get(name) for name in self.names]
         if not all(isinstance(aspect, int | float) and aspect > 0 for aspect in aspects):
             return None
         return np.array(aspects, np.float64)
 
     def _read_labels(self) -> np.ndarray | None:
-        pairs = self._read_json(LABELS_NAME).get("labels") if LABELS_NAME in self._files.names else None
-        if not pairs:
+        found = read_labels(self._files, without=f"Without them: `{self._remade('none')}`.")
+        if not found.names:
             return None
-        try:
-            by_name = {str(name): label for name, label in pairs}
-        except (TypeError, ValueError):
-            raise DataError(
-                f"the labels in {self.path} are not [name, class] pairs", "Prepare the set again."
-            ) from None
-        labels = [by_name.get(name) for name in self.names]
-        for name, label in zip(self.names, labels, strict=True):
-            if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < MAX_CLASSES:
-                problem = "has no label" if label is None else f"has the label {label!r}"
-                raise DataError(
-                    f"{name} in {self.path} {problem}", "Labels are whole numbers from 0; prepare it again."
-                )
-        return np.array(labels, np.int64)
+        bare = [name for name in self.names if name not in found.numbers]
+        if bare:
+            what = f"{bare[0]} in {self.path} has no label"
+            what = what if len(bare) == 1 else f"{what}, and {len(bare) - 1:,} more have none"
+            raise DataError(what, f"This leaves out pictures without a label: `{self._remade('keep')}`.")
+        self._class_names = found.names
+        return np.array([found.numbers[name] for name in self.names], np.int64)
+
+    def _remade(self, labels: str) -> str:
+        """The command that makes a set like this one, with other labels."""
+        words = ["python", "-m", "ganlib", "prepare", "--source", str(self.path), "--dest", "NEW.zip"]
+        side = self._header(self.names[0])[0]
+        return shlex.join([*words, "--resolution", str(side), "--crop", "center", "--labels", labels])

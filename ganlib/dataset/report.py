@@ -11,8 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ganlib.dataset.classes import Classes
 from ganlib.dataset.config import LEAST_RESOLUTION
 from ganlib.dataset.frames import Bounds
+from ganlib.dataset.labels import doubts_about
 
 TOO_SMALL, NO_LABEL, NO_PICTURE = "too small", "no label", "not a picture file"
 
@@ -79,6 +81,7 @@ class PrepareReport:
         if self.classes:
             shown = ", ".join(self.classes[:12]) + (" …" if len(self.classes) > 12 else "")
             lines.append(f"{len(self.classes)} classes: {shown}")
+            lines += [f"warning: {words}" for words in doubts_about(self.class_counts)]
         kept = [item for item in self.items if item.status == "kept" and not item.copy]
         noted = Counter(f"of the kept had a {item.frame} frame, removed" for item in kept if item.frame)
         noted.update("of the kept are cut off: what is whole is used" for item in kept if item.note)
@@ -86,6 +89,12 @@ class PrepareReport:
         if self.aside.get(TOO_SMALL, 0) > len(self.items) / 2:
             lines.append(self.size_advice)
         return "\n".join([*lines, f"every file and its reason: {self.report}"])
+
+    @property
+    def class_counts(self) -> dict[str, int]:
+        """Return how many pictures of the source each class has, by its name."""
+        found = Counter(item.label for item in self.items if item.status == "kept" and not item.copy)
+        return {name: found[name] for name in self.classes}
 
     @property
     def size_advice(self) -> str:
@@ -108,8 +117,8 @@ def report_path(dest: Path) -> Path:
     return dest.with_name(f"{stem}.report.jsonl")
 
 
-def summarise(dest: Path, items: Sequence[Item], method: str, class_names: Sequence[str]) -> PrepareReport:
-    """Return the report of `items`; without `class_names`, the classes are those of the pictures that are kept."""
+def summarise(dest: Path, items: Sequence[Item], method: str, classes: Classes) -> PrepareReport:
+    """Return the report of `items`."""
     every = sorted(items, key=lambda item: item.name)
     aside = Counter(item.reason for item in every if item.status == "aside")
     return PrepareReport(
@@ -119,8 +128,7 @@ def summarise(dest: Path, items: Sequence[Item], method: str, class_names: Seque
         aside=dict(sorted(aside.items(), key=lambda pair: (-pair[1], pair[0]))),
         errors=sum(item.status == "error" for item in every),
         items=every,
-        classes=list(class_names)  # a class keeps its number even where none of its pictures is kept
-        or sorted({item.label for item in every if item.status == "kept" and item.label}),
+        classes=classes.names_of({item.label for item in every if item.status == "kept"}),
         method=method,
         copies=sum(bool(item.copy) for item in every),
     )

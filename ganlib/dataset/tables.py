@@ -6,46 +6,17 @@ import csv
 import io
 import re
 import unicodedata
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from ganlib.dataset.files import Files
+from ganlib.dataset.labels import FILE_WORDS, LABEL_WORDS, one_each
+from ganlib.dataset.written import text_of
 from ganlib.errors import DataError, InputError
 from ganlib.filesystem import read_regular
 
 ARTISTS_NAME = "artists.csv"
-_FILE_WORDS = ("file", "filename", "file_name", "image", "image_name", "picture", "path", "name", "id")
-_LABEL_WORDS = ("label", "class", "category", "genre", "style", "artist", "tag")
 _MOST_BYTES = 64 * 2**20
-
-
-class LabelTable(Protocol):
-    """Finds the label of a picture of a source by its name."""
-
-    count: int
-
-    @abstractmethod
-    def label_of(self, picture: str) -> str | None:
-        """Return the label; None where the table has none for it."""
-
-
-class FileTable:
-    """Labels of single files."""
-
-    def __init__(self, labels: Mapping[str, str]) -> None:
-        self.count = len(labels)
-        self._labels = {_tidy(name): label for name, label in labels.items()}
-
-    def label_of(self, picture: str) -> str | None:
-        """Return the label: the whole name counts first, then that without folders, then that without suffix too."""
-        path = PurePosixPath(picture)
-        for name in (picture, path.name, str(path.with_suffix("")), path.stem):
-            label = self._labels.get(_tidy(name))
-            if label:
-                return label
-        return None
 
 
 class ArtistTable:
@@ -65,10 +36,11 @@ class ArtistTable:
         return None
 
 
-def read_label_file(path: Path) -> FileTable:
-    """Return the labels in a CSV with the columns file and label; a row of headings may be there or not.
+def read_label_file(path: Path) -> dict[str, str]:
+    """Return picture → label of a CSV with the columns file and label; a row of headings may be there or not.
 
-    Raises InputError for a file that is missing, no text, or has fewer than two columns.
+    Raises InputError for a file that is missing, no text, or has fewer than two columns, and DataError for a picture
+    with two different labels.
     """
     hint = "Give --labels a CSV with a picture's name and its label in each row."
     try:
@@ -79,16 +51,16 @@ def read_label_file(path: Path) -> FileTable:
         raise InputError(f"the table {path} is no CSV: {error}", hint) from error
     first = [cell.strip().casefold() for cell in rows[0]] if rows else []
     file, label = 0, 1
-    if headings := [word for word in _FILE_WORDS if word in first]:
+    if headings := [word for word in FILE_WORDS if word in first]:
         file = first.index(headings[0])
         others = [word for i, word in enumerate(first) if i != file]
-        named = [word for word in _LABEL_WORDS if word in others] or others
+        named = [word for word in LABEL_WORDS if word in others] or others
         rows, label = rows[1:], first.index(named[0]) if named else 1
-    pairs = {row[file].strip(): row[label].strip() for row in rows if len(row) > max(file, label)}
-    pairs = {name: words for name, words in pairs.items() if name and words}
+    cells = [(row[file].strip(), row[label].strip()) for row in rows if len(row) > max(file, label)]
+    pairs = one_each(((name, words) for name, words in cells if name and words), str(path))
     if not pairs:
         raise InputError(f"the table {path} has no rows of a file and a label", hint)
-    return FileTable(pairs)
+    return pairs
 
 
 def artists_of(files: Files, column: str) -> ArtistTable:
@@ -115,20 +87,16 @@ def artists_of(files: Files, column: str) -> ArtistTable:
 
 
 def _rows(data: bytes) -> Sequence[list[str]]:
-    """The rows of a table in UTF-8 or, failing that, Latin-1, parted by what its first line holds most of."""
+    """The rows of a table in UTF-8 or UTF-16 or, failing that, Latin-1, parted by what its first line has most of."""
     try:
-        text = data.decode("utf-8-sig")
+        text = text_of(data)
     except UnicodeDecodeError:
         text = data.decode("latin-1")
     if "\0" in text:
-        raise ValueError("it holds NUL characters")
+        raise ValueError("it holds NUL characters; save it as text in UTF-8")
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     return [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
-
-
-def _tidy(name: str) -> str:
-    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./")).casefold()
 
 
 def _plain(name: str) -> str:

@@ -226,12 +226,15 @@ def sheet_part(
 
 
 def look_at_data(path: Path, *, count: int = 8, side: int = 64) -> tuple[str, bytes]:
-    """A training set in words, and its pictures spread over the set, in a row, as PNG. Raises DataError."""
+    """A training set in words, and its pictures spread over the set, in a row, as PNG. Raises DataError.
+
+    What is to be known of its classes before training on them stands in lines of its own.
+    """
     dataset = Dataset.open(path)
     chosen = sorted({i * len(dataset) // count for i in range(count)})
     pictures = [images.resize(dataset[i][0], side, side) for i in chosen]
     kinds = f", {dataset.label_dim} classes" if dataset.label_dim else ""
-    words = f"{len(dataset):,} pictures of {dataset.resolution} px{kinds}"
+    words = "\n".join([f"{len(dataset):,} pictures of {dataset.resolution} px{kinds}", *dataset.doubts()])
     return words, images.encode(images.contact_sheet(np.stack(pictures), columns=count, gap=0))
 
 

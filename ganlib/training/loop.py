@@ -181,6 +181,8 @@ class _Training:
         if count < FEW_PICTURES:
             words = "1 picture is" if count == 1 else f"{count} pictures are"
             self.reporter.log(f"warning: {words} very few to learn from; `python -m ganlib doctor` says what helps")
+        for words in self.plan.doubts:
+            self.reporter.log(f"warning: {words}")
         millions = sum(p.numel() for p in self.nets.G.parameters()) / 1e6
         self.reporter.log(
             f"{len(reals.chosen)} pictures at {spec.resolution} px, label_dim {spec.label_dim}; {spec.arch}, "

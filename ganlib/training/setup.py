@@ -41,6 +41,11 @@ class Plan:
     images_seen: int
     """Real pictures seen before the first step."""
 
+    @property
+    def doubts(self) -> list[str]:
+        """Return what is to be known of the classes that are trained on."""
+        return self.dataset.doubts() if self.config.cond else []
+
 
 @cache
 def options_without_use(arch: str) -> frozenset[str]:
@@ -87,9 +92,8 @@ def plan(config: TrainConfig, run_dir: Path | None = None, *, world: int = 1) ->
     dataset = Dataset.open(Path(config.data))
     device = choose_device(config.device)
     if config.cond and not dataset.label_dim:
-        raise DataError(
-            f"{config.data} has no class labels", "prepare it with --labels folder or prefix, or drop --cond"
-        )
+        hint = "prepare the pictures that it was made of anew, with --labels folder, prefix or FILE.csv, or drop --cond"
+        raise DataError(f"{config.data} has no class labels", hint)
     if config.holdout >= len(dataset):
         raise InputError(
             f"holdout = {config.holdout} leaves no picture of {len(dataset)} to train on", "use a smaller --holdout"

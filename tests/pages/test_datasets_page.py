@@ -14,11 +14,12 @@ from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
 from ganlib.dataset import Dataset
+from ganlib.dataset.config import LABELS as LABELS_OF_PREPARE
 from ganlib.dataset.figures import measure_set
 from ganlib.dataset.preview import mosaic, preview
 from ganlib.errors import DataError, InputError
 from ganlib.images import decode, encode
-from pages._ui.datasets.choices import Cut, cut_of, decide, kept, left_out, settle
+from pages._ui.datasets.choices import LABELS, Cut, cut_of, decide, kept, left_out, settle
 from pages._ui.datasets.intake import keep_uploads, safe_name
 
 
@@ -215,6 +216,20 @@ def test_from_a_folder_to_a_set(repository, checkpoints, source, tmp_path):
         assert told(app) == "" and words in shown(app).replace("*", "")
     app = open_page(repository)
     assert app.button(key=f"open-{made.path}")
+
+
+def test_a_set_tells_of_classes_without_a_picture_and_how_to_leave_them_out(repository, checkpoints, tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as file:
+        for i in range(11):
+            file.writestr(f"img{i:02d}.png", encode(picture(i, 16)))
+        labels = [[f"img{i:02d}.png", "rare" if i == 0 else "[x](y)"] for i in range(11)]
+        file.writestr("dataset.json", json.dumps({"labels": labels}))
+        file.writestr("card.json", json.dumps({"classes": ["rare", "[x](y)", "none"]}))
+    app = open_page(repository, set=str(tmp_path / "set.zip"))
+    assert "1 of 3 classes has no picture (none): nothing can be learned there" in told(app)
+    assert "“as the source has them, only those with pictures” leaves them out" in told(app)
+    assert "class [x](y) has 10 pictures and class rare 1" in told(app)
+    assert LABELS.keys() == set(LABELS_OF_PREPARE)
 
 
 def test_a_set_that_cannot_be_opened_is_told(repository, checkpoints, source):

@@ -200,6 +200,16 @@ def test_what_is_set_in_the_form_is_in_the_command(repository, checkpoints, data
     assert str(data) in app.code[0].value
 
 
+def test_classes_without_a_picture_are_told_where_they_are_learned(repository, checkpoints, data):
+    with zipfile.ZipFile(data, "a") as file:
+        file.writestr("dataset.json", json.dumps({"labels": [[f"img{i:03d}.png", 1 + i % 2] for i in range(32)]}))
+    words = "1 of 3 classes has no picture (0)"
+    app = open_train(repository, data=str(data), **TINY)
+    assert words not in told(app) and "32 pictures of 16 px, 3 classes" in shown(app)
+    app = open_train(repository, data=str(data), **TINY, cond="true")
+    assert words in " | ".join(element.value for element in app.warning).replace("\\", "")
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlib.dataset.files import PICTURE_SUFFIXES, is_picture_name
-from ganlib.dataset.reader import CARD_NAME, LABELS_NAME
+from ganlib.dataset.labels import CARD_NAME, LABELS_NAME
 from ganlib.dataset.sources.place import Located
 from ganlib.errors import DataError, InputError
 from ganlib.filesystem import MOST_LINES_BYTES, read_text_regular

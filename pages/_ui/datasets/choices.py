@@ -18,6 +18,14 @@ from ganlib.runs.files import read_json
 from pages._ui import models
 
 BY_HAND = "by hand"
+LABELS = {
+    "keep": "as the source has them",
+    "used": "as the source has them, only those with pictures",
+    "none": "no classes",
+    "folder": "a class for each folder",
+    "prefix": "a class for each beginning of the name, up to _ (or type the path of a CSV)",
+}
+"""Where a picture's class comes from, in words."""
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,13 @@ from ganlib.dataset.augment import KINDS
 from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.datasets import place
-from pages._ui.datasets.choices import cut_of, keep_cut, kept, left_out
+from pages._ui.datasets.choices import LABELS, cut_of, keep_cut, kept, left_out
 from pages._ui.datasets.framing import help_of, in_words
 from pages._ui.datasets.intake import data_root, safe_name
 from pages._ui.datasets.jobs import newest
 from pages._ui.frame import TRAIN, errors_told, part, plain
 from pages._ui.jobs import ACTIVE, job_card
 
-LABELS = {
-    "keep": "as the source has them",
-    "none": "no classes",
-    "folder": "a class for each folder",
-    "prefix": "a class for each beginning of the name, up to _ (or type the path of a CSV)",
-}
 COPIES = {
     "mirror": "mirrored",
     "mirrory": "upside down",

@@ -19,7 +19,7 @@ from ganlib.training.setup import options_without_use
 from ganlib.workspace import data_root
 from pages._ui import models
 from pages._ui.components.mounting import data_url
-from pages._ui.frame import errors_told
+from pages._ui.frame import errors_told, plain
 from pages._ui.training.draft import FIELDS, OWN, Draft, kinds_of
 
 ABOVE = ("data", "resume")  # asked for above the groups
@@ -83,8 +83,11 @@ def _choose_data(draft: Draft) -> bool:
     if path := draft.values()["data"]:
         with st.container(key="about-data"), errors_told():
             words, row = _about_data(path, Path(path).stat().st_mtime_ns if Path(path).exists() else 0)
+            words, *doubts = words.splitlines()
             st.image(data_url(row))
             st.caption(words)
+            if doubts and draft.values()["cond"]:
+                st.warning(plain("  \n".join(doubts)), icon=":material/warning:")
             return True
     return False
 

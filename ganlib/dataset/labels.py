@@ -1,0 +1,224 @@
+"""The classes that a set's own `dataset.json` gives its pictures, in the dresses in which tools write them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ganlib.dataset.files import Files
+from ganlib.dataset.written import Object, find_own, match, read_json, read_object, tidy
+from ganlib.errors import DataError
+from ganlib.reports import printable
+
+LABELS_NAME = "dataset.json"
+CARD_NAME = "card.json"
+MAX_CLASSES = 100_000
+CAMERA_NUMBERS = 25  # of EG3D's labels: a 4×4 pose and 3×3 intrinsics
+# From here on a set counts as highly imbalanced in the KEEL repository (Alcalá-Fdez et al., 2011): pictures of the
+# largest class for each of the smallest.
+HIGH_IMBALANCE = 9.0
+FILE_WORDS = ("file", "filename", "file_name", "image", "image_name", "picture", "path", "name", "id")
+LABEL_WORDS = ("label", "class", "category", "genre", "style", "artist", "tag")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
+_WORD, _COUNT = "a word", "a number"  # kinds of labels
+_ONE_EACH = "Write one class for each picture: a whole number from 0, or a word."
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Classes of pictures."""
+
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """The class of each picture that has one, by its name in the source."""
+    names: tuple[str, ...] = ()
+    """Of the classes, in the order of their numbers; empty without labels."""
+    unknown: tuple[str, ...] = ()
+    """Names with a label that no picture has."""
+
+
+def read_labels(files: Files, *, without: str = "Use --labels none to go without.") -> Labels:
+    """Return the labels in a set's `dataset.json`; empty where it has none or says nothing of any.
+
+    `{"labels": [[name, class], …]}`, or an object of names and classes. Classes are whole numbers from 0 (2, 2.0, "2"),
+    one-hot lists, or words, which are numbered in the order of the card's `classes` or else of the alphabet. Names may
+    have `\\` for `/`, other outer folders, or another suffix. Raises DataError for broken JSON, for what is no single
+    class of a picture, for two classes of one picture, and where nothing is about these pictures. `without` is what
+    its hint says of going without labels.
+    """
+    own = find_own(files, LABELS_NAME)
+    if own is None:
+        return Labels()
+    where, hint = f"{own} in {files.path}", f"{_ONE_EACH} {without}"
+    folder = own.removesuffix(LABELS_NAME)  # in which all pictures lie
+    pictures = [name.removeprefix(folder) for name in files.pictures]
+    pairs = _pairs(read_json(files, own), pictures, where, hint)
+    if not pairs:
+        return Labels()
+    classes, names = _classes(pairs, _known_names(files), where, hint)
+    if not classes:
+        return Labels()
+    number_of = {name: i for i, name in enumerate(names)}
+    said = one_each(((name, names[number]) for name, number in classes), where)
+    numbers, unknown = match({name: number_of[label] for name, label in said.items()}, pictures)
+    if not numbers:
+        shown = ", ".join(pictures[:2])
+        raise DataError(f"no name in {where} is a picture's: {pairs[0][0]}; here they are called {shown}", hint)
+    return Labels({folder + name: number for name, number in numbers.items()}, names, tuple(unknown))
+
+
+def one_each(pairs: Iterable[tuple[str, Any]], where: str) -> dict[str, Any]:
+    """Return tidy name → label of pairs of both. Raises DataError for names that have two different labels."""
+    found: dict[str, Any] = {}
+    twice: dict[str, str] = {}
+    for written, label in pairs:
+        name = tidy(written)
+        if found.setdefault(name, label) != label:
+            twice.setdefault(name, f"{name} as {found[name]} and as {label}")
+    if twice:
+        shown = "; ".join(list(twice.values())[:3]) + (" …" if len(twice) > 3 else "")
+        count = "a picture" if len(twice) == 1 else f"{len(twice):,} pictures"
+        raise DataError(f"{where} lists {count} twice with different classes: {shown}", "Delete the wrong lines.")
+    return found
+
+
+def doubts_about(counts: Mapping[str, int], without: str = "`prepare --labels used` leaves them out") -> list[str]:
+    """Return what is to be said about classes of that many pictures: those of none, and one much rarer than another.
+
+    `without` is how to go on without classes that have no picture.
+    """
+    empty = [name for name, count in counts.items() if count == 0]
+    there = {name: count for name, count in counts.items() if count}
+    said = []
+    if empty and there:
+        shown = ", ".join(empty[:5]) + (" …" if len(empty) > 5 else "")
+        words = f"{len(empty):,} of {len(counts):,} classes {'has' if len(empty) == 1 else 'have'} no picture ({shown})"
+        said.append(f"{words}: nothing can be learned there, and {without}")
+    if there:
+        most, least = max(there, key=there.__getitem__), min(there, key=there.__getitem__)
+        if there[most] > HIGH_IMBALANCE * there[least]:
+            words = f"class {most} has {there[most]:,} pictures and class {least} {there[least]:,}"
+            said.append(f"{words}: rare classes come out worse, and all the more alike")
+    return [printable(words) for words in said]
+
+
+# --- what is written --------------------------------------------------------------------------------------------------
+
+
+def _pairs(value: Any, pictures: Sequence[str], where: str, hint: str) -> list[tuple[str, Any]]:
+    """Names and labels as they stand there; none where nothing is said of labels. Raises DataError."""
+    listed = value
+    if isinstance(value, Object):
+        if "labels" in value:
+            listed = value["labels"]
+        elif not match(value, pictures)[0]:
+            return []  # another tool's file of that name
+    if listed is None:
+        return []
+    if isinstance(listed, Object):
+        return list(listed.pairs)
+    if not isinstance(listed, list):
+        raise DataError(f"the labels in {where} are no [picture, class] pairs: {_shown(listed)}", hint)
+    return [_pair(entry, number, where, hint) for number, entry in enumerate(listed, 1)]
+
+
+def _pair(entry: Any, number: int, where: str, hint: str) -> tuple[str, Any]:
+    if isinstance(entry, Object):
+        file, label = (next((word for word in words if word in entry), "") for words in (FILE_WORDS, LABEL_WORDS))
+        entry = [entry[file], entry[label]] if file and label else entry
+    if not isinstance(entry, list) or len(entry) < 2 or not isinstance(entry[0], str):
+        raise DataError(f"the labels in {where} are no [picture, class] pairs: entry {number} is {_shown(entry)}", hint)
+    if len(entry) > 2:
+        problem = f"{where}: {entry[0]} has {len(entry) - 1} labels at once: {_shown(entry[1:])}"
+        raise DataError(problem, hint)
+    return entry[0], entry[1]
+
+
+# --- what is meant ----------------------------------------------------------------------------------------------------
+
+
+def _classes(
+    pairs: list[tuple[str, Any]], known: list[str], where: str, hint: str
+) -> tuple[list[tuple[str, int]], tuple[str, ...]]:
+    """Pictures and the numbers of their classes, and the names of the classes. Raises DataError."""
+    values = [(name, _plain(label)) for name, label in pairs if label is not None]
+    words = [value for _, value in values if isinstance(value, str)]
+    if words and not set(words) <= set(known) and all(_NUMBER.fullmatch(word) for word in words):
+        values = [(name, _plain(float(value)) if isinstance(value, str) else value) for name, value in values]
+    kinds = [_kind(value) for _, value in values]
+    for (name, value), kind in zip(values, kinds, strict=True):
+        problem = _problem(value)
+        if not problem and kind != kinds[0]:
+            problem = f"{kind}, where {values[0][0]} has {kinds[0]}, {_shown(values[0][1])}"
+        if problem:
+            raise DataError(f"{where}: {name} has the label {_shown(value)}, {problem}", hint)
+    if not values:
+        return [], ()
+    if kinds[0] == _WORD:
+        names = tuple(known if set(words) <= set(known) else sorted(set(words)))
+        number_of = {name: i for i, name in enumerate(names)}
+        return [(name, number_of[value]) for name, value in values], names
+    if kinds[0] == _COUNT:
+        return values, _named(max(value for _, value in values) + 1, known)
+    return [(name, value.index(1)) for name, value in values], _named(len(values[0][1]), known)
+
+
+def _plain(label: Any) -> Any:
+    """A label without what only dresses it: 2 for 2.0, true for 1, [2] for 2."""
+    if isinstance(label, list) and len(label) == 1:
+        label = label[0]
+    if isinstance(label, bool) or (isinstance(label, float) and label.is_integer()):
+        return int(label)
+    return label.strip() if isinstance(label, str) else label
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return _WORD if isinstance(value, str) else _COUNT
+
+
+def _problem(value: Any) -> str:
+    """Why a label is no class; empty where it is one."""
+    if isinstance(value, str):
+        return "" if value else "an empty word"
+    if isinstance(value, int):
+        if value < 0:
+            return "and classes are counted from 0"
+        return "" if value < MAX_CLASSES else f"and classes end at {MAX_CLASSES - 1:,}"
+    if isinstance(value, float):
+        return "which is no whole number"
+    if not isinstance(value, list):
+        return "which is no class"
+    if value and all(isinstance(one, str) for one in value):
+        return "several labels at once"
+    if not value or not all(isinstance(one, int | float) for one in value):
+        return "which is no class"
+    if not all(math.isfinite(one) and one == int(one) >= 0 for one in value):
+        camera = ", such as a camera pose" if len(value) == CAMERA_NUMBERS else ""
+        return f"{len(value)} numbers that are no class{camera}"
+    ones = sum(one == 1 for one in value)
+    if ones == 0 and not any(value):
+        return "a one-hot list without its 1"
+    return "" if ones == 1 and sum(map(bool, value)) == 1 else "several labels at once"
+
+
+def _known_names(files: Files) -> list[str]:
+    """The names in the set's card, if they can be told apart."""
+    named = read_object(files, CARD_NAME).get("classes")
+    known = [str(name) for name in named] if isinstance(named, list) else []
+    return known if len(set(known)) == len(known) and "" not in known else []
+
+
+def _named(count: int, known: list[str]) -> tuple[str, ...]:
+    """Names of at least `count` classes: as known, else their numbers."""
+    names = [*known, *map(str, range(len(known), count))]
+    return tuple(names if len(set(names)) == len(names) else map(str, range(len(names))))
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:59]}…"
