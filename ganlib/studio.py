@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,20 +17,17 @@ PORT = 8501
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Open the studio and return the exit code of its server; 2 where the workspace cannot be used."""
+    """Become the studio's server; return 2 where the workspace cannot be used."""
     args = _parser().parse_args(argv)
     try:
         workspace = open_workspace(choose_workspace(args.workspace))
     except GanlibError as error:
         print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
         return 2
-    print(f"workspace: {workspace}", file=sys.stderr)
-    try:
-        return subprocess.run(
-            command(args.port, is_headless=args.no_browser), cwd=workspace, env=environment(), check=False
-        ).returncode
-    except KeyboardInterrupt:  # the server got it too, and has ended
-        return 130
+    print(f"workspace: {workspace}", file=sys.stderr, flush=True)
+    os.chdir(workspace)
+    # In this process's place: what ends the program ends the server.
+    os.execve(sys.executable, command(args.port, is_headless=args.no_browser), environment())
 
 
 def _parser() -> argparse.ArgumentParser:

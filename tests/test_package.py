@@ -136,6 +136,8 @@ def test_the_studio_opens_a_workspace_in_ones_home(scripts, environment, tmp_pat
         finally:
             process.terminate()
             process.wait(timeout=20)
+        with socket.socket() as probe, pytest.raises(ConnectionRefusedError):
+            probe.connect(("127.0.0.1", port))  # nothing goes on behind the program
     home = Path(environment["HOME"]) / "latent-atelier"
     assert {path.name for path in home.iterdir()} >= {"checkpoints", "runs", "data"}
     assert (home / "checkpoints" / "fruit" / "directions").is_dir()
