@@ -1,9 +1,10 @@
 """Pictures → vectors in which distances mean something, for metrics and for comparing pictures.
 
-Three networks are known. `inception` is the one that published figures are about; its weights are fetched once, on
+Four networks are known. `inception` is the one that published figures are about; its weights are fetched once, on
 request. `squeezenet` was trained on photographs (ImageNet) too and judges any picture; its weights are a file that the
-user puts in place. The *embedded* features need no file: they are those of the bundled model's own discriminator, named
-after it (`fruit-d`). A distance is named after its features: only one on Inception's is FID.
+user puts in place. `efficientnet` was trained on photographs as well, and its weights come with the package. The
+*embedded* features need no file: they are those of the bundled model's own discriminator, named after it (`fruit-d`). A
+distance is named after its features: only one on Inception's is FID.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlib import checkpoints, inception
+from ganlib import checkpoints, efficientnet, inception
 from ganlib.device import out_of_memory_hint
 from ganlib.errors import CheckpointError, InputError
 from ganlib.filesystem import read_regular
@@ -351,6 +352,11 @@ def _open_inception(device: torch.device) -> FeatureExtractor:
     return replace(_extractor("inception", network, inception.SIDE, digest, device), classifier=classifier)
 
 
+def _open_efficientnet(device: torch.device) -> FeatureExtractor:
+    tensors, digest = _known_tensors(efficientnet.weights_file(), efficientnet.SHA256, "EfficientNet-lite0")
+    return _extractor("efficientnet", efficientnet.network_of(tensors), efficientnet.SIDE, digest, device)
+
+
 def _open_squeezenet(device: torch.device) -> FeatureExtractor:
     path = squeezenet_file()
     if path is None:
@@ -380,4 +386,5 @@ OPENERS: Mapping[str, Callable[[torch.device], FeatureExtractor]] = {
     "inception": _open_inception,
     "embedded": _open_embedded,
     "squeezenet": _open_squeezenet,
+    "efficientnet": _open_efficientnet,
 }

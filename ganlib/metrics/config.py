@@ -25,7 +25,7 @@ class MetricsConfig:
     outdir: Path | None = None
     """append to metric-NAME.jsonl there; killed, the same command goes on; none only prints"""
     features: str = "auto"
-    """what looks at the pictures: auto, inception, squeezenet or embedded"""
+    """what looks at the pictures: auto, inception, squeezenet, efficientnet or embedded"""
     mirror: bool = False
     """the model was trained with mirrored pictures too"""
     real_floor: bool = False

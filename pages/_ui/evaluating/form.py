@@ -38,6 +38,7 @@ FEATURES = {
     "auto": "the best there are here",
     "inception": "Inception-v3, as in papers",
     "squeezenet": "SqueezeNet",
+    "efficientnet": "EfficientNet",
     "embedded": "those of Fruit",
 }
 ABOUT_FEATURES = {
@@ -45,6 +46,8 @@ ABOUT_FEATURES = {
     "does): figures can be held against published ones that are measured so.",
     "squeezenet": "Pictures are compared as SqueezeNet sees them, a network trained on photographs. Figures compare "
     "models fairly, but only with figures of the same name; they are not the FID and KID of papers.",
+    "efficientnet": "Pictures are compared as EfficientNet-lite0 sees them: trained on photographs, it comes "
+    "with the studio. Figures compare only with figures of the same name; they are not the FID and KID of papers.",
     "embedded": "Pictures are compared as Fruit's discriminator sees them. That needs no download and sees "
     "a run improve; it is mild to models that it was trained with, and no figure of papers.",
 }
