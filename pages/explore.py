@@ -157,7 +157,7 @@ def show_actions(recipe: Recipe) -> None:
 
 
 def show_recipe(recipe: Recipe) -> None:
-    needed = f"the model and `{recipe.base}.npz` beside it" if recipe.base else "the model"
+    needed = f"the model and {plain(recipe.base)}.npz beside it" if recipe.base else "the model"
     st.caption(f"The address of this page is this picture. Whoever has {needed} can open it:")
     st.code(f"/explore?{urlencode({'model': model.name, **recipe.to_query()})}", language=None, wrap_lines=True)
     st.file_uploader(

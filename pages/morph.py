@@ -138,10 +138,10 @@ def show_settings() -> RenderJob | None:
         return None
     job = show_extras(model, film.job(str(model.path), film.path(track.keyframes)))
     width, height = job.frame_size(model.spec.resolution)
-    pictures = f"{len(track.stops)} picture{'s' * (len(track.stops) != 1)}"
+    pictures = f"{len(track.stops):d} picture{'s' * (len(track.stops) != 1)}"
     with errors_told():
         lasting = settled(job)
-        st.caption(f"{pictures} · {lasting.seconds:.1f} s · {lasting.num_frames} frames · {width} × {height}")
+        st.caption(f"{pictures} · {lasting.seconds:.1f} s · {lasting.num_frames:d} frames · {width:d} × {height:d}")
         job.validate()
         warn(model)
         with st.container(horizontal=True, vertical_alignment="center"):

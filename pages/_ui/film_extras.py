@@ -15,7 +15,7 @@ from ganlib.video import BANDS, CORNERS, STREAMED, Reaction, RenderJob, read_tra
 from pages._ui import models
 from pages._ui.datasets.intake import data_root
 from pages._ui.files import file_bytes
-from pages._ui.frame import show_error
+from pages._ui.frame import plain, show_error
 
 SOUNDS = ["mp3", "wav", "m4a", "aac", "ogg", "opus", "flac", "mp4", "mov", "webm"]
 LOGOS = ["png", "webp", "jpg", "jpeg"]
@@ -81,7 +81,7 @@ def _sound(model: Checkpoint, job: RenderJob) -> RenderJob:
                                 format_func=lambda name: directions[name].words)  # fmt: skip
         for name in chosen:
             left, right = st.columns(2)
-            band = left.selectbox(f"{directions[name].words} follows", BANDS, format_func=BAND_WORDS.__getitem__,
+            band = left.selectbox(f"{plain(directions[name].words)} follows", BANDS, format_func=BAND_WORDS.__getitem__,
                                   key=f"film-band-{name}")  # fmt: skip
             strength = right.slider("Strength, sigmas", -6.0, 6.0, 2.0, 0.5, key=f"film-strength-{name}")
             direction = directions[name]

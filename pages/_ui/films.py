@@ -147,7 +147,7 @@ def _words(run: RunDir, state: str) -> str:
         "stopped": "cancelled",
         "lost": "its worker disappeared",
         "failed": "failed",
-    }.get(state, state)
+    }.get(state, plain(state))
 
 
 def _is_stopping(run: RunDir) -> bool:

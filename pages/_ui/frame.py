@@ -90,7 +90,7 @@ def open_page(title: str) -> DeltaGenerator:
         st.session_state["is-dressed"] = True
         time.sleep(DRESSING_SECONDS)
     heading = st.container(horizontal=True, vertical_alignment="center", key="heading")
-    heading.title(title, anchor=False)
+    heading.title(plain(title), anchor=False)
     return heading
 
 

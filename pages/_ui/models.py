@@ -61,7 +61,7 @@ def choose_model(heading: DeltaGenerator | None = None) -> Checkpoint:
     asked = st.query_params.get("model", "")
     if asked and asked not in by_name and asked != st.session_state.get("unknown-model"):
         st.session_state["unknown-model"] = asked  # told once: the server goes on hearing of the address as it was
-        available = ", ".join(map(plain, by_name))
+        available = plain(", ".join(by_name))
         st.warning(f"There is no model called {plain(asked[:60])}. Available: {available}.", icon=":material/help:")
     name = asked if asked in by_name else st.session_state.get("model", "")
     model = by_name.get(name, models[0])
@@ -100,9 +100,9 @@ def _card(model: Checkpoint, has_face: bool) -> ModelCard:
 
 
 def _no_model() -> None:
-    root = str(checkpoints_root()).replace("`", "")
+    root = plain(str(checkpoints_root()))
     st.markdown(
-        f"**No model yet.** A model is one `.safetensors` file; this studio looks for them in `{root}`.\n\n"
+        f"**No model yet.** A model is one `.safetensors` file; this studio looks for them in {root}.\n\n"
         "Open one of another tool, fetch one from the Hub, or train one from your own pictures:"
     )
     if st.button("Open a model", type="primary", icon=":material/add:"):

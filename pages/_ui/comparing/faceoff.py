@@ -137,9 +137,9 @@ def _end(model: Checkpoint, other: Checkpoint, game: dict[str, Any]) -> None:
         st.subheader(plain(f"{model.name} {play.hits} : {decided - play.hits} {other.name}"), anchor=False)
         if decided:
             st.markdown(
-                f"**{plain(model.name)}** was chosen in **{play.hits / decided:.0%}** of {decided} rounds; from "
+                f"**{plain(model.name)}** was chosen in **{play.hits / decided:.0%}** of {decided:d} rounds; from "
                 f"{low:.0%} to {high:.0%} with 95 % confidence."
-                + (f" {play.ties} showed no difference." if play.ties else "")
+                + (f" {play.ties:d} showed no difference." if play.ties else "")
             )
             is_clear = low > 0.5 or high < 0.5
             st.markdown("One of them is better." if is_clear else "That may be chance: play more rounds.")

@@ -134,7 +134,7 @@ def _end(model: Checkpoint, reals: RealSet, game: dict[str, Any]) -> None:
     low, high = play.interval
     left, right = st.columns([1, 1], gap="large")
     with left:
-        st.subheader(f"{play.hits} of {play.at} right", anchor=False)
+        st.subheader(f"{play.hits:d} of {play.at:d} right", anchor=False)
         st.markdown(f"That is **{play.hits / play.at:.0%}**; from {low:.0%} to {high:.0%} with 95 % confidence.")
         st.markdown(_meaning(low, high))
         again = st.container(horizontal=True)

@@ -13,7 +13,7 @@ from pages._ui import models
 from pages._ui.comparing.copies import latest
 from pages._ui.comparing.sets import MIRROR, RealSet, choose_label, large_picture, real_picture, recipe_of
 from pages._ui.components import WallPicture, before_after, picture_wall
-from pages._ui.frame import part
+from pages._ui.frame import part, plain
 
 COUNT = 12
 SIDE = 512  # of the two pictures under the divider, in pixels
@@ -61,7 +61,7 @@ def show_sides(model: Checkpoint, reals: RealSet) -> None:
         ]  # fmt: skip
         opened = picture_wall(wall, key="sides-real", label="Real pictures", **held)
     with right:
-        st.caption(f"Generated · {model.title}")
+        st.caption(f"Generated · {plain(model.title)}")
         made = models.as_many_as_ready(model, [pair.recipe for pair in pairs])
         wall = [
             WallPicture(str(i), pair.words or pair.recipe.caption(), picture)

@@ -39,7 +39,7 @@ def show_statistics(model: Checkpoint, reals: RealSet) -> None:
     """Ask for the numbers of pictures, start the job, show what was found."""
     is_busy = any(run.state in ACTIVE for run in jobs())
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        known = [count for count in COUNTS if count <= len(reals.dataset)] or [len(reals.dataset)]
+        known = [number for number in COUNTS if number <= len(reals.dataset)] or [len(reals.dataset)]
         count = st.segmented_control("Pictures of each kind", known, default=known[-1] if len(known) < 2 else known[1],
                                      key="statistics-count") or known[0]  # fmt: skip
         psi = st.slider("Variation", 0.0, 1.2, 1.0, 0.05, key="statistics-psi", width=180,
@@ -81,7 +81,7 @@ def _comparisons(was_active: bool) -> None:
         config = run.job["config"]
         with st.container(border=True, gap="small", key=f"stats-{run.path.name}"):
             row = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
-            each = f"{config.get('pictures', '?')} pictures of each kind, psi {config.get('psi', 1.0):g}"
+            each = plain(f"{config.get('pictures', '?')} pictures of each kind, psi {config.get('psi', 1.0)}")
             row.markdown(f"**{plain(run.name)}** · {plain(Path(str(config.get('data', ''))).name)} · {each}")
             is_done = job_card(run, "pictures")
             if is_done and row.toggle("Show", place == 0, key=f"show-{run.path.name}"):

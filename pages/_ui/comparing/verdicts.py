@@ -12,7 +12,7 @@ from ganlib.compare.verdicts import Critic, heat_maps
 from pages._ui import models
 from pages._ui.comparing.sets import RealSet, choose_label, label_of, recipe_of
 from pages._ui.components import WallPicture, picture_wall
-from pages._ui.frame import MODELS, part
+from pages._ui.frame import MODELS, part, plain
 
 COUNT = 12  # pictures of each kind
 COMPANY = 3  # real pictures that each one is judged beside
@@ -47,7 +47,7 @@ def show_verdicts(model: Checkpoint, reals: RealSet) -> None:
     for column, words, start in ((left, "Real", 0), (right, "Generated", half)):
         with column:
             mean = sum(scores[start : start + half]) / max(1, half)
-            st.caption(f"{words} · {mean:+.2f} on average")
+            st.caption(plain(f"{words} · {mean:+.2f} on average"))
             wall = [WallPicture(str(i), f"{scores[i]:+.2f}", shown[i]) for i in range(start, start + half)]
             picture_wall(wall, key=f"verdicts-{words}", label=f"{words} pictures", columns=4, mode="only")
     _chart(scores[:half], scores[half:])

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 
-from pages._ui.components.mounting import declare, mount
+from pages._ui.components.mounting import Hears, declare, mount
 
 _component = declare("address")
 
@@ -20,8 +20,9 @@ def address_bar(query: Mapping[str, str], *, key: str, on_went: Callable[[dict[s
     """
 
     def went(message: dict[str, Any]) -> None:
-        st.session_state[f"{key}-answered"] = str(message["id"])
-        on_went(dict(parse_qsl(str(message["query"]), keep_blank_values=True)))
+        st.session_state[f"{key}-answered"] = message["id"]
+        on_went(dict(parse_qsl(message["query"], keep_blank_values=True)))
 
     answered = st.session_state.get(f"{key}-answered", "")
-    mount(_component, key=key, data={"query": urlencode(query), "heard": answered}, hears={"went": went})
+    hears: Hears = {"went": ({"query": str, "id": str}, went)}
+    mount(_component, key=key, data={"query": urlencode(query), "heard": answered}, hears=hears)

@@ -7,6 +7,8 @@ from typing import Any
 from pages._ui.components.mounting import data_url, declare, mount, tag
 
 _component = declare("crop")
+SHAPE = {"rev": str, "x": float, "y": float, "side": float, "angle": float}
+MOST_SIDES = 2  # of the longer side of the picture, for the square and its place
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,13 @@ def square_crop(
     the square; `square` is taken over when `rev` changes."""
 
     def changed(message: dict[str, Any]) -> None:
-        if message["rev"] == rev:
-            on_change(Square(*(float(message[name]) for name in ("x", "y", "side", "angle"))))
+        most = max(width, height) * MOST_SIDES
+        x, y, side, angle = (float(message[name]) for name in ("x", "y", "side", "angle"))
+        if message["rev"] == rev and 1 <= side <= most and max(abs(x), abs(y), abs(angle)) <= max(most, 360):
+            on_change(Square(x, y, side, angle))
 
     data = {
         "src": data_url(picture), "tag": tag(picture), "width": width, "height": height, "rev": rev,
         "square": {"x": square.x, "y": square.y, "side": square.side, "angle": square.angle},
     }  # fmt: skip
-    mount(_component, key=key, data=data, hears={"change": changed})
+    mount(_component, key=key, data=data, hears={"change": (SHAPE, changed)})

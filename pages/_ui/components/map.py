@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pages._ui.components.mounting import data_url, declare, mount, tag
+from pages._ui.components.mounting import Hears, data_url, declare, mount, tag
 
 _component = declare("map")
 
@@ -40,19 +40,18 @@ def latent_map(
     """
 
     def hovered(message: dict[str, Any]) -> None:
-        if message["rev"] == rev and 0 <= int(message["index"]) < len(points):
-            on_hover(int(message["index"]))
+        if message["rev"] == rev and 0 <= message["index"] < len(points):
+            on_hover(message["index"])
 
     def chosen(message: dict[str, Any]) -> None:
         if message["rev"] == rev:
-            on_select([int(i) for i in message["indices"] if 0 <= int(i) < len(points)])
+            on_select([i for i in message["indices"] if 0 <= i < len(points)])
 
     rows = [[round(p.x, 3), round(p.y, 3), p.cluster, p.mark, p.title] for p in points]
     picture = {"index": seen[0], "src": data_url(seen[1]), "tag": tag(seen[1])} if seen is not None else None
     data = {"points": rows, "rev": rev, "seen": picture, "selected": list(selected)}
-    answer = mount(
-        _component, key=key, data=data, hears={"hover": hovered, "select": chosen}, returns=("open",)
-    ).open
-    if answer is None or answer.get("rev") != rev or not 0 <= int(answer["index"]) < len(points):
-        return None
-    return int(answer["index"])
+    point = {"rev": str, "index": int}
+    hears: Hears = {"hover": (point, hovered), "select": ({"rev": str, "indices": [int]}, chosen)}
+    answer = mount(_component, key=key, data=data, hears=hears, returns={"open": point})["open"]
+    is_here = answer is not None and answer["rev"] == rev and 0 <= answer["index"] < len(points)
+    return int(answer["index"]) if is_here else None

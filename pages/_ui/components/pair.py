@@ -27,10 +27,11 @@ def picture_pair(
     answered and the side that was real: it is marked for a moment before the next pair is shown."""
 
     def answered(message: dict[str, Any]) -> None:
-        on_answer(int(message["round"]), str(message["side"]), float(message["seconds"]))
+        if message["side"] in ("left", "right") or (neither and message["side"] == "neither"):
+            on_answer(message["round"], message["side"], float(message["seconds"]))
 
     data = {
         "src": data_url(both), "tag": f"{round}-{tag(both)}", "ask": ask, "round": round, "rounds": rounds,
         "seconds": seconds, "neither": neither, "told": told and {"round": told[0], "right": told[1]},
     }  # fmt: skip
-    mount(_component, key=key, data=data, hears={"answer": answered})
+    mount(_component, key=key, data=data, hears={"answer": ({"round": int, "side": str, "seconds": float}, answered)})

@@ -38,5 +38,5 @@ def model_shelf(models: Sequence[ModelCard], chosen: str, *, key: str) -> str | 
         for model in models
     ]
     data = {"models": rows, "chosen": chosen}
-    picked: str | None = mount(_component, key=key, data=data, hears={}, returns=("choose",)).choose
-    return picked
+    picked = mount(_component, key=key, data=data, hears={}, returns={"choose": str})["choose"]
+    return picked if picked in {model.id for model in models} else None

@@ -6,9 +6,12 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from pages._ui.components.mounting import declare, mount
+from pages._ui.components.mounting import declare, fits, mount
 
 _component = declare("sliders")
+CHANGE = {"values": dict, "final": bool, "echo": str}
+CHECK = {"id": str, "text": str}
+SEEDS = 2**32
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,17 @@ class Group:
     """Whether only the heading is shown until it is clicked."""
 
 
+def _is_legal(control: Control, value: Any) -> bool:
+    """Whether a control can be moved to a value; what it shows already needs no asking."""
+    match control:
+        case Slider():
+            return fits(value, float) and control.low <= value <= control.high
+        case Seed():
+            return (value is None and control.optional) or (fits(value, int) and 0 <= value < SEEDS)
+        case Choice():
+            return fits(value, object) and any(value == option for option, _ in control.options)
+
+
 def _no_seed(text: str) -> str:
     return "This is no seed."
 
@@ -95,17 +109,21 @@ def slider_bank(
     changes, which is how undo and reset reach the sliders.
     """
 
+    controls = {control.id: control for group in groups for control in group.controls}
+
     def changed(message: dict[str, Any]) -> None:
-        st.session_state[f"{key}-echo"] = str(message["echo"])
+        st.session_state[f"{key}-echo"] = message["echo"]
+        sent = message["values"]
+        legal = {id: sent[id] for id, control in controls.items() if id in sent and _is_legal(control, sent[id])}
         # A message sent before the sliders heard of an undo or a reset would take it back.
-        if str(message["echo"]).rsplit(":", 1)[0] == rev:
-            on_change(dict(message["values"]), bool(message["final"]))
+        if message["echo"].rsplit(":", 1)[0] == rev:
+            on_change({**values, **legal}, message["final"])
 
     def check(message: dict[str, Any]) -> None:
-        text = str(message["text"])
-        st.session_state[f"{key}-problem"] = {"id": str(message["id"]), "text": text, "words": explain(text[:200])}
+        text = message["text"]
+        st.session_state[f"{key}-problem"] = {"id": message["id"], "text": text, "words": explain(text[:200])}
 
     echo, problem = (st.session_state.get(f"{key}-{name}") for name in ("echo", "problem"))
     data: dict[str, Any] = {"groups": [asdict(group) for group in groups], "values": dict(values), "rev": rev}
     data |= {"echo": echo, "problem": problem}
-    mount(_component, key=key, data=data, hears={"change": changed, "check": check})
+    mount(_component, key=key, data=data, hears={"change": (CHANGE, changed), "check": (CHECK, check)})

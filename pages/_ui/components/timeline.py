@@ -7,6 +7,8 @@ from typing import Any
 from pages._ui.components.mounting import data_url, declare, mount, tag
 
 _component = declare("timeline")
+SHAPE = {"rev": str, "stops": [{"id": str, "seconds": float}]}
+LEAST_SECONDS, MOST_SECONDS = 0.1, 60.0  # as the fields on the timeline have it
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ def timeline(
 
     def changed(message: dict[str, Any]) -> None:
         if message["rev"] == rev:
-            on_change([(str(stop["id"]), float(stop["seconds"])) for stop in message["stops"]])
+            known = {stop.id for stop in stops}
+            there = {stop["id"]: float(stop["seconds"]) for stop in message["stops"] if stop["id"] in known}
+            on_change([(id, min(MOST_SECONDS, max(LEAST_SECONDS, seconds))) for id, seconds in there.items()])
 
     rows = [
         {
@@ -50,4 +54,4 @@ def timeline(
         }
         for stop in stops
     ]
-    mount(_component, key=key, data={"stops": rows, "loop": loop, "rev": rev}, hears={"change": changed})
+    mount(_component, key=key, data={"stops": rows, "loop": loop, "rev": rev}, hears={"change": (SHAPE, changed)})

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pages._ui.components.mounting import data_url, declare, mount, tag
+from pages._ui.components.mounting import Hears, data_url, declare, mount, tag
 
 _component = declare("wall")
 
@@ -47,13 +47,15 @@ def picture_wall(
     keeps its columns on a narrow screen and can be pushed sideways.
     """
 
-    def select(ids: list[Any]) -> None:
+    known = {picture.id for picture in pictures}
+
+    def select(ids: list[str]) -> None:
         if on_select:
-            on_select([str(id) for id in ids])
+            on_select([id for id in ids if id in known or id in selected])
 
     def keep(message: dict[str, Any]) -> None:
-        if on_keep:
-            on_keep(str(message["id"]), bool(message["kept"]))
+        if on_keep and message["id"] in known:
+            on_keep(message["id"], message["kept"])
 
     rows = [
         {
@@ -76,8 +78,6 @@ def picture_wall(
         "table": is_table,
     }
     data = {"pictures": rows, "selected": list(selected), **settings}
-    answer = mount(
-        _component, key=key, data=data, hears={"select": select, "keep": keep}, returns=("open", "more")
-    )
-    opened: str | None = answer.open
-    return opened
+    hears: Hears = {"select": ([str], select), "keep": ({"id": str, "kept": bool}, keep)}
+    opened = mount(_component, key=key, data=data, hears=hears, returns={"open": str, "more": dict})["open"]
+    return opened if opened in known else None

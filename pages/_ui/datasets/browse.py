@@ -37,9 +37,9 @@ def show_set(path: str) -> None:
                 st.switch_page(TRAIN, query_params={"preset": "quick", "data": path})
     changed = Path(path).stat().st_mtime_ns
     dataset = _open(path, changed)
-    kinds = f" · {dataset.label_dim} classes" if dataset.label_dim else ""
+    kinds = f" · {dataset.label_dim:d} classes" if dataset.label_dim else ""
     side = dataset.resolution
-    st.markdown(f"**{len(dataset):,}** pictures of {side} × {side} px{kinds} · {plain(str(dataset.path))}")
+    st.markdown(f"**{len(dataset):,}** pictures of {side:d} × {side:d} px{kinds} · {plain(str(dataset.path))}")
     for words in dataset.doubts(f"a set of these pictures with “{LABELS['used']}” leaves them out"):
         st.warning(plain(words), icon=":material/warning:")
     view = st.segmented_control("View", ["Pictures", "Figures", "Card"], default="Pictures", key="set-view",

@@ -191,7 +191,7 @@ def _group(
         page = 1
         if pages > 1:
             page = st.number_input("Page", 1, pages, 1, key=f"page-{kind}", label_visibility="collapsed", width=130)
-            st.caption(f"of {pages}", width="content")
+            st.caption(f"of {pages:d}", width="content")
     here = found[(page - 1) * PER_PAGE : page * PER_PAGE]
     is_pair = kind == "border"
     wall = _pairs(source, here) if is_pair else _places(examination, here)

@@ -29,10 +29,10 @@ def show_preview(model: Checkpoint, config: NftConfig, seen: Preview) -> None:
     cost = _cost(str(model.path), model.digest, key, config)
     if seen.warning:
         st.warning(plain(seen.warning), icon=":material/gavel:")
-    some = "" if seen.is_whole else f" of the first {seen.looked} of {seen.candidates} candidates"
+    some = "" if seen.is_whole else f" of the first {seen.looked:d} of {seen.candidates:d} candidates"
     words = [f"**{len(seen.pieces)}** pieces{some}"]
-    words += [f"{seen.near} left out as too like another"] if seen.near else []
-    words += [f"{seen.copies} copies left out"] if seen.copies else []
+    words += [f"{seen.near:d} left out as too like another"] if seen.near else []
+    words += [f"{seen.copies:d} copies left out"] if seen.copies else []
     st.markdown(" · ".join(words))
     st.caption(
         plain(f"About {format_seconds(cost.seconds)} and {cost.bytes / 1e6:,.1f} MB for {cost.pieces} pieces here.")
@@ -50,7 +50,7 @@ def show_preview(model: Checkpoint, config: NftConfig, seen: Preview) -> None:
     chosen = next((p for p in seen.pieces if p.number == st.session_state.get("drop-piece")), None)
     if chosen is not None:
         with st.container(border=True, key="drop-piece-card"):
-            st.markdown(f"**{plain(chosen.name)}** · rank {chosen.rank} · {chosen.score:.1f} bits")
+            st.markdown(f"**{plain(chosen.name)}** · rank {chosen.rank:d} · {chosen.score:.1f} bits")
             st.caption(plain(" · ".join(f"{trait}: {value}" for trait, value in chosen.traits.items())))
             with st.popover("Its metadata", icon=":material/data_object:"):
                 st.json(dict(chosen.metadata))

@@ -126,4 +126,4 @@ def show_cutting(photos: list[Photo], side: int) -> None:
             show_error(error)
     with right:
         st.image(cut(photo.path, box_of(photo), side), width=160)
-        st.caption(f"{side} × {side} px: what the model is shown")
+        st.caption(f"{side:d} × {side:d} px: what the model is shown")

@@ -141,7 +141,7 @@ def _sides(folder: Path, figures: dict[str, Any]) -> None:
         for column, (name, words) in zip(st.columns(max(2, len(sides))), sides, strict=False):
             with column:
                 _show(folder / name)
-                st.caption(words)
+                st.caption(plain(words))
     else:
         _compared(folder, sides, view)
     before, after = figures.get("before") or {}, figures.get("after") or {}
@@ -162,7 +162,8 @@ def _compared(folder: Path, sides: list[tuple[str, str]], view: str | None) -> N
     if len(sides) > 2:
         found = {words: name for name, words in sides[1:]}
         words = str(st.segmented_control(
-            "Which", list(found), default=words, key=f"which-{folder}", label_visibility="collapsed", required=True
+            "Which", list(found), default=words, format_func=plain, key=f"which-{folder}", label_visibility="collapsed",
+            required=True,
         ))  # fmt: skip
         name = found[words]
     try:
@@ -174,7 +175,9 @@ def _compared(folder: Path, sides: list[tuple[str, str]], view: str | None) -> N
     if view == "Difference":
         st.image(_difference(target, made), width="stretch")
         most = f"{images.MOST_DIFFERENCE:.0f}"
-        st.caption(f"White: the same as {sides[0][1]}. Amber, then black: up to {most} grey levels apart, or more.")
+        st.caption(
+            f"White: the same as {plain(sides[0][1])}. Amber, then black: up to {most} grey levels apart, or more."
+        )
     else:
         before_after(*large, key=f"compare-{folder}-{name}", width=LARGE, height=LARGE, labels=(sides[0][1], words))
 

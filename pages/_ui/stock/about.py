@@ -43,9 +43,9 @@ def show_model(path: Path) -> None:
         with errors_told(), st.spinner("Making its pictures …"):
             st.image(sheet(model, may_make=True) or b"", width="stretch")
         psi = f", psi {models.DEFAULT_PSI}" if model.spec.truncatable else ""
-        st.caption(f"Seeds 0 to {seeds_of(model) - 1}{psi}, not picked.")
-        for words in model.about.split("\n\n"):
-            st.markdown(plain(words))
+        st.caption(f"Seeds 0 to {seeds_of(model) - 1:d}{psi}, not picked.")
+        for paragraph in model.about.split("\n\n"):
+            st.markdown(plain(paragraph))
         with st.container(key="model-facts"):
             st.markdown(_table(model))
     with right:

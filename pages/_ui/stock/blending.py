@@ -84,7 +84,7 @@ def _options(model: Checkpoint, way: str) -> tuple[tuple[str, Any], ...]:
         return (("amount", 0.5),)
     swap = st.select_slider(
         "The first up to", sides[:-1], sides[(len(sides) - 1) // 2], key="blend-swap",
-        format_func=lambda side: f"{side} px",
+        format_func=lambda side: f"{side:d} px",
         help="Layers up to this side make pose and shape; those above make colour and texture.",
     )  # fmt: skip
     smooth = st.slider("Softness of the step", 0.0, 4.0, 0.0, 0.5, key="blend-smooth", help="in doublings of the side")

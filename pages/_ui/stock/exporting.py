@@ -29,7 +29,7 @@ def show_export(model: Checkpoint) -> None:
     if row.write is not None:
         part = st.segmented_control(
             "Part", list(PARTS), default="whole", format_func=PART_WORDS.__getitem__, key="export-part",
-            help="; ".join(f"{name}: {words}" for name, words in PARTS.items()),
+            help=plain("; ".join(f"{name}: {words}" for name, words in PARTS.items())),
         ) or "whole"  # fmt: skip
     for other in EXPORTS.values():
         if other not in fitting:
@@ -37,7 +37,7 @@ def show_export(model: Checkpoint) -> None:
     wanted = f"{model.digest}-{row.name}-{part}"
     st.button("Make the file", key="export-make", on_click=st.session_state.update, args=({"export-asked": wanted},))
     if st.session_state.get("export-asked") == wanted:  # until it is made, also if the page begins again meanwhile
-        with st.spinner(f"Writing {row.title}; large networks take a minute …"):
+        with st.spinner(f"Writing {plain(row.title)}; large networks take a minute …"):
             try:
                 st.session_state["exported"] = (wanted, *_make(model, row.name, row.suffix, part))
             except GanlibError as error:

@@ -13,7 +13,7 @@ KNOWN = tuple(licence.id for licence in LICENCES if licence is not UNKNOWN)
 def badge(text: str) -> None:
     """Show in a word whether pictures of a model under the licence `text` may be sold."""
     allowed = read_licence(text).commercial
-    help = rights_words(text)
+    help = plain(rights_words(text))
     if allowed:
         st.badge("may be sold", icon=":material/check:", color="green", help=help)
     elif allowed is None:
@@ -39,7 +39,7 @@ def show_rights(model: Checkpoint) -> None:
         "Data": plain(" ".join(model.data.split()) or "not stated"),
         "Code": CODE,
     }
-    st.markdown("\n".join(f"- **{name}:** {words}" for name, words in rows.items()))
+    st.markdown("\n".join(f"- **{name}:** {text}" for name, text in rows.items()))
     if model.parents:
         parents = "; ".join(
             f"{parent['title']} ({parent['licence'] or 'licence not stated'})" for parent in model.parents

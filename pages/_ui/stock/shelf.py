@@ -59,7 +59,7 @@ def _card(model: Checkpoint, *, may_make: bool) -> bool:
         elif problem is not None:
             st.caption(sentences(problem.message, problem.hint))
         else:
-            st.caption(f"making its pictures ({model.spec.resolution} px) …")
+            st.caption(f"making its pictures ({model.spec.resolution:d} px) …")
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.markdown(f"**{plain(model.title)}**", width="content")
             badge(model.licence)

@@ -85,7 +85,7 @@ def _choose_data(draft: Draft) -> bool:
             words, row = _about_data(path, Path(path).stat().st_mtime_ns if Path(path).exists() else 0)
             words, *doubts = words.splitlines()
             st.image(data_url(row))
-            st.caption(words)
+            st.caption(plain(words))
             if doubts and draft.values()["cond"]:
                 st.warning(plain("  \n".join(doubts)), icon=":material/warning:")
             return True
@@ -165,7 +165,8 @@ def _field(draft: Draft, name: str, own: Any) -> Any:
     """Show one option's field and return its value."""
     item, kinds = FIELDS[name], kinds_of(name)
     common = {"help": item.metadata["help"], "key": f"opt-{draft.rev}-{name}"}
-    label, now = _label(name), draft.shown[name]
+    label = plain(_label(name))
+    now = draft.shown[name]
     choices = item.metadata.get("choices")
     if choices is None and bool in kinds and len(kinds) > 1:
         choices = tuple(YES_NO)

@@ -93,7 +93,7 @@ def badge(run: Run) -> None:
     """Show a run's state as a small label."""
     words = "stopping" if run.is_stopping else run.state
     help = {"lost": "its worker disappeared; Resume continues at the last snapshot", "queued": "waits for its turn"}
-    st.badge(words, color=COLOURS.get(run.state, "gray"), help=help.get(run.state))  # type: ignore[arg-type]
+    st.badge(plain(words), color=COLOURS.get(run.state, "gray"), help=help.get(run.state))  # type: ignore[arg-type]
 
 
 def show_list() -> None:
@@ -139,7 +139,7 @@ def _card(run: Run) -> None:
         with row:
             st.button(plain(run.title), key=f"open-{run.id}", type="tertiary", on_click=place.go, kwargs=run.query())
             badge(run)
-        st.caption(" · ".join(filter(None, (plain(run.id), run.family, plain(run.words())))))
+        st.caption(plain(" · ".join(filter(None, (run.id, run.family, run.words())))))
         if run.is_active:
             st.progress(run.job.progress)
         if thumbs := _thumbs(run.folder):

@@ -148,7 +148,7 @@ def _curves(folder: TrainingFolder, records: list[Any], metrics: dict[str, Any],
         if i % 2 == 0:  # rows of two, so that they keep their order where a telephone shows one column
             columns = st.columns(2, gap="medium")
         with columns[i % 2]:
-            st.caption(title)
+            st.caption(plain(title))
             config = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
             st.plotly_chart(figure, key=f"chart-{title}", config=config, alt=f"{title} over kimg")
 

@@ -7,7 +7,7 @@ import streamlit as st
 from ganlib.training.folder import Sheet, TrainingFolder
 from pages._ui.components.mounting import data_url
 from pages._ui.files import file_bytes
-from pages._ui.frame import errors_told
+from pages._ui.frame import errors_told, plain
 from pages._ui.training.listing import part_of_sheet
 
 WIDTH = 576  # of the pictures on either side, in pixels
@@ -26,7 +26,7 @@ def show_samples(folder: TrainingFolder, id: str) -> None:
         pixels = st.toggle("Single pixels", key=f"pixels-{id}", help="Show pixels crisp instead of smoothed")
     reals = folder.reals
     if whole:
-        st.caption(f"Generated, {sheet.words}")
+        st.caption(f"Generated, {plain(sheet.words)}")
         _picture(file_bytes(sheet.path))
         if reals:
             st.caption("Real pictures")
@@ -35,7 +35,7 @@ def show_samples(folder: TrainingFolder, id: str) -> None:
     with st.container(key="samples"), errors_told():
         left, right = st.columns(2, gap="medium")
         with left:
-            st.caption(f"Generated, {sheet.words}")
+            st.caption(f"Generated, {plain(sheet.words)}")
             _picture(_part(folder, sheet.path, not pixels))
         if reals:
             with right:
@@ -67,7 +67,7 @@ def _choose(sheets: list[Sheet], id: str) -> Sheet:
         "Samples over time",
         list(by_name),
         at if at in by_name else newest,
-        format_func=lambda name: by_name[name].words,
+        format_func=lambda name: plain(by_name[name].words),
         key=key,
         on_change=moved,
     )
