@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from io import BytesIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageColor, ImageFile, ImageFilter, PngImagePlugin, features
+from PIL import Image, ImageCms, ImageColor, ImageFile, ImageFilter, JpegImagePlugin, PngImagePlugin, features
 from torch import Tensor
 
 from ganlib.errors import DataError, InputError
 
+MAX_PIXELS = 64_000_000  # of a picture file, if nothing else is said
 MOST_DIFFERENCE = 64.0  # grey levels at which `difference` is black
 RECIPE_KEY = "latent-atelier"
 # Formats that are decoded in this process by a bounded decoder; EPS and its kin, which start programs, are not here.
@@ -81,17 +84,22 @@ def decode(
     data: bytes,
     *,
     name: str = "picture",
-    max_pixels: int = 64_000_000,
+    max_pixels: int = MAX_PIXELS,
     background: tuple[int, int, int] | None = (255, 255, 255),
+    least_side: int | None = None,
 ) -> np.ndarray:
     """Return uint8 `[H, W, 3]` sRGB of a picture file's bytes; made for files from strangers.
 
     The EXIF orientation is applied, an embedded colour profile is converted, alpha lies on `background`, 16 bits become
     8, and of an animation the first frame is taken. Without a background (None) alpha is kept, and a picture that has
-    any is `[H, W, 4]`. Raises DataError, naming `name`, for what is not a picture, is cut
-    off, or has more than `max_pixels` pixels; the size is looked at before anything is decoded.
+    any is `[H, W, 4]`. With `least_side`, a JPEG of more than `max_pixels` pixels is decoded at a half, a quarter or an
+    eighth of its size, so that it fits, as long as its shorter side keeps that many pixels; see `reduction`. Raises
+    DataError, naming `name`, for what is not a picture, is cut off, or has more than `max_pixels` pixels; the size is
+    looked at before anything is decoded.
     """
-    pixels, flaw = decode_what_is_there(data, name=name, max_pixels=max_pixels, background=background)
+    pixels, flaw = decode_what_is_there(
+        data, name=name, max_pixels=max_pixels, background=background, least_side=least_side
+    )
     if flaw:
         raise _damaged(name, flaw)
     return pixels
@@ -101,8 +109,9 @@ def decode_what_is_there(
     data: bytes,
     *,
     name: str = "picture",
-    max_pixels: int = 64_000_000,
+    max_pixels: int = MAX_PIXELS,
     background: tuple[int, int, int] | None = (255, 255, 255),
+    least_side: int | None = None,
 ) -> tuple[np.ndarray, str]:
     """Return what `decode` does and a flaw: empty, or why the picture is only the upper part of what it was.
 
@@ -112,20 +121,54 @@ def decode_what_is_there(
     Image.init()
     _register_heif()
     try:
-        with Image.open(BytesIO(data), formats=[kind for kind in _READABLE if kind in Image.OPEN]) as file:
+        with opened(data) as file:
             width, height = file.size
-            if width * height > max_pixels:
-                raise _too_large(name, f"{width}×{height}", max_pixels)
+            times = _reduction(file, max_pixels, least_side)
+            if times is None:
+                raise _too_large(name, f"{width}×{height}", max_pixels, may_be_jpeg=least_side is not None)
+            if times > 1:
+                file.draft(None, (width // times, height // times))
             picture, flaw = _load(file)
             return np.array(_as_rgb(_upright(picture, file), background)), flaw
     except Image.UnidentifiedImageError:
         raise DataError(f"{name} is not a picture: {_describe(data)}", _hint(data)) from None
     except _BOMB as error:
-        raise _too_large(name, "far more", max_pixels) from error
+        raise _too_large(name, "far more", max_pixels, may_be_jpeg=least_side is not None) from error
     except MemoryError as error:
         raise DataError(f"{name} does not fit into memory", "Make it smaller first.") from error
     except _DAMAGE as error:
         raise _damaged(name, str(error)) from error
+
+
+def opened(data: bytes) -> ImageFile.ImageFile:
+    """Return a picture file with its header read and nothing decoded. Raises what Pillow does.
+
+    Pillow itself refuses headers of many pixels, but for JPEG that would refuse what can be decoded reduced.
+    """
+    if data.startswith(b"\xff\xd8\xff"):
+        with suppress(*_DAMAGE):
+            return JpegImagePlugin.jpeg_factory(BytesIO(data))
+    return Image.open(BytesIO(data), formats=[kind for kind in _READABLE if kind in Image.OPEN])
+
+
+def reduction(data: bytes, *, max_pixels: int = MAX_PIXELS, least_side: int) -> int:
+    """Return how many times smaller `decode` makes a picture that it decodes: 1, or for a JPEG also 2, 4 or 8."""
+    with opened(data) as file:
+        return _reduction(file, max_pixels, least_side) or 1
+
+
+def _reduction(file: ImageFile.ImageFile, max_pixels: int, least_side: int | None) -> int | None:
+    """How many times smaller a file is to be decoded; None where it stays too large."""
+    width, height = file.size
+    if width * height <= max_pixels:
+        return 1
+    # A progressive file is unpacked whole before it is reduced: six bytes for each of its own pixels at most.
+    is_bounded = not file.info.get("progressive") or width * height <= 2 * max_pixels
+    if file.format not in ("JPEG", "MPO") or least_side is None or not is_bounded:
+        return None
+    fitting = (times for times in (2, 4, 8) if -(-width // times) * -(-height // times) <= max_pixels)
+    times = next(fitting, None)
+    return times if times is not None and min(width, height) // times >= least_side else None
 
 
 def size_of(data: bytes, *, name: str = "picture") -> tuple[int, int]:
@@ -133,7 +176,7 @@ def size_of(data: bytes, *, name: str = "picture") -> tuple[int, int]:
     Image.init()
     _register_heif()
     try:
-        with Image.open(BytesIO(data), formats=[kind for kind in _READABLE if kind in Image.OPEN]) as file:
+        with opened(data) as file:
             width, height = file.size
             try:
                 is_turned = int(file.getexif().get(0x0112, 1)) >= 5
@@ -182,8 +225,11 @@ def _register_heif() -> None:
     pillow_heif.register_heif_opener()
 
 
-def _too_large(name: str, size: str, max_pixels: int) -> DataError:
-    return DataError(f"{name} has {size} pixels; {max_pixels:,} are allowed", "Make it smaller first.")
+def _too_large(name: str, size: str, max_pixels: int, *, may_be_jpeg: bool = False) -> DataError:
+    side = math.isqrt(max_pixels)
+    hint = f"Make it smaller first, such as {side:,}×{side:,}"
+    hint += ", or save it as JPEG (not progressive), which is read at a fraction of its size." if may_be_jpeg else "."
+    return DataError(f"{name} has {size} pixels; {max_pixels:,} are allowed", hint)
 
 
 def _describe(data: bytes) -> str:

@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 
 from ganlib.dataset import Dataset, PrepareConfig, prepare
+from ganlib.dataset.checks.measure import measure
+from ganlib.dataset.preview import OUTLINE, preview
 from ganlib.errors import InputError
-from ganlib.images import encode
+from ganlib.images import decode, encode
 
 
 def labelled(folder: Path, count: int = 7) -> Path:
@@ -85,3 +87,19 @@ def test_a_mirrored_set_has_every_picture_twice(tmp_path):
     assert len(Dataset.open(tmp_path / "out.zip", mirror=True, subset=2)) == 4
     with pytest.raises(IndexError):
         both[14]
+
+
+def test_a_photograph_of_a_hundred_megapixels_is_prepared_and_looked_at(tmp_path):
+    photograph = Image.linear_gradient("L").resize((10_400, 10_000))  # dark above, light below
+    (tmp_path / "in").mkdir()
+    photograph.save(tmp_path / "in" / "a.jpg", quality=80)
+    report = prepare(PrepareConfig(str(tmp_path / "in"), str(tmp_path / "out.zip"), 16, crop="center", workers=1))
+    assert report.kept == 1 and report.items[0].box == (200, 0, 10_200, 10_000)
+    dataset = Dataset.open(report.dest)
+    assert dataset[0][0][:, 8, 0] == pytest.approx(np.linspace(8, 247, 16), abs=3)
+    measures = measure((tmp_path / "in" / "a.jpg").read_bytes()).measures
+    assert (measures.width, measures.height, measures.mode) == (10_400, 10_000, "L")
+    config = PrepareConfig(str(tmp_path / "in"), "x.zip", 16, crop="center")
+    before = decode(preview(config)[0].pair)[:, :192].astype(int)
+    reds = np.abs(before - np.array(OUTLINE)).sum(axis=2) < 150
+    assert reds[96].nonzero()[0].min() < 8 and reds[96].nonzero()[0].max() > 184  # the crop, outlined where it is

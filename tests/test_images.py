@@ -1,9 +1,11 @@
 """Pictures in and out: exact where it is our own, safe where it is a stranger's."""
 
+import math
 import struct
 import warnings
 import zlib
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -323,3 +325,68 @@ def test_a_picture_says_that_a_trained_model_made_it_when_asked(kind):
     assert not images.says_ai(images.encode(pixels, kind, recipe="trainedAlgorithmic"))
     assert images.read_recipe_text(images.encode(pixels, kind, mark_ai=True)) is None
     assert not images.says_ai(b"no picture")
+
+
+# --- large JPEGs ------------------------------------------------------------------------------------------------------
+
+
+def jpeg(width: int, height: int, kind: str = "JPEG", **options: Any) -> bytes:
+    """Dark left, light right, with a red top."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[:] = np.linspace(0, 255, width).astype(np.uint8)[None, :, None]
+    pixels[: height // 2, :, 1:] = 0
+    out = BytesIO()
+    Image.fromarray(pixels).save(out, kind, quality=95, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(("max_pixels", "times"), [(20_000, 1), (19_999, 2), (5_000, 2), (4_999, 4), (325, 8)])
+@pytest.mark.parametrize("kind", ["JPEG", "MPO"])
+def test_a_large_jpeg_is_decoded_reduced_and_looks_the_same(max_pixels, times, kind):
+    data = jpeg(200, 100, kind)
+    whole = images.decode(data)
+    if times > 1:
+        with pytest.raises(DataError, match=f"200×100 pixels; {max_pixels:,} are allowed") as caught:
+            images.decode(data, max_pixels=max_pixels)
+        assert "JPEG" not in caught.value.hint and f"{math.isqrt(max_pixels)}" in caught.value.hint
+    pixels = images.decode(data, max_pixels=max_pixels, least_side=4)
+    assert pixels.shape[:2] == (-(-100 // times), -(-200 // times)) and pixels.shape[0] * pixels.shape[1] <= max_pixels
+    assert images.reduction(data, max_pixels=max_pixels, least_side=4) == times
+    assert np.abs(images.resize(whole, pixels.shape[1], pixels.shape[0]).astype(int) - pixels).mean() < 6
+
+
+def test_a_large_jpeg_is_upright_and_keeps_the_side_that_is_wanted():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = jpeg(200, 100, exif=exif)
+    assert images.decode(data, max_pixels=5_000, least_side=50).shape == (100, 50, 3)
+    with pytest.raises(DataError, match="5,000 are allowed"):
+        images.decode(data, max_pixels=5_000, least_side=51)
+    with pytest.raises(DataError, match="312 are allowed"):  # an eighth is the least
+        images.decode(data, max_pixels=312, least_side=1)
+
+
+def test_a_progressive_jpeg_is_unpacked_whole_and_so_bounded():
+    data = jpeg(200, 100, progressive=True)
+    assert images.decode(data, max_pixels=10_000, least_side=1).shape == (50, 100, 3)
+    with pytest.raises(DataError, match="9,999 are allowed") as caught:
+        images.decode(data, max_pixels=9_999, least_side=1)
+    assert "not progressive" in caught.value.hint
+
+
+def test_what_is_no_jpeg_says_that_a_jpeg_may_be_larger():
+    png = images.encode(np.zeros((100, 200, 3), np.uint8))
+    with pytest.raises(DataError, match="200×100 pixels; 9,999 are allowed") as caught:
+        images.decode(png, max_pixels=9_999, least_side=1)
+    assert "save it as JPEG" in caught.value.hint and images.reduction(png, max_pixels=9_999, least_side=1) == 1
+
+
+def test_a_jpeg_larger_than_pillow_allows_tells_its_size():
+    out = BytesIO()
+    Image.new("L", (8, 8)).save(out, "JPEG")
+    data = out.getvalue()
+    at = data.index(b"\xff\xc0") + 5
+    claims = data[:at] + struct.pack(">HH", 60_000, 65_000) + data[at + 4 :]
+    assert images.size_of(claims) == (65_000, 60_000)
+    with pytest.raises(DataError, match="65000×60000 pixels; 64,000,000 are allowed"):
+        images.decode(claims)

@@ -15,7 +15,7 @@ from ganlib.dataset.framing import Method, cut, frame_picture, has_plain_ground
 from ganlib.dataset.report import NO_LABEL, TOO_SMALL, Item
 from ganlib.dataset.written import match
 from ganlib.errors import DataError
-from ganlib.images import colour, decode, decode_what_is_there, encode, resize
+from ganlib.images import colour, decode, decode_what_is_there, encode, reduction, resize
 
 PROBED = 48  # pictures that are looked at to decide how `auto` crops the set
 PLAIN_MAJORITY = 0.6  # share of them on plain ground that makes it a set of subjects
@@ -49,18 +49,21 @@ class Maker:
         if label is None:
             return [(Item(name, "aside", NO_LABEL), b"")]
         try:
+            data = files.read(name)
             pixels, flaw = decode_what_is_there(
-                files.read(name), name=PurePosixPath(name).name, background=colour(config.background)
+                data, name=PurePosixPath(name).name, background=colour(config.background), least_side=config.resolution
             )
+            times = reduction(data, least_side=config.resolution)
         except DataError as error:
             return [(Item(name, "error", error.message), b"")]
         framing = frame_picture(pixels, _WHERE[self.method], margin=config.margin, scan=self.scan, picture=self.picture)
         left, top, right, bottom = framing.box
+        box = (left * times, top * times, right * times, bottom * times)  # in pixels of the source
         stays = name in self.kept
         if framing.objection and not config.keep_outliers and not stays:
-            return [(Item(name, "aside", framing.objection, framing.box), b"")]
+            return [(Item(name, "aside", framing.objection, box), b"")]
         if max(right - left, bottom - top) < LEAST_ENLARGED * config.resolution and not stays:
-            return [(Item(name, "aside", TOO_SMALL, framing.box), b"")]
+            return [(Item(name, "aside", TOO_SMALL, box), b"")]
         side = config.resolution
         if self.method == "letterbox":
             square = letterbox(pixels[top:bottom, left:right], side, config.fill)
@@ -68,7 +71,7 @@ class Maker:
             square = resize(pixels[top:bottom, left:right], side, side)
         else:
             square = cut(pixels, framing, side)
-        item = Item(name, "kept", box=framing.box, label=label, note=flaw, frame=framing.removed)
+        item = Item(name, "kept", box=box, label=label, note=flaw, frame=framing.removed)
         if self.method == "squash":
             item = replace(item, aspect=round((right - left) / (bottom - top), 4))
         copies = [
@@ -85,7 +88,7 @@ def decide(files: Files, names: Sequence[str], config: PrepareConfig) -> Maker:
         seen = []
         for name in spread(names, PROBED):
             try:
-                seen.append(has_plain_ground(decode(files.read(name), name=name)))
+                seen.append(has_plain_ground(decode(files.read(name), name=name, least_side=config.resolution)))
             except DataError:
                 continue  # reported when its turn comes
         method = "subject" if seen and sum(seen) >= PLAIN_MAJORITY * len(seen) else "page"

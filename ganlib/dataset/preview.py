@@ -14,7 +14,7 @@ from ganlib.dataset.files import Files
 from ganlib.dataset.making import decide, spread
 from ganlib.dataset.reader import Dataset
 from ganlib.errors import DataError
-from ganlib.images import colour, decode, encode, resize
+from ganlib.images import colour, decode, encode, reduction, resize
 
 SIDE = 192  # px of either half
 GROUND = (235, 230, 221)
@@ -51,11 +51,13 @@ def preview(
         for name in spread(names, count) if only is None else [name for name in only if name in known]:
             item, square = maker.make(files, (name, ""))[0]
             try:
-                pixels = decode(files.read(name), name=PurePosixPath(name).name, background=colour(config.background))
+                data, ground = files.read(name), colour(config.background)
+                pixels = decode(data, name=PurePosixPath(name).name, background=ground, least_side=SIDE)
+                times = reduction(data, least_side=SIDE)
             except DataError:
-                pixels = np.full((SIDE, SIDE, 3), GROUND, np.uint8)
+                pixels, times = np.full((SIDE, SIDE, 3), GROUND, np.uint8), 1
             made = decode(square, name=name) if square else None
-            found.append(Preview(name, item.reason, encode(_pair(pixels, item.box, made), "webp")))
+            found.append(Preview(name, item.reason, encode(_pair(pixels, item.box, times, made), "webp")))
         return found
 
 
@@ -77,7 +79,7 @@ def mosaic(source: Path | str, *, count: int = 24, columns: int = 12, side: int 
         cells = []
         for name in spread(names, count):
             try:
-                cells.append(_whole(decode(files.read(name), name=name), side)[0])
+                cells.append(_whole(decode(files.read(name), name=name, least_side=side), side)[0])
             except DataError:
                 continue
         if not cells:
@@ -101,10 +103,14 @@ def _whole(pixels: np.ndarray, side: int) -> tuple[np.ndarray, float, int, int]:
     return square, scale, left, top
 
 
-def _pair(pixels: np.ndarray, box: tuple[int, int, int, int] | None, made: np.ndarray | None) -> np.ndarray:
+def _pair(
+    pixels: np.ndarray, box: tuple[int, int, int, int] | None, times: int, made: np.ndarray | None
+) -> np.ndarray:
+    """Both halves; `pixels` are `times` smaller than the file in which the box is measured."""
     before, scale, left, top = _whole(pixels, SIDE)
     if box is not None:
         picture = Image.fromarray(before)
+        scale /= times
         corners = [round(value * scale) + offset for value, offset in zip(box, (left, top, left, top), strict=True)]
         low, high = (np.clip(part, 0, SIDE - 1).tolist() for part in (corners[:2], corners[2:]))
         ImageDraw.Draw(picture).rectangle([*low, *high], outline=OUTLINE, width=2)

@@ -24,6 +24,7 @@ from ganlib.dataset.checks.page import as_page
 from ganlib.dataset.examine import examine, find_duplicates, run_job
 from ganlib.dataset.exclusion import read_exclusions, write_exclusions
 from ganlib.errors import DataError, InputError
+from ganlib.images import encode
 from ganlib.runs import SilentReporter, Stopped
 
 FRUIT = Path(__file__).parents[1] / "data" / "fruit_sample.zip"
@@ -290,3 +291,14 @@ def test_damaged_results_are_explained(tmp_path):
     with pytest.raises(DataError, match="no examination"):
         Examination.load(tmp_path / "out")
     assert written.REPORT_NAME == "report.jsonl"
+
+
+def test_a_picture_changed_in_a_zip_with_backslashes_is_looked_at_again(tmp_path):
+    widths = []
+    for side in (32, 48):
+        with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+            archive.writestr("a\\b.png", encode(np.full((32, side, 3), side, np.uint8)))
+        item = examined(tmp_path / "in.zip", tmp_path / "out").pictures[0]
+        assert item.name == "a/b.png" and item.measures is not None
+        widths.append(item.measures.width)
+    assert widths == [32, 48]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from io import BytesIO
 from typing import Any
 
 import imagehash
@@ -18,7 +17,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ganlib.dataset.checks.border import find_border
-from ganlib.images import decode_what_is_there, encode, resize
+from ganlib.images import decode_what_is_there, encode, opened, reduction, resize
 
 VERSION = 1  # raised by one when a measure changes, so that stored ones are not mixed with new ones
 LOOK_SIDE = 192  # longer side of the copy that most is measured on
@@ -102,9 +101,10 @@ class Measured:
 
 def measure(data: bytes, *, name: str = "picture") -> Measured:
     """Return what there is to say about the bytes of a picture file. Raises DataError as `images.decode`."""
-    pixels, _ = decode_what_is_there(data, name=name)  # as the preparation does
+    pixels, _ = decode_what_is_there(data, name=name, least_side=LOOK_SIDE)  # as the preparation does
     height, width = pixels.shape[:2]
-    with Image.open(BytesIO(data)) as file:  # reads the header; `decode` has accepted these bytes
+    times = reduction(data, least_side=LOOK_SIDE)
+    with opened(data) as file:  # `decode` has accepted these bytes
         mode = file.mode
     digest = hashlib.sha256(np.array([height, width], np.int64).tobytes() + pixels.tobytes()).hexdigest()
     look = _at_most(pixels, LOOK_SIDE)
@@ -115,14 +115,14 @@ def measure(data: bytes, *, name: str = "picture") -> Measured:
     left, right = round(columns.start * scale_x), round(columns.stop * scale_x)
     top, bottom = round(rows.start * scale_y), round(rows.stop * scale_y)
     measures = Measures(
-        width=width,
-        height=height,
+        width=width * times,
+        height=height * times,
         num_bytes=len(data),
         mode=mode,
         digest=digest,
         hashes=_hashes(look, inner),
         border=round(border.score, 4),
-        inside=(left, top, right, bottom),
+        inside=(left * times, top * times, right * times, bottom * times),
         blur=_blur(pixels[top:bottom, left:right]),
         plain=_plain(inner),
         **_seen(_at_most(inner, SUBJECT_SIDE)),

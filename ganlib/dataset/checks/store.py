@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ganlib.dataset.checks.measure import TILE_SIDE, VERSION, Measured, Measures
-from ganlib.dataset.files import open_zip
+from ganlib.dataset.files import Files
 from ganlib.errors import DataError
 from ganlib.filesystem import check_regular
 
@@ -42,10 +42,9 @@ def identities(source: Path, names: Sequence[str]) -> dict[str, str]:
             else:
                 found[name] = f"v{VERSION} {stat.st_size} {stat.st_mtime_ns}"
         return found
-    with open_zip(source) as archive:
-        entries = {entry.filename: entry for entry in archive.infolist()}
-    found = {name: f"v{VERSION} {entries[name].file_size} {entries[name].CRC:08x}" for name in names if name in entries}
-    return {name: f"v{VERSION}" for name in names} | found
+    with Files(source) as files:
+        stamps = {name: f"v{VERSION} {size} {checksum:08x}" for name, size, checksum in files.stamp()}
+    return {name: stamps.get(name, f"v{VERSION}") for name in names}
 
 
 class Store:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from ganlib import runs
 from ganlib.errors import GanlibError, InputError
+from ganlib.images import MAX_PIXELS
 from ganlib.workspace import data_root as data_root
 from pages._ui import models
 from pages._ui.datasets import place
@@ -18,6 +19,10 @@ from pages._ui.frame import plain, show_error
 
 MAX_NAME = 60
 ZIP_TYPES = ("zip",)
+LARGEST = (
+    f"A picture may have {MAX_PIXELS // 10**6} megapixels; a larger one passes as JPEG, which is read at a fraction of "
+    "its size."
+)
 PICTURE_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif")
 
 
@@ -28,7 +33,7 @@ def show_intake() -> None:
         type=[*ZIP_TYPES, *PICTURE_TYPES],
         accept_multiple_files=True,
         key="intake-upload",
-        help="They are kept in the folder data/uploads of this studio.",
+        help=f"They are kept in the folder data/uploads of this studio. {LARGEST}",
     )
     uploads = st.session_state.get("intake-upload") or []
     if uploads:
@@ -41,7 +46,7 @@ def show_intake() -> None:
             "Or a folder or zip on this machine",
             key="intake-path-text",
             placeholder="/home/me/pictures",
-            help="Folders below it are searched too. Nothing in it is changed.",
+            help="Folders below it are searched too. Nothing in it is changed. " + LARGEST,
         )
         st.form_submit_button("Look at it", icon=":material/folder_open:", on_click=_take_path)
     if error := st.session_state.pop("intake-error", None):
