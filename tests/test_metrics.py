@@ -22,6 +22,8 @@ from ganlib.dataset import Dataset
 from ganlib.errors import InputError
 from ganlib.features import FeatureExtractor
 from ganlib.metrics import Metric, parse_metric, parse_metrics
+from ganlib.metrics.names import doubt_about
+from ganlib.metrics.results import read_figures
 from ganlib.networks import ARCHITECTURES, tiny_generator
 from ganlib.runs import SilentReporter, Stopped
 
@@ -393,6 +395,32 @@ def test_the_command_prints_figures_and_keeps_them(studio, plain_features, own_m
     direct = metrics.evaluate("kid20", load_generator(own_model), Dataset.open(studio), extractor=plain_features)
     assert record["results"] == pytest.approx(direct["results"], rel=1e-3)
     assert read_card(own_model).metrics == record["results"] | read_card(own_model).metrics
+
+
+def test_fid_of_few_pictures_says_that_its_interval_is_not_all(studio, own_model, tmp_path, capsys):
+    argv = ["metrics", "--network", str(own_model), "--data", str(studio), "--metrics", "fid20,kid20"]
+    words = "warning: 20 real and 20 generated pictures are too few for FID"
+    assert main([*argv, "--dry-run"]) == 0
+    assert capsys.readouterr().out.count(words) == 1
+    assert main([*argv, "--outdir", str(tmp_path / "m")]) == 0
+    captured = capsys.readouterr()
+    assert (captured.out + captured.err).count(words) == 1
+    (line,) = (tmp_path / "m" / "metric-fid20_moments.jsonl").read_text().splitlines()
+    assert "interval does not cover that" in json.loads(line)["warning"]
+    assert "warning" not in (tmp_path / "m" / "metric-kid20_moments.jsonl").read_text()
+    (figure,) = [figure for figure in read_figures(tmp_path / "m") if figure.name.startswith("fid")]
+    assert figure.doubt == json.loads(line)["warning"]
+
+
+@pytest.mark.parametrize(("name", "num_real", "num_fake", "words"), [
+    ("fid2k_x", 2000, 2000, ""), ("fid50k_full_x", 12, 50_000, "12 real pictures are"), ("kid1k_x", 12, 1000, ""),
+    ("fid500_full_x", 9000, 500, "500 generated pictures are"), ("pr1k3_x_recall", 12, 1000, ""),
+    ("fid5k_x", 0, 0, ""),
+])  # fmt: skip
+def test_figures_know_how_many_pictures_are_too_few(name, num_real, num_fake, words):
+    assert doubt_about(name, num_real, num_fake).startswith(words) and bool(words) == bool(
+        doubt_about(name, num_real, num_fake)
+    )
 
 
 @pytest.mark.parametrize(

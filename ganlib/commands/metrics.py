@@ -33,6 +33,7 @@ def execute(args: argparse.Namespace) -> int:
     from ganlib.distributed import is_first
     from ganlib.metrics import MetricsConfig, measure
     from ganlib.metrics.job import estimate_seconds, plan_measurement
+    from ganlib.metrics.names import doubt_about
     from ganlib.runs import SilentReporter, Stopped, TerminalReporter, format_seconds, signals_ask
 
     given = values_from_flags(MetricsConfig, args)
@@ -45,6 +46,11 @@ def execute(args: argparse.Namespace) -> int:
         names = ", ".join(map(str, plan.metrics))
         for card in plan.cards:
             print(printable(f"{names}: {card.path} against {len(plan.dataset)} pictures of {config.data}"))
+        for metric in plan.metrics:
+            num_real = len(plan.dataset) * (1 + config.mirror)
+            num_real = num_real if metric.full else min(num_real, metric.count)
+            if doubt := doubt_about(str(metric), num_real, metric.count):
+                print(f"warning: {doubt}")
         print(f"about {format_seconds(estimate_seconds(config))} here")
         return 0
     reporter = TerminalReporter()

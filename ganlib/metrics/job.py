@@ -276,6 +276,8 @@ class _Measurement:
     def _keep(self, record: Mapping[str, Any], what: str) -> None:
         figures = ", ".join(f"{name} {value:.5g}" for name, value in record["results"].items())
         self.reporter.log(f"{what}: {figures}")
+        if "warning" in record:
+            self.reporter.log(f"warning: {record['warning']}")
         if self.config.outdir is not None:
             self.reporter.artefact(append_record(self.config.outdir, record))
 

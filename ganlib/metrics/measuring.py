@@ -29,7 +29,7 @@ from ganlib.metrics.distances import (
     share_interval,
     stats_of,
 )
-from ganlib.metrics.names import Metric, parse_metric
+from ganlib.metrics.names import Metric, doubt_about, parse_metric
 from ganlib.metrics.paths import PathSteps, open_path_distance, path_length
 from ganlib.metrics.rows import BLOCK, collect_rows, forget_rows
 from ganlib.metrics.scores import inception_score
@@ -403,11 +403,12 @@ def _measure(
         shares = precision_recall(real.vectors, rows, device=extractor.device)
         for word, share, num in zip(("precision", "recall"), shares, (len(rows), real.num), strict=True):
             results[f"{name}_{word}"], bounds[f"{name}_{word}"] = share, share_interval(share, num)
+    doubt = doubt_about(name, real.num, len(rows))
     return {
         "results": results, "metric": name, "ci95": {key: list(ends) for key, ends in bounds.items()},
         "timestamp": time.time(), "num_real": real.num, "num_fake": len(rows),
         "features": {"name": extractor.name, "digest": extractor.weights_digest, "resize": "antialiased bicubic"},
-    }  # fmt: skip
+    } | ({"warning": doubt} if doubt else {})  # fmt: skip
 
 
 def _measure_path(

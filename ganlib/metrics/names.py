@@ -23,6 +23,9 @@ KINDS = {
     "is": "Inception score",
 }
 NEIGHBOURS = 3
+FEW = 2000
+"""Pictures of either kind below which a Fréchet distance says more about their number than about the model: about as
+many as Inception-v3 has features, 2,048, and with fewer a covariance of them has no full rank (Heusel et al., 2017)."""
 PATHS = 50_000
 """Paths of `ppl2_wend` where its name has no number."""
 MAX_COUNT = 1_000_000
@@ -54,6 +57,19 @@ class Metric:
     def needs_reals(self) -> bool:
         """Whether real pictures are looked at."""
         return self.kind in ("fid", "kid", "pr")
+
+
+def doubt_about(name: str, num_real: int, num_fake: int) -> str:
+    """Return why a figure of that name is not to be relied on with so few pictures; empty where it is.
+
+    A number of 0 is not known."""
+    few = [f"{num:,} {kind}" for num, kind in ((num_real, "real"), (num_fake, "generated")) if 0 < num < FEW]
+    if not name.startswith("fid") or not few:
+        return ""
+    return (
+        f"{' and '.join(few)} pictures are too few for FID: it comes out too high, for a perfect model too, and the "
+        f"95 % interval does not cover that; take {FEW:,} or more of both, or KID, which has no such bias"
+    )
 
 
 def parse_metric(text: str) -> Metric:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ganlib.metrics.names import doubt_about
 from ganlib.runs import list_runs
 from ganlib.runs.records import read_records
 
@@ -48,6 +49,11 @@ class Figure:
     def is_floor(self) -> bool:
         """Whether real pictures were measured against real ones."""
         return not self.snapshot
+
+    @property
+    def doubt(self) -> str:
+        """Why it is not to be relied on; empty where it is."""
+        return doubt_about(self.name, self.num_real, self.num_fake)
 
     @property
     def is_lower_better(self) -> bool:

@@ -92,6 +92,18 @@ def test_higher_is_better_where_it_is(measured):
     assert best is not None and best.value == 0.8
 
 
+def test_the_page_says_where_pictures_are_too_few_for_fid(repository, measured):
+    run = runs.create_run(measured, "metrics", "few", {})
+    facts = {"snapshot_pkl": "few.safetensors", "title": "Few", "data_path": "data/set.zip"}
+    write(run.path, "metric-fid50k_full_x", record("fid50k_full_x", 92.0, 1.0, num_fake=50_000, num_real=12, **facts))
+    app = open_page(repository)
+    app.selectbox(key="results-name").set_value("kid1k_fruit-d").run()
+    assert not app.warning
+    app.selectbox(key="results-name").set_value("fid50k_full_x").run()
+    (warning,) = app.warning
+    assert warning.value.replace("\\", "").startswith("12 real pictures are too few for FID")
+
+
 def test_a_chart_has_a_line_and_a_band_for_each_run(measured):
     kid = [f for f in figures_of_runs(measured) if f.name.startswith("kid")]
     chart = curve([f for f in kid if not f.is_floor], [f for f in kid if f.is_floor], dark=False)

@@ -9,6 +9,7 @@ from ganlib import features, inception, runs
 from ganlib.checkpoints import list_checkpoints
 from ganlib.metrics import MetricsConfig
 from ganlib.metrics.job import estimate_seconds
+from ganlib.metrics.names import FEW
 from ganlib.training.folder import list_training
 from pages._ui import models
 from pages._ui.frame import plain
@@ -33,7 +34,6 @@ MEANINGS = {
     "higher is better. It says little about paintings.",
 }
 COUNTS = [250, 500, 1000, 2000, 5000, 10_000, 50_000]
-FEW = 2000  # pictures; below, a Fréchet distance says more about their number than about the model
 FEATURES = {
     "auto": "the best there are here",
     "inception": "Inception-v3, as in papers",

@@ -10,7 +10,6 @@ from ganlib.metrics.results import Figure, as_good_as, best_of, figures_of_runs,
 from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.evaluating.charts import curve
-from pages._ui.evaluating.form import FEW
 from pages._ui.frame import download, empty_state, part, plain
 from pages._ui.jobs import ACTIVE, job_card
 
@@ -85,7 +84,7 @@ def _figures(figures: Sequence[Figure]) -> None:
 def _first(figures: Sequence[Figure]) -> str:
     """The name that is shown first: of what was measured last a KID, or a FID of enough pictures."""
     newest = max(figures, key=lambda figure: figure.timestamp)
-    if newest.name.startswith("fid") and newest.num_fake >= FEW:
+    if newest.name.startswith("fid") and not newest.doubt:
         return newest.name
     alike = [each for each in figures if (each.group, each.data) == (newest.group, newest.data)]
     kids = [each for each in alike if each.name.startswith("kid")]
@@ -105,6 +104,8 @@ def _verdict(shown: Sequence[Figure], floors: Sequence[Figure]) -> None:
         names = ", ".join(_label(other) for other in alike[:4]) + (" and others" if len(alike) > 4 else "")
         words += f". Not told apart from it: {names}; more pictures would"
     st.markdown(words + ".")
+    if best.doubt:
+        st.warning(plain(f"{best.doubt[:1].upper()}{best.doubt[1:]}."), icon=":material/warning:")
     if floors:
         st.caption(f"Real pictures against real ones score {floors[-1].value:.4g}: no model can do better for long.")
 
