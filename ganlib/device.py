@@ -146,6 +146,19 @@ def free_bytes(device: torch.device | str = "cpu") -> int:
         return _system_memory_bytes()[0]
 
 
+def crowding() -> float:
+    """Return how many times longer work on the processors takes beside what else they had to do in the last minute,
+    from 1; 1 too where the system does not tell."""
+    try:
+        others = os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return 1.0
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1.0, (others + torch.get_num_threads()) / cores)
+
+
 @contextmanager
 def out_of_memory_hint(hint: str) -> Iterator[None]:
     """Inside this block, running out of memory on any device raises `DeviceError` with `hint`.

@@ -24,6 +24,7 @@ SPEEDS: dict[str, dict[str, Any]] = {
 SPEED_WORDS = {
     "draft": "Draft, 100 steps", "standard": "Standard, 500", "best": "Best, 1,000 and a tuned model",
 }  # fmt: skip
+CROWDED = 1.5  # times longer than alone: worth saying
 SPACES = {"w": "easy to edit", "w_plus": "nearer to the photograph", "z": "as seeds can"}
 
 heading = open_page("Project")
@@ -101,10 +102,16 @@ def prepare() -> None:
     estimate = _estimate(str(model.path), model.digest, config.space, config.steps, config.pti, len(photos))
     st.caption(plain(f"What is near? {estimate.distance_meaning}"), help=plain(estimate.distance_name))
     is_busy = any(run.state in ACTIVE for run in jobs())
+    seconds = estimate.seconds
     st.button(
-        f"Start, about {runs.format_seconds(estimate.seconds)}", type="primary", icon=":material/center_focus_strong:",
+        f"Start, about {runs.format_seconds(seconds)}", type="primary", icon=":material/center_focus_strong:",
         key="project-start", disabled=is_busy, on_click=start, args=(photos,), width="stretch",
     )  # fmt: skip
+    if is_busy:
+        st.caption("A search is at work: the next one can begin when it is done.")
+    elif seconds > CROWDED * estimate.alone_seconds:
+        alone = runs.format_seconds(estimate.alone_seconds)
+        st.caption(f"Other work keeps this machine busy; with the machine to itself it would take about {alone}.")
     if error := state.pop("project-error", None):
         show_error(error)
     if is_busy != state.get("project-busy", False):

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from ganlib import checkpoints, images
+from ganlib.device import crowding
 from ganlib.errors import InputError
 from ganlib.latents import Recipe, parse_embedded
 from ganlib.networks import tiny_generator
@@ -274,3 +275,39 @@ def test_an_estimate_grows_with_the_work(model, tmp_path):
     more = estimate_project(options(model, tmp_path / "t.png", tmp_path, steps=100, pti=True), tries=1)
     assert more.seconds > 100 * more.step_seconds > 0 < more.tuning_step_seconds
     assert torch.is_grad_enabled()
+
+
+def test_an_estimate_counts_pictures_and_what_else_the_machine_does(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    config = options(model, tmp_path / "t.png", tmp_path, steps=200)
+    one, five = estimate_project(config), estimate_project(config, 5)
+    assert five.alone_seconds > one.step_seconds * 200 and five.alone_seconds > five.step_seconds * 200
+    many = estimate_project(config, 500)
+    assert many.alone_seconds > 500 * 200 * many.step_seconds / 16 > 5 * five.alone_seconds / 16
+    idle = crowding()
+    monkeypatch.setattr("os.getloadavg", lambda: (1000.0, 0.0, 0.0))
+    assert many.seconds == pytest.approx(many.alone_seconds * crowding()) and crowding() > 2 * idle
+    monkeypatch.delattr("os.getloadavg")
+    assert crowding() == 1.0
+
+
+def test_progress_counts_photographs_a_smaller_last_batch_and_tuning(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("ganlib.projection.job._MOST_AT_ONCE", 2)
+    rng = np.random.RandomState(0)
+    for i in range(3):
+        path = tmp_path / "photos" / f"{i}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(images.encode(rng.randint(0, 255, (32, 32, 3)).astype(np.uint8)))
+    told: list[tuple[float, float, str]] = []
+
+    class Listener(SilentReporter):
+        def progress(self, done: float, total: float, message: str = "") -> None:
+            told.append((done, total, message))
+
+    project(options(model, tmp_path / "photos", tmp_path / "out", steps=10, pti=True, pti_steps=20), Listener())
+    assert {total for _, total, _ in told} == {3 * (10 + 20 * 1.3)}
+    shares = [done for done, _, _ in told]
+    assert shares == sorted(shares) and shares[-1] == told[-1][1]
+    first_batch = [done for done, _, message in told if "2 of 3 pictures" in message]
+    last_batch = [done for done, _, message in told if "1 of 3 pictures" in message]
+    assert first_batch[-1] == 20 and last_batch[0] == pytest.approx(2 * 36) and last_batch[-1] == pytest.approx(82)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -324,6 +326,22 @@ def test_the_estimate_follows_the_recent_speed_of_this_process():
         left = estimate.update(51 + i / 10, 100, now=1.0 + 10 * i)
     assert left == pytest.approx((100 - 54.9) * 100, rel=0.05), "a hundred times slower for six minutes"
     assert estimate.update(0, 7, now=500.0) is None, "another total is other work"
+
+
+def test_what_is_left_is_told_calmly_and_corrected_at_once_in_the_first_steps():
+    estimate, rng = Estimate(), random.Random(1)
+    estimate.update(0, 500, now=0.0)
+    assert estimate.update(1, 500, now=10.0) == pytest.approx(4990), "the first step is slow"
+    now = 10.0
+    for done in range(2, 12):
+        left = estimate.update(done, 500, now=(now := now + 1))
+    assert 489 < left < 1000, "ten quick ones later most of that is corrected"
+    ends = []
+    for done in range(12, 400):  # a busy machine: steps of 0.1 to 1.9 s
+        left = estimate.update(done, 500, now=(now := now + 0.1 + 1.8 * rng.random()))
+        ends.append(now + left)
+    steps = [abs(b - a) for a, b in pairwise(ends[60:])]
+    assert max(steps) < 5 and left == pytest.approx(101, rel=0.2)
 
 
 def test_the_terminal_shows_one_line_at_a_time():

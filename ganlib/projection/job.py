@@ -18,7 +18,7 @@ from torch import Tensor
 from ganlib import checkpoints, images
 from ganlib.checkpoints import Checkpoint
 from ganlib.deltas import save_delta
-from ganlib.device import choose_device, out_of_memory_hint
+from ganlib.device import choose_device, crowding, out_of_memory_hint
 from ganlib.errors import CheckpointError, InputError
 from ganlib.features import UNREADABLE
 from ganlib.filesystem import open_regular
@@ -42,6 +42,9 @@ PREVIEW = "preview.png"
 _FORMAT = 1  # of the state file and of what decides a result
 _PIXELS_AT_ONCE = {"cpu": 8 * 128 * 128, "cuda": 16 * 512 * 512, "mps": 4 * 512 * 512}
 _MOST_AT_ONCE = 16
+_TUNING_WEIGHT = 1.3  # a step of tuning, in steps of one picture's search
+_TRYING_SECONDS = 2.0  # after which two tries of a step must do
+_OPENING_SECONDS = 4.0  # until a process has loaded PyTorch and the networks
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,10 @@ class _Project:
         self.distance = open_distance(config.distance, config.network, device=self.device)
         self.generator = checkpoints.load_generator(config.network, device=self.device)
         self.at_once = self.batch_size()
-        self.done = 0
-        self.total = -(-len(self.targets) // self.at_once) * config.steps
-        self.total += len(self.targets) * config.pti_steps if config.pti else 0
+        self.done = 0.0
+        # In steps of one picture's search, so that a smaller last batch and tuning count as what they take.
+        self.tuning = config.pti_steps * _TUNING_WEIGHT if config.pti else 0.0
+        self.total = len(self.targets) * (config.steps + self.tuning)
         self._shown_at = 0.0
 
     def batch_size(self) -> int:
@@ -116,7 +120,7 @@ class _Project:
     def _batch(self, batch: list[_Target], number: int) -> list[Projection]:
         known = [_finished(target) for target in batch]
         if all(known):
-            self.done += self.config.steps + (len(batch) * self.config.pti_steps if self.config.pti else 0)
+            self.done += len(batch) * (self.config.steps + self.tuning)
             return [row for row in known if row is not None]
         image = to_network(np.stack([target.pixels for target in batch]), self.card.spec).to(self.device)
         vectors = self.distance.prepare(image)
@@ -129,11 +133,11 @@ class _Project:
         way = self._search(search, batch, state_file, key)
         made = []
         for i, target in enumerate(batch):
-            self.done = (number + 1) * self.config.steps
-            if self.config.pti:
-                self.done += (number * self.at_once + i) * self.config.pti_steps
+            before = number * self.at_once
+            self.done = (before + len(batch)) * self.config.steps + (before + i) * self.tuning
             row = known[i] or self._finish(target, search, i, labels[i], priors[i], way)
             made.append(row)
+        self.done = (number * self.at_once + len(batch)) * (self.config.steps + self.tuning)
         state_file.unlink(missing_ok=True)
         return made
 
@@ -165,7 +169,8 @@ class _Project:
         found, image = search.look()
         way.append(search.w_plus()[:, :rows].detach().clone())
         at = search.step_number
-        self.reporter.progress(self.done + at, self.total, f"step {at} of {search.steps}")
+        photographs = f" for {len(batch)} of {len(self.targets)} pictures" if len(self.targets) > 1 else ""
+        self.reporter.progress(self.done + at * len(batch), self.total, f"step {at} of {search.steps}{photographs}")
         values = {target.name: value for target, value in zip(batch, found.tolist(), strict=True)}
         self.reporter.stats({"stage": "search", "step": at, "distance": values, "mean": float(found.mean())})
         self._preview([target.pixels for target in batch], image, at == search.steps)
@@ -243,7 +248,8 @@ class _Project:
             at = tuning.step_number
             if at % 10 == 0 or tuning.is_done:
                 found, image_now = tuning.look()
-                self.reporter.progress(self.done + at, self.total, f"tuning to {target.name}, step {at}")
+                words = f"tuning to {target.name}, step {at}"
+                self.reporter.progress(self.done + at * _TUNING_WEIGHT, self.total, words)
                 self.reporter.stats({"stage": "tuning", "step": at, "distance": {target.name: found}, "mean": found})
                 self._preview([target.pixels], image_now, tuning.is_done)
             if at % STATE_EVERY == 0:
@@ -392,14 +398,22 @@ def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> Non
 class ProjectEstimate:
     """What a projection takes on this machine, from a few steps made just now."""
 
-    seconds: float
+    alone_seconds: float
+    """With the machine to itself."""
     step_seconds: float
-    """Of one step of the search, for all pictures that are searched for at once."""
+    """Of one step of the search, for all pictures that are searched for at once, with the machine to itself."""
     tuning_step_seconds: float
     """0 without tuning."""
     distance_name: str
     distance_meaning: str
     """One sentence about what is made small."""
+    is_on_processor: bool
+    """Whether other work on the processors makes it slower."""
+
+    @property
+    def seconds(self) -> float:
+        """Beside what else the machine has to do at this moment."""
+        return self.alone_seconds * (crowding() if self.is_on_processor else 1.0)
 
 
 def estimate_project(config: ProjectConfig, pictures: int = 1, *, tries: int = 3) -> ProjectEstimate:
@@ -417,15 +431,17 @@ def estimate_project(config: ProjectConfig, pictures: int = 1, *, tries: int = 3
     start = torch.full((at_once, length), 0.1, device=device)
     labels: list[int | None] = [0 if spec.label_dim else None] * at_once
     search = Search(generator, distance, image, start, labels, [prior] * at_once, config)
-    step = _fastest(search.step, tries, device)
+    step, look = _fastest(search.step, tries, device), _fastest(search.look, 2, device)
     tuning_step = 0.0
     if config.pti:
         tuning = Tuning(generator, distance, image[:1], search.w_plus()[:1], prior, steps=100, seed=0)
         tuning_step = _fastest(tuning.step, tries, device) * 1.3  # the others are looked at and held near the latent
-    batches = -(-pictures // at_once)
-    looks = 1 + 0.4 / look_every(config.steps)
-    seconds = batches * config.steps * step * looks + pictures * config.pti_steps * tuning_step
-    return ProjectEstimate(seconds, step, tuning_step, distance.name, distance.meaning)
+    looks = config.steps / look_every(config.steps)
+    frames = (min(looks, writing.FILM_FRAMES) + writing.TUNING_FRAMES * config.pti) * config.film
+    is_compared = config.space == "z" or not (spec.truncatable and config.start in ("auto", "average"))
+    each = config.steps * step + (looks + frames + config.starts * is_compared) * look
+    seconds = _OPENING_SECONDS + pictures * (each / at_once + config.pti_steps * tuning_step)
+    return ProjectEstimate(seconds, step, tuning_step, distance.name, distance.meaning, device.type == "cpu")
 
 
 def _rough_prior(generator: Generator) -> Prior:
@@ -436,13 +452,18 @@ def _rough_prior(generator: Generator) -> Prior:
 
 
 def _fastest(step: Any, tries: int, device: torch.device) -> float:
-    best = float("inf")
-    for _ in range(tries):
-        began = time.perf_counter()
+    """Seconds of a step at its best. On the processor those that this thread was at work: while others take turns with
+    it the clock on the wall tells more of them than of the step."""
+    clock = time.thread_time if device.type == "cpu" else time.perf_counter
+    best, since = float("inf"), time.perf_counter()
+    for i in range(tries):
+        if i > 1 and time.perf_counter() - since > _TRYING_SECONDS:
+            break
+        began = clock()
         step()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        best = min(best, time.perf_counter() - began)
+        best = min(best, clock() - began)
     return best
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 PROGRESS_SECONDS = 0.2  # progress is written at most this often
+ETA_CALM_SECONDS = 20.0  # what is shown nears a new estimate in about this time; in the first steps much sooner
 ETA_MEMORY_SECONDS = 60.0  # the estimate follows the speed of about the last minute
 
 
@@ -62,12 +63,14 @@ class Estimate:
     def __init__(self) -> None:
         self._last: tuple[float, float, float] | None = None  # time, done, total
         self._done = self._seconds = 0.0
+        self._began, self._end = 0.0, math.nan  # of the evidence, and of the work as it was told last
 
     def update(self, done: float, total: float, now: float | None = None) -> float | None:
         """Return the seconds left after a progress report, or None while the speed is unknown."""
         now = time.monotonic() if now is None else now
         if self._last is None or done < self._last[1] or total != self._last[2]:
             self._done = self._seconds = 0.0
+            self._began, self._end = now, math.nan
         else:
             elapsed = now - self._last[0]
             keep = math.exp(-elapsed / ETA_MEMORY_SECONDS)
@@ -76,7 +79,12 @@ class Estimate:
         self._last = (now, done, total)
         if self._done <= 0 or self._seconds <= 0:
             return None
-        return max(total - done, 0.0) * self._seconds / self._done
+        end = now + max(total - done, 0.0) * self._seconds / self._done
+        if not math.isnan(self._end) and done < total:
+            calm = max(min(ETA_CALM_SECONDS, (now - self._began) / 10), 1e-9)
+            end = self._end + (end - self._end) * (1 - math.exp(-elapsed / calm))
+        self._end = end
+        return max(end - now, 0.0)
 
 
 class TerminalReporter:
