@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages._ui import models
+from pages._ui.comparing import faceoff, quiz
 from pages._ui.comparing.copies import show_copies
 from pages._ui.comparing.faceoff import show_faceoff
 from pages._ui.comparing.quiz import show_quiz
@@ -21,6 +22,7 @@ VIEWS = {
     "faceoff": "Face-off",
     "statistics": "Statistics",
 }
+GAMES = {"quiz": quiz.table, "faceoff": faceoff.table}
 
 heading = open_page("Compare")
 place = Place("compare")
@@ -37,19 +39,23 @@ if place.take_news():
     if query.get("source"):
         st.session_state["copies-how"] = "place"
         st.session_state["copies-place"] = query["source"][:1000]
+    if query.get("view") in GAMES and query.get("game"):
+        st.session_state[query["view"]] = query["game"][:1000]
 st.session_state.setdefault("compare-view", "sides")
 view = st.segmented_control(
     "View", list(VIEWS), format_func=VIEWS.__getitem__, key="compare-view", label_visibility="collapsed", required=True
 ) or "sides"
+game = GAMES[view].name() if view in GAMES else ""
+where = {"view": view} | ({"game": game} if game else {}) if view != "sides" else {}
 with errors_told():
     if view == "faceoff":
-        place.write({"model": model.name, "view": view})
-        show_faceoff(model)
+        place.write({"model": model.name} | where)
+        show_faceoff(model, game)
         st.stop()
     reals = choose_set(heading, query.get("data", ""))
-    place.write({"model": model.name, "data": reals.path} | ({"view": view} if view != "sides" else {}))
+    place.write({"model": model.name, "data": reals.path} | where)
     if view == "quiz":
-        show_quiz(model, reals)
+        show_quiz(model, reals, game)
     elif view == "copies":
         show_copies(model, reals)
     elif view == "verdicts":

@@ -34,6 +34,10 @@ def test_a_quiz_is_played_to_a_score_with_the_arrow_keys(page: Page, studio: Stu
         # Nothing of a picture is told apart: both come from one file, onto canvases of one size.
         sizes = page.locator(".pair-half canvas").evaluate_all("all => all.map((c) => [c.width, c.height])")
         assert sizes == [[384, 384], [384, 384]] and page.locator(".pair-box img").count() == 0
+        if round == 2:  # the browser is closed and opened again
+            expect(page).to_have_url(re.compile("game=[0-9a-f]{16}"))
+            page.reload()
+            expect(page.locator(f'.pair-box[data-round="{round}"]')).to_be_visible(timeout=PATIENCE_MS)
         page.keyboard.press("ArrowLeft" if round % 2 else "ArrowRight")
         if round < 4:
             expect(page.locator(".pair-half .verdict").first).to_have_text(re.compile("real|generated"))

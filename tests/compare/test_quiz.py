@@ -12,6 +12,7 @@ import pytest
 
 from ganlib import images
 from ganlib.compare.quiz import SHOWN, begin_faceoff, begin_quiz, pair_of
+from ganlib.compare.sitting import Sitting, answer, sit_down, sitting_of
 from ganlib.compare.votes import Game, as_csv, as_json, by_model, keep_game, load_games, tally, wilson
 from ganlib.errors import DataError, InputError
 
@@ -131,3 +132,37 @@ def test_a_damaged_file_is_told_and_left_alone(tmp_path):
         with pytest.raises(DataError, match="is damaged"):
             keep_game(tmp_path, Game("quiz", "a", "d", "s", "", 1, 1))
         assert (tmp_path / "votes.json").read_text() == text
+
+
+def test_a_game_on_the_disk_goes_on_and_an_answer_counts_once(tmp_path):
+    name = sit_down(tmp_path, Sitting(begin_quiz(3, 9, seed=1), "d", "/set.zip", 0.8, 0.5, 2))
+    assert sitting_of(tmp_path, name) == Sitting(begin_quiz(3, 9, seed=1), "d", "/set.zip", 0.8, 0.5, 2)
+    ended = [answer(tmp_path, name, i, "left", 1.0) for i in (0, 0, 1, 2, 2)]
+    assert [found[1] for found in ended if found] == [False, False, False, True, False], "it ends once"
+    assert sitting_of(tmp_path, name).play.answers == ("left",) * 3
+    with pytest.raises(InputError):
+        answer(tmp_path, sit_down(tmp_path, Sitting(begin_quiz(3, 9), "d", "s")), 0, "neither", 1.0)
+    assert answer(tmp_path, "0" * 16, 0, "left", 1.0) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rounds": []}, {"rounds": [[0, 1]]}, {"rounds": [[-1, 2, True]]}, {"rounds": [[0, 2**40, True]]},
+        {"answers": ["up"]}, {"answers": ["left"] * 9}, {"answers": ["neither"]}, {"kind": "chess"}, {"psi": None},
+        {"seconds": "long"}, {"more": 1}, {"rounds": [[0, 1, True]] * 201},
+    ],
+)  # fmt: skip
+def test_a_game_that_could_not_have_been_written_is_none(tmp_path, changes):
+    name = sit_down(tmp_path, Sitting(begin_quiz(3, 9), "d", "s"))
+    path = tmp_path / "games" / f"{name}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    assert sitting_of(tmp_path, name) is None
+    path.write_text("[" * 9000)
+    assert sitting_of(tmp_path, name) is None
+
+
+def test_old_games_are_cleared_away(tmp_path, monkeypatch):
+    monkeypatch.setattr("ganlib.compare.sitting.MOST_KEPT", 3)
+    names = [sit_down(tmp_path, Sitting(begin_quiz(3, 9), "d", "s")) for _ in range(5)]
+    assert sitting_of(tmp_path, names[-1]) is not None and len(list((tmp_path / "games").iterdir())) == 3

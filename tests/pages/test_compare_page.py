@@ -13,12 +13,15 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from ganlib import images, runs
-from ganlib.checkpoints import save_snapshot
+from ganlib.checkpoints import list_checkpoints, save_snapshot
 from ganlib.compare import CopyCheck
+from ganlib.compare.quiz import Play, begin_faceoff, begin_quiz
+from ganlib.compare.sitting import Sitting, answer, sit_down, sitting_of
 from ganlib.compare.votes import Game, keep_game
 from ganlib.dataset import Dataset
 from ganlib.latents import Recipe
 from ganlib.networks import tiny_generator
+from pages._ui import models
 from pages._ui.comparing.sets import RealSet, large_picture, real_picture
 from pages._ui.comparing.sides import _nearest
 from tests.compare.conftest import write_set
@@ -58,10 +61,15 @@ def data(checkpoints, tmp_path, monkeypatch) -> Path:
 
 def play(app: AppTest, key: str) -> None:
     """Answer every round as the browser would."""
-    while not app.session_state[key]["play"].is_over:
-        game = app.session_state[key]
-        game["play"] = game["play"].answer(game["play"].at, "left", 1.0)
+    while not (game := playing(app, key)).is_over:
+        answer(models.runs_root(), app.session_state[key], game.at, "left", 1.0)
     app.run()
+
+
+def playing(app: AppTest, key: str) -> Play:
+    found = sitting_of(models.runs_root(), app.session_state[key])
+    assert found is not None
+    return found.play
 
 
 def test_without_a_set_the_page_says_what_it_is_for(repository, checkpoints):
@@ -93,13 +101,55 @@ def test_a_quiz_is_played_kept_and_shown(repository, data, tmp_path):
     app = open_page(repository, view="quiz", data=str(data))
     app.segmented_control(key="quiz-rounds").set_value(5).run()
     app.button(key="quiz-begin").click().run()
-    assert app.session_state["quiz"]["play"].at == 0 and not app.exception
+    assert playing(app, "quiz").at == 0 and not app.exception
     play(app, "quiz")
     assert "In the last round the real one was on the " in shown(app)
     assert "of 5 right" in shown(app) and "95 % confidence" in shown(app)
     keep_game(tmp_path / "runs", Game("quiz", "other", "d", "reals", "", 20, 9, at="2026-01-01"))
     app.button(key="quiz-leave").click().run()
     assert "| other | reals | no limit | 1 | 20 | 55% | 34%–74% |" in shown(app)
+
+
+def test_a_running_quiz_survives_a_reload_with_its_questions_answers_and_score(repository, data, tmp_path):
+    app = open_page(repository, view="quiz", data=str(data))
+    app.segmented_control(key="quiz-rounds").set_value(5).run()
+    app.button(key="quiz-begin").click().run()
+    before = playing(app, "quiz")
+    for i, side in enumerate(("left", "right", "left")):
+        answer(tmp_path / "runs", app.session_state["quiz"], i, side, 2.0)
+    address = app.session_state["compare-place"]["query"]
+    app = open_page(repository, **address)
+    after = playing(app, "quiz")
+    assert (after.rounds, after.answers, after.seconds) == (before.rounds, ("left", "right", "left"), 6.0)
+    assert app.button(key="quiz-stop") and app.session_state["compare-place"]["query"] == address
+    play(app, "quiz")
+    app = open_page(repository, **address)
+    assert "of 5 right" in shown(app), "the score too"
+    app.button(key="quiz-leave").click().run()
+    assert "game" not in app.session_state["compare-place"]["query"] and app.button(key="quiz-begin")
+
+
+@pytest.mark.parametrize("name", ["../../secret", "0" * 16, "f" * 5000, "*", "\0", "", "<b>x</b>"])
+def test_an_address_with_a_forged_game_shows_the_settings(repository, data, tmp_path, name):
+    (tmp_path / "secret.json").write_text("{}")
+    for view in ("quiz", "faceoff"):
+        app = open_page(repository, view=view, data=str(data), game=name)
+        assert not app.exception and not app.error and sitting_of(tmp_path / "runs", name) is None
+        assert "game" not in app.session_state["compare-place"]["query"]
+
+
+def test_a_game_of_another_set_model_or_kind_is_not_taken(repository, data, checkpoints, tmp_path):
+    (model,), _ = list_checkpoints(checkpoints)
+    play = begin_quiz(5, 50, seed=1)
+    for sitting in (
+        Sitting(play, model.digest, str(data)),  # of a set that was larger
+        Sitting(play, model.digest, "/another/set"),
+        Sitting(play, "another model", str(data)),
+        Sitting(begin_faceoff(5), model.digest, str(data)),
+    ):
+        name = sit_down(tmp_path / "runs", sitting)
+        app = open_page(repository, view="quiz", data=str(data), game=name)
+        assert app.button(key="quiz-begin") and not app.exception and not app.error
 
 
 def test_a_copy_check_runs_and_its_report_opens(repository, data, tmp_path):
@@ -165,7 +215,12 @@ def test_a_face_off_needs_two_models_and_ends_in_a_tally(repository, checkpoints
     app = open_page(repository, view="faceoff", model="tiny")
     app.segmented_control(key="faceoff-rounds").set_value(5).run()
     app.button(key="faceoff-begin").click().run()
-    assert app.session_state["faceoff"]["other"] == "second" and not app.exception
+    assert len(playing(app, "faceoff").rounds) == 5 and not app.exception
+    address = app.session_state["compare-place"]["query"]
+    assert address["game"] == app.session_state["faceoff"]
+    rounds = playing(app, "faceoff").rounds
+    app = open_page(repository, **address)
+    assert playing(app, "faceoff").rounds == rounds and not app.button(key="faceoff-stop").disabled
     play(app, "faceoff")
     assert "tiny" in shown(app) and ": " in app.subheader[0].value
     keep_game(tmp_path / "runs", Game("faceoff", "a", "x", "b", "y", 5, 2, ties=2, at="2026-01-01"))

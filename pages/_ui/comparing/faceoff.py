@@ -7,21 +7,26 @@ import streamlit as st
 
 from ganlib.checkpoints import Checkpoint, list_checkpoints
 from ganlib.compare.quiz import Play, begin_faceoff, pair_of
+from ganlib.compare.sitting import Sitting
 from ganlib.compare.votes import as_csv, by_model, keep_game, load_games, tally
 from ganlib.errors import GanlibError
 from pages._ui import models
+from pages._ui.comparing.games import Table
 from pages._ui.comparing.sets import label_of
 from pages._ui.components import picture_pair
 from pages._ui.frame import MODELS, download, errors_told, part, plain, show_error
 
 ROUNDS = (5, 10, 20, 50)
 state = st.session_state
+table = Table("faceoff")
 
 
 @part()
-def show_faceoff(model: Checkpoint) -> None:
-    """Show the face-off of a model with another one."""
+def show_faceoff(model: Checkpoint, told: str) -> None:
+    """Show the face-off of a model with another one. `told`: the game in the address."""
     known = {each.name: each for each in list_checkpoints(models.checkpoints_root())[0] if each.name != model.name}
+    game = table.sitting(model.digest, known)
+    table.follow(told)
     if not known:
         st.markdown(
             "A face-off asks which of two models makes the better picture of the same seed, without saying whose is "
@@ -30,15 +35,12 @@ def show_faceoff(model: Checkpoint) -> None:
         if st.button("Add a model", type="primary", icon=":material/add:", key="faceoff-add"):
             st.switch_page(MODELS)
         return
-    game: dict[str, Any] | None = state.get("faceoff")
-    if game is not None and (game["digest"] != model.digest or game["other"] not in known):
-        game = state["faceoff"] = None
     if game is None:
         _settings(model, known)
-    elif game["play"].is_over:
-        _end(model, known[game["other"]], game)
+    elif game.play.is_over:
+        _end(model, known[game.other], game)
     else:
-        _round(model, known[game["other"]], game)
+        _round(model, known[game.other], game)
     if error := state.pop("faceoff-error", None):
         show_error(error)
 
@@ -73,34 +75,32 @@ def _begin_as_chosen(model: Checkpoint, other: str) -> None:
 
 
 def _begin(model: Checkpoint, other: str, rounds: int, psi: float) -> None:
-    state["faceoff"] = {"play": begin_faceoff(rounds), "psi": psi, "digest": model.digest, "other": other}
+    table.begin(Sitting(begin_faceoff(rounds), model.digest, other, psi, label=label_of(model)))
 
 
-def _round(model: Checkpoint, other: Checkpoint, game: dict[str, Any]) -> None:
-    play: Play = game["play"]
+def _round(model: Checkpoint, other: Checkpoint, game: Sitting) -> None:
+    play = game.play
 
     def answered(i: int, side: str, seconds: float) -> None:
         side_of: Any = side if side in ("left", "right") else "neither"
-        after = game["play"].answer(i, side_of, seconds)
-        if after.is_over and not game["play"].is_over:
-            _keep(after, model, other, game["psi"])
-        game["play"] = after
+        if over := table.answer(i, side_of, seconds):
+            _keep(over, model, other, game.psi)
 
     with st.spinner("Drawing …"):
-        both = _pair(model, other, play, play.at, game["psi"])
+        both = _pair(model, other, game)
     picture_pair(
         both, key="faceoff-pair", ask="Which one is better?", round=play.at, rounds=len(play.rounds),
         on_answer=answered, neither=True,
     )  # fmt: skip
-    if game["play"] is not play:
+    if table.sitting(game.digest, [game.other]) != game:
         st.rerun(scope="fragment")
     with st.container(horizontal_alignment="center"):
-        st.button("Stop", key="faceoff-stop", type="tertiary", on_click=_leave)
+        st.button("Stop", key="faceoff-stop", type="tertiary", on_click=table.leave)
 
 
-def _pair(model: Checkpoint, other: Checkpoint, play: Play, i: int, psi: float) -> bytes:
-    each = play.rounds[i]
-    return _made(model.digest, other.digest, each.first, each.first_is_left, psi, label_of(model), model, other)
+def _pair(model: Checkpoint, other: Checkpoint, game: Sitting) -> bytes:
+    each = game.play.rounds[game.play.at]
+    return _made(model.digest, other.digest, each.first, each.first_is_left, game.psi, game.label, model, other)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -125,12 +125,8 @@ def _keep(play: Play, model: Checkpoint, other: Checkpoint, psi: float) -> None:
         state["faceoff-error"] = GanlibError(words, "Free some disk space.")
 
 
-def _leave() -> None:
-    state["faceoff"] = None
-
-
-def _end(model: Checkpoint, other: Checkpoint, game: dict[str, Any]) -> None:
-    play: Play = game["play"]
+def _end(model: Checkpoint, other: Checkpoint, game: Sitting) -> None:
+    play = game.play
     decided, low, high = play.at - play.ties, *play.interval
     left, right = st.columns([1, 1], gap="large")
     with left:
@@ -145,8 +141,8 @@ def _end(model: Checkpoint, other: Checkpoint, game: dict[str, Any]) -> None:
             st.markdown("One of them is better." if is_clear else "That may be chance: play more rounds.")
         with st.container(horizontal=True):
             st.button("Once more", type="primary", icon=":material/replay:", key="faceoff-again", on_click=_begin,
-                      args=(model, other.name, len(play.rounds), game["psi"]))  # fmt: skip
-            st.button("Other settings", key="faceoff-leave", on_click=_leave)
+                      args=(model, other.name, len(play.rounds), game.psi))  # fmt: skip
+            st.button("Other settings", key="faceoff-leave", on_click=table.leave)
     with right:
         _tallies()
 

@@ -1,17 +1,18 @@
 """Which is real? A quiz with a score, its interval, and results per model."""
 
 from functools import partial
-from typing import Any
 
 import streamlit as st
 
 from ganlib import images
 from ganlib.checkpoints import Checkpoint
 from ganlib.compare.quiz import Play, Round, begin_quiz, pair_of
+from ganlib.compare.sitting import Sitting
 from ganlib.compare.votes import Game, as_csv, as_json, by_model, keep_game, load_games, tally
 from ganlib.errors import GanlibError
 from pages._ui import models
-from pages._ui.comparing.sets import RealSet, choose_label, label_of, recipe_of
+from pages._ui.comparing.games import Table
+from pages._ui.comparing.sets import RealSet, choose_label, label_of
 from pages._ui.components import picture_pair
 from pages._ui.frame import download, errors_told, part, plain, show_error
 
@@ -19,17 +20,20 @@ ROUNDS = (5, 10, 20, 50)
 TIMES = {0.0: "no limit", 2.0: "2 s", 1.0: "1 s", 0.5: "½ s"}
 FOOLED = 6  # pairs that are shown at the end
 state = st.session_state
+table = Table("quiz")
 
 
 @part()
-def show_quiz(model: Checkpoint, reals: RealSet) -> None:
-    """Show the quiz of a model against a set: its settings, a round, or its end."""
-    game: dict[str, Any] | None = state.get("quiz")
-    if game is not None and (game["digest"], game["path"]) != (model.digest, reals.path):
-        game = state["quiz"] = None  # another model or set: another quiz
+def show_quiz(model: Checkpoint, reals: RealSet, told: str) -> None:
+    """Show the quiz of a model against a set: its settings, a round, or its end. `told`: the game in the address."""
+    game = table.sitting(model.digest, [reals.path])  # another model or set: another quiz
+    if game is not None and max(each.first for each in game.play.rounds) >= len(reals.dataset):
+        game = None
+        table.leave()
+    table.follow(told)
     if game is None:
         _settings(model, reals)
-    elif game["play"].is_over:
+    elif game.play.is_over:
         _end(model, reals, game)
     else:
         _round(model, reals, game)
@@ -63,7 +67,8 @@ def _settings(model: Checkpoint, reals: RealSet) -> None:
 
 
 def _example(model: Checkpoint, reals: RealSet) -> bytes:
-    return _pair(model, reals, Play("quiz", (Round(len(reals.dataset) // 2, 1, False),)), 0, 0.7)
+    play = Play("quiz", (Round(len(reals.dataset) // 2, 1, False),))
+    return _pair(model, reals, Sitting(play, model.digest, reals.path, 0.7, label=label_of(model)), 0)
 
 
 def _begin_as_chosen(model: Checkpoint, reals: RealSet) -> None:
@@ -75,49 +80,43 @@ def _begin_as_chosen(model: Checkpoint, reals: RealSet) -> None:
 def _begin(model: Checkpoint, reals: RealSet, rounds: int, exposure: float, psi: float) -> None:
     try:
         play = begin_quiz(rounds, len(reals.dataset))
-        state["quiz"] = {"play": play, "exposure": exposure, "psi": psi, "digest": model.digest, "path": reals.path}
+        table.begin(Sitting(play, model.digest, reals.path, psi, exposure, label_of(model)))
     except GanlibError as error:
         state["quiz-error"] = error
 
 
-def _round(model: Checkpoint, reals: RealSet, game: dict[str, Any]) -> None:
-    play: Play = game["play"]
+def _round(model: Checkpoint, reals: RealSet, game: Sitting) -> None:
+    play = game.play
 
     def answered(i: int, side: str, seconds: float) -> None:
-        after = game["play"].answer(i, "left" if side == "left" else "right", seconds)
-        if after.is_over and not game["play"].is_over:
-            _keep(after.result(model=model.name, digest=model.digest, other=reals.name, exposure=game["exposure"],
-                               psi=game["psi"]))  # fmt: skip
-        game["play"] = after
+        if over := table.answer(i, "left" if side == "left" else "right", seconds):
+            _keep(over.result(model=model.name, digest=model.digest, other=reals.name, exposure=game.exposure,
+                              psi=game.psi))  # fmt: skip
 
     before = play.at - 1
     right = "left" if play.rounds[before].first_is_left else "right"
     picture_pair(
-        _pair(model, reals, play, play.at, game["psi"]), key="quiz-pair", ask="Which one is real?", round=play.at,
-        rounds=len(play.rounds), seconds=game["exposure"], on_answer=answered,
+        _pair(model, reals, game, play.at), key="quiz-pair", ask="Which one is real?", round=play.at,
+        rounds=len(play.rounds), seconds=game.exposure, on_answer=answered,
         told=(before, "left" if right == "left" else "right") if before >= 0 else None,
     )  # fmt: skip
-    if game["play"] is not play:  # an answer that came with this run
+    if table.sitting(game.digest, [game.other]) != game:  # an answer that came with this run
         st.rerun(scope="fragment")
     with st.container(horizontal_alignment="center"):
-        st.button("Stop", key="quiz-stop", type="tertiary", on_click=_leave)
+        st.button("Stop", key="quiz-stop", type="tertiary", on_click=table.leave)
 
 
-def _pair(model: Checkpoint, reals: RealSet, play: Play, i: int, psi: float) -> bytes:
-    each = play.rounds[i]
+def _pair(model: Checkpoint, reals: RealSet, game: Sitting, i: int) -> bytes:
+    each = game.play.rounds[i]
     return _made(str(model.path), model.digest, reals.path, reals.changed, each.first, each.second,
-                 each.first_is_left, psi, label_of(model), reals, model)  # fmt: skip
+                 each.first_is_left, game.psi, game.label, reals, model)  # fmt: skip
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _made(path: str, digest: str, data: str, changed: int, first: int, second: int, is_left: bool, psi: float,
           label: int | None, _reals: RealSet, _model: Checkpoint) -> bytes:  # fmt: skip
-    made = models.renderer(_model).render([recipe_of(_model, second, psi)])[0]
+    made = models.renderer(_model).render([models.seed_recipe(_model, second, psi=psi, label=label)])[0]
     return pair_of(_reals.dataset[first][0], made, first_is_left=is_left)
-
-
-def _leave() -> None:
-    state["quiz"] = None
 
 
 def _keep(result: Game) -> None:
@@ -129,8 +128,8 @@ def _keep(result: Game) -> None:
         state["quiz-error"] = GanlibError(f"the result is not kept: {error.strerror or error}", "Free some disk space.")
 
 
-def _end(model: Checkpoint, reals: RealSet, game: dict[str, Any]) -> None:
-    play: Play = game["play"]
+def _end(model: Checkpoint, reals: RealSet, game: Sitting) -> None:
+    play = game.play
     low, high = play.interval
     left, right = st.columns([1, 1], gap="large")
     with left:
@@ -139,8 +138,8 @@ def _end(model: Checkpoint, reals: RealSet, game: dict[str, Any]) -> None:
         st.markdown(_meaning(low, high))
         again = st.container(horizontal=True)
         again.button("Once more", type="primary", icon=":material/replay:", key="quiz-again", on_click=_begin,
-                     args=(model, reals, len(play.rounds), game["exposure"], game["psi"]))  # fmt: skip
-        again.button("Other settings", key="quiz-leave", on_click=_leave)
+                     args=(model, reals, len(play.rounds), game.exposure, game.psi))  # fmt: skip
+        again.button("Other settings", key="quiz-leave", on_click=table.leave)
         wrong = [i for i in range(play.at) if not play.chose_first(i)][:FOOLED]
         if wrong:
             st.caption("Where you were fooled, the real one is")
@@ -165,10 +164,10 @@ def _side_of_real(play: Play, i: int) -> str:
     return "left" if play.rounds[i].first_is_left else "right"
 
 
-def _show_pair(model: Checkpoint, reals: RealSet, game: dict[str, Any], i: int) -> None:
+def _show_pair(model: Checkpoint, reals: RealSet, game: Sitting, i: int) -> None:
     """The two pictures of a round with a gap between them."""
     with st.container(key=f"fooled-{i}"):
-        both = _pair(model, reals, game["play"], i, game["psi"])
+        both = _pair(model, reals, game, i)
         for column, half in zip(st.columns(2, gap="small"), _halves(both), strict=True):
             column.image(half, width="stretch")
 
