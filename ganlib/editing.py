@@ -145,6 +145,26 @@ def list_directions(folder: Path) -> tuple[list[Direction], list[DataError]]:
     return good, bad
 
 
+def find_direction(folder: Path, words: str) -> Direction:
+    """Return the direction that a person calls by its name or, in whatever case, its title.
+
+    Raises InputError where there is none, naming those there are, and where several have this title, naming them."""
+    there = list_directions(folder)[0]
+    called = words.strip().casefold()
+    named = [each for each in there if each.name == words]
+    called_so = [each for each in there if called in (each.name.casefold(), each.title.casefold())]
+    for found in (named, called_so):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise InputError(
+                f"{len(found)} directions are called {words[:40]!r}",
+                f"use the name of one: {', '.join(each.name for each in found)[:300]}",
+            )
+    names = ", ".join(f"{each.name} ({each.title})" if each.title else each.name for each in there) or "none"
+    raise InputError(f"no direction named {words[:40]!r}", f"directions of this model: {names[:300]}")
+
+
 def rename_direction(folder: Path, name: str, new: str, title: str | None = None) -> Direction:
     """Give a direction another name, and another title where it is not None; return it.
 

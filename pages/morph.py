@@ -144,6 +144,8 @@ def show_settings() -> RenderJob | None:
         st.caption(f"{pictures} · {lasting.seconds:.1f} s · {lasting.num_frames:d} frames · {width:d} × {height:d}")
         job.validate()
         warn(model)
+        if words := job.path.class_warning(model.spec):
+            st.caption(f"{words.capitalize()}.")
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button("What will it take?", type="tertiary", icon=":material/timer:"):
                 with st.spinner("Trying a few frames …"):

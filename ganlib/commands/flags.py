@@ -59,6 +59,12 @@ def read_label(text: str | None, card: Checkpoint) -> int | None:
     return int(text)
 
 
+def read_classes(text: str, card: Checkpoint) -> list[int]:
+    """The numbers of one class or more, by number or name, with commas between. Raises InputError as `read_label`."""
+    parts = [text] if text in card.classes else [part.strip() for part in text.split(",")]
+    return [label for part in parts if (label := read_label(part, card)) is not None]
+
+
 def flags_from_dataclass(
     parser: argparse.ArgumentParser, cls: type, *, skip: Collection[str] = (), required: Collection[str] = ()
 ) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganlib.commands.flags import CHECKPOINTS, add_network_flags, read_label
+from ganlib.commands.flags import CHECKPOINTS, add_network_flags, read_classes
 from ganlib.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,9 +43,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="saved w, any number: .npz, .npy or .pt",
     )
     key.add_argument("--trunc", type=float, metavar="PSI", help="truncation psi of seeds (default: 1)")
-    key.add_argument("--class", dest="label", metavar="N", help="class of seeds, by number or name")
+    key.add_argument(
+        "--class", dest="label", metavar="A,B,…",
+        help="class of all seeds, or of each in order, by number or name; without, seeds take the classes in turn",
+    )  # fmt: skip
     key.add_argument("--sweep-psi", metavar="A,B,…", help="one picture, at each of these truncations")
-    key.add_argument("--sweep-direction", metavar="NAME:A,B,…", help="one picture, at these strengths of a direction")
+    key.add_argument(
+        "--sweep-direction", metavar="NAME:A,B,…", help="one picture, at these strengths of a direction (name or title)"
+    )
     key.add_argument("--sweep-class", metavar="A,B,…", help="one picture, in each of these classes")
 
     way = parser.add_argument_group("the way")
@@ -94,7 +100,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     sound.add_argument("--beats", action="store_true", help="move keyframes to the nearest onsets of the track")
     sound.add_argument(
         "--react", action="append", default=[], metavar="NAME:BAND:SIGMAS",
-        help="a direction follows bass, middle, treble, loudness or onset; may be given again",
+        help="a direction, by name or title, follows bass, middle, treble, loudness or onset; may be given again",
     )  # fmt: skip
     sound.add_argument("--pulse", type=float, default=0.0, metavar="X", help="steps grow by up to X times where loud")
 
@@ -116,7 +122,9 @@ def execute(args: argparse.Namespace) -> int:
         raise InputError(f"cannot tell the format of '{args.out}'", "end --out in .mp4, .webm, .gif, .png, .webp, .zip")
     file = find_checkpoint(args.network, CHECKPOINTS)
     card = read_card(file)
-    job = settled(_job(args, kind, str(file), _path(args, card)))
+    job = settled(_job(args, kind, card, _path(args, card)))
+    if words := job.path.class_warning(card.spec):
+        print(f"warning: {words}", file=sys.stderr)
     if args.dry_run:
         (width, height), seconds = job.frame_size(card.spec.resolution), job.num_frames / args.fps
         shape = f"{width} px" if width == height else f"{width} × {height} px"
@@ -144,7 +152,7 @@ def _path(args: argparse.Namespace, card: Checkpoint) -> LatentPath:
     """The keyframes that the flags name, and how they are joined."""
     from ganlib.paths import Keyframe, LatentPath
 
-    recipes = _swept(args, _recipes(args, card))
+    recipes = _swept(args, card, _recipes(args, card))
     return LatentPath(
         tuple(Keyframe(recipe, args.seconds, args.easing) for recipe in recipes), curve=args.curve, loop=args.loop,
         moving=args.moving, radius=args.radius, swings=args.swings, seed=args.path_seed,
@@ -154,18 +162,24 @@ def _path(args: argparse.Namespace, card: Checkpoint) -> LatentPath:
 def _recipes(args: argparse.Namespace, card: Checkpoint) -> list[Recipe]:
     from ganlib.checkpoints import load_generator
     from ganlib.favourites import load_favourites
-    from ganlib.latents import Recipe, parse_seeds
+    from ganlib.latents import Recipe, label_in_turn, parse_seeds
     from ganlib.renderer import keep_w_plus
     from ganlib.runs import TerminalReporter
 
     psi = 1.0 if args.trunc is None else args.trunc
     recipes = []
     if args.seeds is not None:
-        label = read_label(args.label, card)
-        if label is None and card.spec.label_dim and args.sweep_class is None:
-            hint = f"name one with --class: {', '.join(map(card.class_name, range(card.spec.label_dim)))}"
-            raise InputError("a film stays in one class, and none is given", hint)
-        recipes += [Recipe.of_seed(seed, psi=psi, label=label) for seed in parse_seeds(args.seeds)]
+        seeds, kinds = parse_seeds(args.seeds), card.spec.label_dim
+        labels: list[int | None] = [None] if args.label is None else [*read_classes(args.label, card)]
+        if len(labels) not in (1, len(seeds)):
+            raise InputError(f"{len(labels)} classes for {len(seeds)} seeds", "give --class one, or one for each seed")
+        labels = labels * len(seeds) if len(labels) == 1 else labels
+        recipes += [
+            Recipe.of_seed(seed, psi=psi, label=label_in_turn(seed, label, kinds))
+            for seed, label in zip(seeds, labels, strict=True)
+        ]
+    elif args.label is not None:
+        raise InputError("--class names the class of --seeds, and there are none", "leave --class out")
     if args.favourites:
         recipes += [each.recipe for each in load_favourites(card.folder)]
     for saved in args.projected_w or ():
@@ -178,8 +192,9 @@ def _recipes(args: argparse.Namespace, card: Checkpoint) -> list[Recipe]:
     return recipes
 
 
-def _swept(args: argparse.Namespace, recipes: list[Recipe]) -> list[Recipe]:
+def _swept(args: argparse.Namespace, card: Checkpoint, recipes: list[Recipe]) -> list[Recipe]:
     """The keyframes of a sweep of the first picture, or the recipes as they are."""
+    from ganlib.editing import find_direction
     from ganlib.paths import class_path, direction_path, psi_path
 
     first = recipes[0]
@@ -187,23 +202,25 @@ def _swept(args: argparse.Namespace, recipes: list[Recipe]) -> list[Recipe]:
         path = psi_path(first, _numbers("--sweep-psi", args.sweep_psi))
     elif args.sweep_direction is not None:
         name, _, values = args.sweep_direction.rpartition(":")
-        path = direction_path(first, name, _numbers("--sweep-direction", values))
+        strengths, each = _numbers("--sweep-direction", values), find_direction(card.folder, name)
+        path = direction_path(first, each.name, strengths, first=each.first, last=each.last)
     elif args.sweep_class is not None:
-        path = class_path(first, [int(value) for value in _numbers("--sweep-class", args.sweep_class)])
+        path = class_path(first, read_classes(args.sweep_class, card))
     else:
         return recipes
     return [keyframe.recipe for keyframe in path.keyframes]
 
 
-def _job(args: argparse.Namespace, kind: str, network: str, path: LatentPath) -> RenderJob:
+def _job(args: argparse.Namespace, kind: str, card: Checkpoint, path: LatentPath) -> RenderJob:
     from ganlib.video import RenderJob
 
+    reactions = tuple(_reaction(text, card) for text in args.react)
     job = RenderJob(
-        network=network, path=path, fps=args.fps, size=args.size, upscaler=args.upscaler, format=kind, crf=args.crf,
-        aspect=args.aspect,
+        network=str(card.path), path=path, fps=args.fps, size=args.size, upscaler=args.upscaler, format=kind,
+        crf=args.crf, aspect=args.aspect,
         background=args.background, codec=args.codec, bitrate=args.bitrate, size_limit=args.size_limit,
         even_speed=args.even_speed, sound=args.sound, length=args.length, fade_seconds=args.fade_seconds,
-        beats=args.beats, reactions=tuple(map(_reaction, args.react)), pulse=args.pulse, title=args.title,
+        beats=args.beats, reactions=reactions, pulse=args.pulse, title=args.title,
         title_seconds=args.title_seconds, caption=args.caption, logo=args.logo, logo_corner=args.logo_corner,
         logo_opacity=args.logo_opacity,
     )  # fmt: skip
@@ -211,12 +228,14 @@ def _job(args: argparse.Namespace, kind: str, network: str, path: LatentPath) ->
     return job
 
 
-def _reaction(text: str) -> Reaction:
+def _reaction(text: str, card: Checkpoint) -> Reaction:
+    from ganlib.editing import find_direction
     from ganlib.video import Reaction
 
-    name, _, rest = text.partition(":")
-    band, _, strength = rest.partition(":")
-    return Reaction(name, band or "bass", _numbers("--react", strength)[0] if strength else 2.0)
+    name, band, strength = [*text.rsplit(":", 2), "", ""][:3]  # a title may have a colon
+    sigmas = _numbers("--react", strength)[0] if strength else 2.0
+    each = find_direction(card.folder, name)
+    return Reaction(each.name, band or "bass", sigmas, each.first, each.last)
 
 
 def _numbers(flag: str, text: str) -> list[float]:

@@ -15,11 +15,12 @@ Every segment has an easing, and a path may leave style inputs where they are (`
 """
 
 from ganlib.paths.arcs import circle, coupling, slerp, wander
-from ganlib.paths.keyframes import CURVES, EASINGS, MOVING, Keyframe, LatentPath, ease
+from ganlib.paths.keyframes import CIRCULAR, CURVES, EASINGS, MOVING, Keyframe, LatentPath, ease
 from ganlib.paths.sweeps import class_path, direction_path, psi_path
 from ganlib.paths.walker import LatentSource, PathWalker
 
 __all__ = [
+    "CIRCULAR",
     "CURVES",
     "EASINGS",
     "MOVING",

@@ -16,9 +16,12 @@ from ganlib.latents import Recipe, style_groups
 from ganlib.paths.arcs import circle_weights
 
 if TYPE_CHECKING:
+    from ganlib.networks.base import GeneratorSpec
     from ganlib.paths.walker import LatentSource
 
 CURVES = ("linear", "slerp", "cubic", "circle", "noise")
+CIRCULAR = ("circle", "noise")
+"""Curves that make a loop from one keyframe."""
 EASINGS = ("linear", "in", "out", "in-out")
 MOVING = ("all", "coarse", "middle", "fine", "coarse+middle", "middle+fine", "coarse+fine")
 MAX_KEYFRAMES = 1000
@@ -77,11 +80,12 @@ class LatentPath:
         _one_of("choice of moving styles", self.moving, MOVING)
         if not isinstance(self.loop, bool):
             raise InputError("loop is neither true nor false", "Choose one.")
-        least = 1 if self.loop and self.curve in ("circle", "noise") else 2
+        least = 1 if self.loop and self.curve in CIRCULAR else 2
         if not least <= len(self.keyframes) <= MAX_KEYFRAMES:
             count = len(self.keyframes)
             words = "1 keyframe is" if count == 1 else f"{count} keyframes are"
-            raise InputError(f"{words} no path", f"Choose {least} to {MAX_KEYFRAMES}.")
+            alone = f"; a loop of the curve {' or '.join(CIRCULAR)} is made from one" if count == 1 else ""
+            raise InputError(f"{words} no path", f"Choose {least} to {MAX_KEYFRAMES}{alone}.")
         if self.curve == "circle" and not self.loop:
             raise InputError("a circle that does not close", "Choose a loop, or another curve.")
         for name, low, high in (("radius", 0, 1.6), ("swings", 1, 16), ("seed", 0, 2**32 - 1)):
@@ -110,6 +114,15 @@ class LatentPath:
         path = cls(**{**data, "keyframes": tuple(map(Keyframe.from_dict, rows))})
         path.validate()
         return path
+
+    def class_warning(self, spec: GeneratorSpec) -> str:
+        """What to say of the way from class to class in a model whose w is not learned; empty where there is nothing.
+
+        A mapping network leads every class into one w; elsewhere w holds the class itself beside z."""
+        labels = {keyframe.recipe.label for keyframe in self.keyframes if keyframe.recipe.base is None}
+        if spec.truncatable or len(labels) < 2:
+            return ""
+        return "between two classes this model draws mixtures of both, which it never saw in training"
 
     @property
     def segment_seconds(self) -> tuple[float, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ganlib.errors import InputError
-from ganlib.paths import Keyframe, LatentPath
+from ganlib.paths import CIRCULAR, Keyframe, LatentPath
 from ganlib.video import RenderJob
 from pages._ui.keyframes import SECONDS, seconds_of
 
@@ -101,4 +101,4 @@ class Film:
     @property
     def least(self) -> int:
         """How many keyframes it takes."""
-        return 1 if self.curve == "circle" or (self.curve == "noise" and self.loop) else 2
+        return 1 if self.curve in CIRCULAR and (self.loop or self.curve == "circle") else 2

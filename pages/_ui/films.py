@@ -71,8 +71,9 @@ def command_of(job: RenderJob, out: str) -> str:
     """The command that makes the same film; empty where the command line has no words for its keyframes."""
     first = job.path.keyframes[0]
     plain_seeds = [keyframe.recipe.seeds[0][0] for keyframe in job.path.keyframes if keyframe.recipe.seeds]
-    same = {"psi": first.recipe.psi, "label": first.recipe.label}
-    expected = [Recipe.of_seed(seed, **same) for seed in plain_seeds]
+    labels = [keyframe.recipe.label for keyframe in job.path.keyframes if keyframe.recipe.seeds]
+    psi = first.recipe.psi
+    expected = [Recipe.of_seed(seed, psi=psi, label=label) for seed, label in zip(plain_seeds, labels, strict=True)]
     if [keyframe.recipe for keyframe in job.path.keyframes] != expected:
         return ""
     if any(keyframe.seconds != first.seconds for keyframe in job.path.keyframes):
@@ -81,7 +82,8 @@ def command_of(job: RenderJob, out: str) -> str:
     words += ["--seconds", f"{first.seconds:g}", "--fps", f"{job.fps:g}", "--curve", job.path.curve]
     words += [] if job.path.loop else ["--no-loop"]
     words += ["--trunc", f"{first.recipe.psi:g}"]
-    words += [] if first.recipe.label is None else ["--class", str(first.recipe.label)]
+    if first.recipe.label is not None:
+        words += ["--class", ",".join(map(str, labels if len(set(labels)) > 1 else labels[:1]))]
     words += [] if job.size is None else ["--size", str(job.size)]
     words += [] if job.aspect == "1:1" else ["--aspect", job.aspect, "--background", job.background]
     words += [] if first.easing == "linear" else ["--easing", first.easing]

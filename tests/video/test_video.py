@@ -3,19 +3,23 @@
 import json
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ganlib import video
-from ganlib.checkpoints import save_snapshot
+from ganlib.__main__ import main
+from ganlib.checkpoints import read_card, save_snapshot
+from ganlib.editing import Direction, find_direction, save_direction
 from ganlib.errors import GanlibError, InputError
-from ganlib.latents import Recipe
+from ganlib.latents import Edit, Recipe
 from ganlib.networks import tiny_generator
-from ganlib.paths import CURVES, Keyframe, LatentPath
+from ganlib.paths import CIRCULAR, CURVES, Keyframe, LatentPath
 from ganlib.renderer import Renderer
 from ganlib.runs import RunDir, Stopped, create_run, work
 from ganlib.video import RenderJob
@@ -265,3 +269,88 @@ def test_the_job_opens_the_model_and_shows_its_film(tmp_path):
     assert len(decoded(run.path / "morph.mp4", 64)) == 60
     lost = create_run(tmp_path / "runs", "video", "morph", {**job.to_dict(), "network": "nobody"})
     assert work(lost, video.run_job, echo=QUIET) == "failed" and lost.hint
+
+
+# --- classes and directions from the command line ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def classes(tmp_path) -> Path:
+    path = tmp_path / "kinds.safetensors"
+    save_snapshot(
+        path, G_ema=tiny_generator(label_dim=3), title="Kinds", source="untrained", licence="CC0", data="none",
+        classes=["apple", "pear", "plum"],
+    )  # fmt: skip
+    return path
+
+
+def film_of(model: Path, *flags: str) -> RenderJob:
+    out = model.parent / "film.png"
+    argv = ["video", "--network", str(model), "--seconds", "0.2", "--fps", "10", "--device", "cpu", "--out", str(out)]
+    assert main([*argv, *flags]) == 0
+    return RenderJob.from_dict({**video.read_description(out)["video"], "network": model.name})
+
+
+def labels_of(job: RenderJob) -> list[int | None]:
+    return [keyframe.recipe.label for keyframe in job.path.keyframes]
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        (["--seeds", "4,5,6"], [1, 2, 0]),
+        (["--seeds", "4,5,6", "--class", "pear"], [1, 1, 1]),
+        (["--seeds", "4,5,6", "--class", "plum,0, pear"], [2, 0, 1]),
+        (["--seeds", "4", "--sweep-class", "plum,apple"], [2, 0]),
+    ],
+)
+def test_seeds_of_a_film_have_a_class_each_and_take_them_in_turn_without_a_choice(classes, flags, expected):
+    assert labels_of(film_of(classes, *flags)) == expected
+
+
+def test_a_film_passes_from_class_to_class_in_w(classes):
+    renderer = Renderer.open(classes, device="cpu")
+    recipes = [Recipe.of_seed(5, label=0), Recipe.of_seed(5, label=2)]
+    path = LatentPath(tuple(Keyframe(recipe, 1.0) for recipe in recipes), "linear", loop=False)
+    ends = renderer.w_plus(recipes)
+    assert not ends[0].equal(ends[1])
+    np.testing.assert_allclose(path.frame_w_plus(renderer, 2)[1], ends.mean(dim=0), atol=1e-5)
+
+
+def test_classes_that_do_not_fit_the_seeds_are_refused(classes, capsys):
+    argv = ["video", "--network", str(classes), "--out", "x.gif", "--dry-run"]
+    assert main([*argv, "--seeds", "1,2,3", "--class", "0,1"]) == 2
+    assert "2 classes for 3 seeds" in capsys.readouterr().err
+    assert main([*argv, "--seeds", "1,2", "--class", "0,cherry"]) == 2
+    assert "cherry" in capsys.readouterr().err
+
+
+def test_a_model_without_a_learned_w_says_what_lies_between_classes(classes):
+    path = LatentPath(tuple(Keyframe(Recipe.of_seed(1, label=label)) for label in (0, 1)))
+    spec = Renderer.open(classes, device="cpu").spec
+    assert path.class_warning(spec) == ""
+    assert "never saw" in path.class_warning(replace(spec, truncatable=False))
+
+
+def test_one_keyframe_is_told_the_curves_that_need_only_one(classes, capsys):
+    assert main(["video", "--network", str(classes), "--seeds", "7", "--out", "x.gif", "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert all(curve in said for curve in CIRCULAR)
+    for curve in CIRCULAR:
+        argv = ["video", "--network", str(classes), "--seeds", "7", "--curve", curve, "--out", "x.gif", "--dry-run"]
+        assert main(argv) == 0
+
+
+def test_directions_of_a_film_are_named_by_title_in_any_case(classes, tmp_path, capsys):
+    folder = read_card(classes).folder
+    for name, title in (("d1", "Ripe: sweet"), ("d2", "Round"), ("d3", "round"), ("ripe", "")):
+        save_direction(folder, Direction(name, torch.ones(read_card(classes).spec.w_dim), title, first=1, last=2))
+    job = film_of(classes, "--seeds", "1", "--sweep-direction", "RIPE: sweet:-1,2")
+    assert [edit.direction for keyframe in job.path.keyframes for edit in keyframe.recipe.edits] == ["d1", "d1"]
+    assert job.path.keyframes[0].recipe.edits[0] == Edit("d1", -1, 1, 2)
+    assert find_direction(folder, "d2").name == find_direction(folder, "D2").name == "d2"
+    argv = ["video", "--network", str(classes), "--seeds", "1,2", "--out", "x.mp4", "--dry-run", "--react"]
+    assert main([*argv, "ROUND:bass:1"]) == 2
+    assert "d2, d3" in capsys.readouterr().err
+    assert main([*argv, "tall:bass:1"]) == 2
+    assert "Ripe: sweet" in capsys.readouterr().err
