@@ -191,6 +191,25 @@ def size_of(data: bytes, *, name: str = "picture") -> tuple[int, int]:
         raise _damaged(name, str(error)) from error
 
 
+def depth_of(data: bytes) -> int:
+    """Return the bits for each channel of a picture file's pixels, from its header: 8 where it does not say more.
+
+    `decode` makes 8 of them. Raises what Pillow does for what is no picture.
+    """
+    with opened(data) as file:
+        if file.format == "PNG":
+            return max(8, data[24])
+        if file.format == "TIFF":
+            bits: tuple[int, ...] = file.tag_v2.get(258, (8,))  # type: ignore[attr-defined]
+            return max(8, *bits)
+        if file.format == "PPM":  # the largest value stands in its header, or it holds floats
+            largest = file.tile[0][3]
+            is_deep = file.mode.startswith("I") or (isinstance(largest, tuple) and largest[-1] > 255)
+            return 32 if file.mode == "F" else 16 if is_deep else 8
+        bits_known = file.info.get("bit_depth", 8)
+        return max(8, bits_known if isinstance(bits_known, int) else 8)
+
+
 def _damaged(name: str, words: str) -> DataError:
     hint = "Open it in another program and save it again, or fetch it again."
     return DataError(f"{name} is damaged or cut off: {words}", hint)

@@ -62,6 +62,32 @@ def frames_of(path: Path, width: int, height: int) -> np.ndarray:
         return np.frombuffer(stream.read(), np.uint8).reshape(-1, height, width, 3)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".pgm"])
+def test_sixteen_bits_that_become_eight_are_told_of_once(model, tmp_path, suffix, capsys):
+    deep = (np.arange(12 * 16, dtype=np.uint16) * 300).reshape(12, 16)
+    Image.fromarray(deep).save(tmp_path / f"deep{suffix}")
+    write(tmp_path / "flat.png")
+    argv = ["--source", *(str(tmp_path / name) for name in (f"deep{suffix}", "flat.png")), "--model", model]
+    assert main(["upscale", *argv, "--dest", str(tmp_path / "out")]) == 0
+    captured = capsys.readouterr()
+    words = "it has 16 bits for each colour, and the result 8"
+    assert (captured.out + captured.err).count(f"warning: deep{suffix}: {words}") == 1
+    assert [row["note"].split(":")[0] for row in read_records(tmp_path / "out")] == [words, ""]
+    with Image.open(tmp_path / "out" / "deep.png") as made:
+        assert made.mode == "RGB"
+
+
+def test_the_depth_of_a_picture_is_read_from_its_header():
+    ppm = {65535: 16, 256: 16, 255: 8, 1: 8}
+    assert {top: images.depth_of(b"P6\n2 2\n%d\n" % top + bytes(24)) for top in ppm} == ppm
+    assert images.depth_of(b"P5\n2 2\n65535\n" + bytes(8)) == 16
+    assert images.depth_of(b"Pf\n2 2\n-1.0\n" + bytes(16)) == 32
+    for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"):
+        out = io.BytesIO()
+        Image.fromarray(pixels()).save(out, kind)
+        assert images.depth_of(out.getvalue()) == 8
+
+
 def test_grey_stays_grey_and_a_moving_gif_keeps_moving(model, tmp_path):
     grey = np.random.default_rng(0).integers(0, 255, (12, 16), np.uint8)
     Image.fromarray(grey).save(tmp_path / "grey.png")

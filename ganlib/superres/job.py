@@ -42,6 +42,8 @@ class Upscaled:
     error: str = ""
     """Why there is no result; empty where there is one."""
     hint: str = ""
+    note: str = ""
+    """What is lost in a result that is there; empty where nothing is."""
     key: str = ""
     """Equal keys are equal results."""
 
@@ -101,6 +103,8 @@ def upscale(config: UpscaleConfig, reporter: Reporter | None = None, *, parts: P
             reporter.log(f"{item.source.name}: {row.error}")
         else:
             reporter.artefact(item.dest)
+        if row.note:
+            reporter.log(f"warning: {item.source.name}: {row.note}")
     reporter.progress(total, total, "done")
     if all(row.error for row in made):
         raise DataError(f"none of {len(made)} files could be enlarged: {made[0].error}", made[0].hint)
@@ -132,7 +136,7 @@ def _one(
                 if reporter.should_stop():
                     raise Stopped
 
-            _picture(item, config, enlarger, tick)
+            row = replace(row, note=_picture(item, config, enlarger, tick))
     except Stopped:
         raise
     except GanlibError as error:
@@ -140,7 +144,8 @@ def _one(
     return replace(row, width=item.target.width, height=item.target.height)
 
 
-def _picture(item: _Item, config: UpscaleConfig, enlarger: Enlarger, tick: Any) -> None:
+def _picture(item: _Item, config: UpscaleConfig, enlarger: Enlarger, tick: Any) -> str:
+    """Write one picture, and return what of it is lost."""
     data = _read(item.source)
     kind = _KINDS[item.dest.suffix.lower()]
     background = (255, 255, 255) if kind == "jpeg" else None
@@ -156,6 +161,8 @@ def _picture(item: _Item, config: UpscaleConfig, enlarger: Enlarger, tick: Any) 
     write_bytes(
         item.dest, images.encode(large, kind, recipe=text, quality=config.quality, mark_ai=images.says_ai(data))
     )
+    bits = images.depth_of(data)
+    return f"it has {bits} bits for each colour, and the result 8: fine steps of tone are lost" if bits > 8 else ""
 
 
 # ---- What is said inside the file ----------------------------------------------------------------------------------

@@ -87,6 +87,16 @@ def test_it_teaches_first_and_upscales_what_is_uploaded(repository, checkpoints,
     assert "fills a stamp" in shown(app) and not run.path.exists()
 
 
+def test_the_page_says_where_sixteen_bits_became_eight(repository, checkpoints, tmp_path):
+    app = open_page(repository)
+    out = io.BytesIO()
+    Image.fromarray((np.arange(256, dtype=np.uint16) * 200).reshape(16, 16)).save(out, "PNG")
+    app.file_uploader(key="upscale-upload").set_value([("deep.png", out.getvalue(), "image/png")]).run()
+    start_of(app).click().run()
+    assert finish(tmp_path / "runs").state == "done"
+    assert "deep.png: it has 16 bits for each colour, and the result 8" in shown(open_page(repository))
+
+
 def test_favourites_are_made_and_enlarged_with_their_recipe(repository, checkpoints, tmp_path):
     (model,), _ = list_checkpoints(checkpoints)
     recipe = Recipe.of_seed(5, psi=0.6)
