@@ -5,32 +5,22 @@ from __future__ import annotations
 import html
 import math
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from functools import cache
 from io import BytesIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageColor, ImageFile, ImageFilter, JpegImagePlugin, PngImagePlugin, features
+from PIL import Image, ImageCms, ImageColor, ImageFile, ImageFilter, PngImagePlugin, features
 from torch import Tensor
 
 from ganlib.errors import DataError, InputError
+from ganlib.headers import BOMB, DAMAGE, MAX_PIXELS, READABLE, opened, times_smaller
 
-MAX_PIXELS = 64_000_000  # of a picture file, if nothing else is said
 MOST_DIFFERENCE = 64.0  # grey levels at which `difference` is black
 RECIPE_KEY = "latent-atelier"
-# Formats that are decoded in this process by a bounded decoder; EPS and its kin, which start programs, are not here.
-_READABLE = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
 LEAST_WHOLE = 0.75  # of the rows of a JPEG that is cut off, for the rest of it to be used
 _BLOCK_ROWS = 16  # rows that a JPEG's decoder may have left half done where the bytes end
-# What Pillow's decoders raise on damaged bytes, besides the bombs.
-_DAMAGE: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError)
-_DAMAGE += (RuntimeError, struct.error, zlib.error)
-_BOMB: tuple[type[Exception], ...] = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
     '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
@@ -118,12 +108,10 @@ def decode_what_is_there(
     That is a sequential JPEG, such as an interrupted download, of which `LEAST_WHOLE` of the rows are there; the others
     are left out, before it is turned upright. A progressive one is refused as `decode` does: its rest is all blurred.
     """
-    Image.init()
-    _register_heif()
     try:
         with opened(data) as file:
             width, height = file.size
-            times = _reduction(file, max_pixels, least_side)
+            times = times_smaller(file, max_pixels, least_side)
             if times is None:
                 raise _too_large(name, f"{width}×{height}", max_pixels, may_be_jpeg=least_side is not None)
             if times > 1:
@@ -132,82 +120,30 @@ def decode_what_is_there(
             return np.array(_as_rgb(_upright(picture, file), background)), flaw
     except Image.UnidentifiedImageError:
         raise DataError(f"{name} is not a picture: {_describe(data)}", _hint(data)) from None
-    except _BOMB as error:
+    except BOMB as error:
         raise _too_large(name, "far more", max_pixels, may_be_jpeg=least_side is not None) from error
     except MemoryError as error:
         raise DataError(f"{name} does not fit into memory", "Make it smaller first.") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _damaged(name, str(error)) from error
-
-
-def opened(data: bytes) -> ImageFile.ImageFile:
-    """Return a picture file with its header read and nothing decoded. Raises what Pillow does.
-
-    Pillow itself refuses headers of many pixels, but for JPEG that would refuse what can be decoded reduced.
-    """
-    if data.startswith(b"\xff\xd8\xff"):
-        with suppress(*_DAMAGE):
-            return JpegImagePlugin.jpeg_factory(BytesIO(data))
-    return Image.open(BytesIO(data), formats=[kind for kind in _READABLE if kind in Image.OPEN])
-
-
-def reduction(data: bytes, *, max_pixels: int = MAX_PIXELS, least_side: int) -> int:
-    """Return how many times smaller `decode` makes a picture that it decodes: 1, or for a JPEG also 2, 4 or 8."""
-    with opened(data) as file:
-        return _reduction(file, max_pixels, least_side) or 1
-
-
-def _reduction(file: ImageFile.ImageFile, max_pixels: int, least_side: int | None) -> int | None:
-    """How many times smaller a file is to be decoded; None where it stays too large."""
-    width, height = file.size
-    if width * height <= max_pixels:
-        return 1
-    # A progressive file is unpacked whole before it is reduced: six bytes for each of its own pixels at most.
-    is_bounded = not file.info.get("progressive") or width * height <= 2 * max_pixels
-    if file.format not in ("JPEG", "MPO") or least_side is None or not is_bounded:
-        return None
-    fitting = (times for times in (2, 4, 8) if -(-width // times) * -(-height // times) <= max_pixels)
-    times = next(fitting, None)
-    return times if times is not None and min(width, height) // times >= least_side else None
 
 
 def size_of(data: bytes, *, name: str = "picture") -> tuple[int, int]:
     """Return width and height of a picture file's bytes, upright, from its header. Raises DataError."""
-    Image.init()
-    _register_heif()
     try:
         with opened(data) as file:
             width, height = file.size
             try:
                 is_turned = int(file.getexif().get(0x0112, 1)) >= 5
-            except _DAMAGE:
+            except DAMAGE:
                 is_turned = False
             return (height, width) if is_turned else (width, height)
     except Image.UnidentifiedImageError:
         raise DataError(f"{name} is not a picture: {_describe(data)}", _hint(data)) from None
-    except _BOMB as error:
+    except BOMB as error:
         raise DataError(f"{name} has far too many pixels", "Make it smaller first.") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _damaged(name, str(error)) from error
-
-
-def depth_of(data: bytes) -> int:
-    """Return the bits for each channel of a picture file's pixels, from its header: 8 where it does not say more.
-
-    `decode` makes 8 of them. Raises what Pillow does for what is no picture.
-    """
-    with opened(data) as file:
-        if file.format == "PNG":
-            return max(8, data[24])
-        if file.format == "TIFF":
-            bits: tuple[int, ...] = file.tag_v2.get(258, (8,))  # type: ignore[attr-defined]
-            return max(8, *bits)
-        if file.format == "PPM":  # the largest value stands in its header, or it holds floats
-            largest = file.tile[0][3]
-            is_deep = file.mode.startswith("I") or (isinstance(largest, tuple) and largest[-1] > 255)
-            return 32 if file.mode == "F" else 16 if is_deep else 8
-        bits_known = file.info.get("bit_depth", 8)
-        return max(8, bits_known if isinstance(bits_known, int) else 8)
 
 
 def _damaged(name: str, words: str) -> DataError:
@@ -232,16 +168,6 @@ def _load(file: ImageFile.ImageFile) -> tuple[Image.Image, str]:
             raise
         part = file.crop((0, 0, width, rows))
         return part, f"cut off: only {rows} of its {height} rows are there"
-
-
-@cache
-def _register_heif() -> None:
-    """Let Pillow read HEIC photos where the package pillow-heif is installed."""
-    try:
-        import pillow_heif
-    except ImportError:
-        return
-    pillow_heif.register_heif_opener()
 
 
 def _too_large(name: str, size: str, max_pixels: int, *, may_be_jpeg: bool = False) -> DataError:
@@ -279,7 +205,7 @@ def _hint(data: bytes) -> str:
 def _upright(picture: Image.Image, file: Image.Image) -> Image.Image:
     try:
         orientation = file.getexif().get(0x0112)
-    except _DAMAGE:  # a picture with broken EXIF is still a picture
+    except DAMAGE:  # a picture with broken EXIF is still a picture
         return picture
     return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
 
@@ -369,7 +295,7 @@ def read_recipe_text(data: bytes) -> str | None:
             if isinstance(text, str):
                 return str(text)
             xmp = file.info.get("xmp", b"")
-    except _DAMAGE + _BOMB:
+    except DAMAGE + BOMB:
         return None
     match = _XMP_RECIPE.search(xmp.decode("utf-8", errors="replace") if isinstance(xmp, bytes) else str(xmp))
     return html.unescape(match[1]) if match else None
@@ -381,7 +307,7 @@ def says_ai(data: bytes) -> bool:
     try:
         with Image.open(BytesIO(data), formats=("PNG", "WEBP", "JPEG")) as file:
             xmp = file.info.get("xmp") or file.info.get("XML:com.adobe.xmp") or b""
-    except _DAMAGE + _BOMB:
+    except DAMAGE + BOMB:
         return False
     return "trainedAlgorithmicMedia" in (xmp.decode("utf-8", errors="replace") if isinstance(xmp, bytes) else str(xmp))
 
@@ -502,7 +428,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def num_frames(data: bytes) -> int:
     """Return how many pictures a file holds, of an animation more than one; 1 for what cannot be read."""
     try:
-        with Image.open(BytesIO(data), formats=_READABLE[:4]) as image:
+        with Image.open(BytesIO(data), formats=READABLE[:4]) as image:
             return int(getattr(image, "n_frames", 1))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return 1

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from ganlib import images
+from ganlib import headers, images
 from ganlib.errors import DataError, InputError
 
 ROWS, COLUMNS = np.mgrid[:32, :48]
@@ -351,7 +351,7 @@ def test_a_large_jpeg_is_decoded_reduced_and_looks_the_same(max_pixels, times, k
         assert "JPEG" not in caught.value.hint and f"{math.isqrt(max_pixels)}" in caught.value.hint
     pixels = images.decode(data, max_pixels=max_pixels, least_side=4)
     assert pixels.shape[:2] == (-(-100 // times), -(-200 // times)) and pixels.shape[0] * pixels.shape[1] <= max_pixels
-    assert images.reduction(data, max_pixels=max_pixels, least_side=4) == times
+    assert headers.reduction(data, max_pixels=max_pixels, least_side=4) == times
     assert np.abs(images.resize(whole, pixels.shape[1], pixels.shape[0]).astype(int) - pixels).mean() < 6
 
 
@@ -374,11 +374,37 @@ def test_a_progressive_jpeg_is_unpacked_whole_and_so_bounded():
     assert "not progressive" in caught.value.hint
 
 
+def colours_apart(width: int, height: int) -> bytes:
+    """A sequential JPEG whose three colours come one after the other: each of them is a grey JPEG's scan."""
+    greys = []
+    for level in (90, 128, 200):
+        out = BytesIO()
+        Image.new("L", (width, height), level).save(out, "JPEG")
+        greys.append(out.getvalue())
+    frame, scan = greys[0].index(b"\xff\xc0"), greys[0].index(b"\xff\xda")
+    tables = greys[0].index(b"\xff\xc4")
+    size = greys[0][frame + 4 : frame + 9]
+    colours = b"".join(bytes((i, 0x11, 0)) for i in (1, 2, 3))
+    whole = greys[0][:frame] + b"\xff\xc0\x00\x11" + size + b"\x03" + colours + greys[0][tables:scan]
+    for i, grey in enumerate(greys, 1):
+        whole += b"\xff\xda\x00\x08\x01" + bytes((i, 0, 0, 63, 0)) + grey[grey.index(b"\xff\xda") + 10 : -2]
+    return whole + b"\xff\xd9"
+
+
+def test_a_jpeg_with_its_colours_apart_is_bounded_as_a_progressive_one():
+    data = colours_apart(64, 32)
+    whole = images.decode(data)
+    assert whole.shape == (32, 64, 3) and np.ptp(whole.reshape(-1, 3), axis=0).max() == 0 and len(set(whole[0, 0])) > 1
+    assert images.decode(data, max_pixels=1024, least_side=1).shape == (16, 32, 3)
+    with pytest.raises(DataError, match="1,023 are allowed"):
+        images.decode(data, max_pixels=1023, least_side=1)
+
+
 def test_what_is_no_jpeg_says_that_a_jpeg_may_be_larger():
     png = images.encode(np.zeros((100, 200, 3), np.uint8))
     with pytest.raises(DataError, match="200×100 pixels; 9,999 are allowed") as caught:
         images.decode(png, max_pixels=9_999, least_side=1)
-    assert "save it as JPEG" in caught.value.hint and images.reduction(png, max_pixels=9_999, least_side=1) == 1
+    assert "save it as JPEG" in caught.value.hint and headers.reduction(png, max_pixels=9_999, least_side=1) == 1
 
 
 def test_a_jpeg_larger_than_pillow_allows_tells_its_size():

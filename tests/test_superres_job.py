@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganlib import images
+from ganlib import headers, images
 from ganlib.__main__ import main
 from ganlib.errors import DataError, InputError
 from ganlib.ffmpeg import as_file, encoder, raw_input, reading, run_ffmpeg
@@ -79,13 +79,13 @@ def test_sixteen_bits_that_become_eight_are_told_of_once(model, tmp_path, suffix
 
 def test_the_depth_of_a_picture_is_read_from_its_header():
     ppm = {65535: 16, 256: 16, 255: 8, 1: 8}
-    assert {top: images.depth_of(b"P6\n2 2\n%d\n" % top + bytes(24)) for top in ppm} == ppm
-    assert images.depth_of(b"P5\n2 2\n65535\n" + bytes(8)) == 16
-    assert images.depth_of(b"Pf\n2 2\n-1.0\n" + bytes(16)) == 32
+    assert {top: headers.depth_of(b"P6\n2 2\n%d\n" % top + bytes(24)) for top in ppm} == ppm
+    assert headers.depth_of(b"P5\n2 2\n65535\n" + bytes(8)) == 16
+    assert headers.depth_of(b"Pf\n2 2\n-1.0\n" + bytes(16)) == 32
     for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"):
         out = io.BytesIO()
         Image.fromarray(pixels()).save(out, kind)
-        assert images.depth_of(out.getvalue()) == 8
+        assert headers.depth_of(out.getvalue()) == 8
 
 
 def test_grey_stays_grey_and_a_moving_gif_keeps_moving(model, tmp_path):

@@ -15,7 +15,8 @@ from ganlib.dataset.framing import Method, cut, frame_picture, has_plain_ground
 from ganlib.dataset.report import NO_LABEL, TOO_SMALL, Item
 from ganlib.dataset.written import match
 from ganlib.errors import DataError
-from ganlib.images import colour, decode, decode_what_is_there, encode, reduction, resize
+from ganlib.headers import reduction
+from ganlib.images import colour, decode, decode_what_is_there, encode, resize
 
 PROBED = 48  # pictures that are looked at to decide how `auto` crops the set
 PLAIN_MAJORITY = 0.6  # share of them on plain ground that makes it a set of subjects

@@ -14,7 +14,8 @@ from ganlib.dataset.files import Files
 from ganlib.dataset.making import decide, spread
 from ganlib.dataset.reader import Dataset
 from ganlib.errors import DataError
-from ganlib.images import colour, decode, encode, reduction, resize
+from ganlib.headers import reduction
+from ganlib.images import colour, decode, encode, resize
 
 SIDE = 192  # px of either half
 GROUND = (235, 230, 221)

@@ -16,6 +16,7 @@ from ganlib import images
 from ganlib.dataset.files import PICTURE_SUFFIXES, Files
 from ganlib.errors import DataError, GanlibError, InputError
 from ganlib.filesystem import read_regular, read_text_regular
+from ganlib.headers import depth_of
 from ganlib.runs import Reporter, SilentReporter, Stopped, write_bytes
 from ganlib.runs.files import append_text
 from ganlib.superres.config import FORMATS, UpscaleConfig
@@ -161,7 +162,7 @@ def _picture(item: _Item, config: UpscaleConfig, enlarger: Enlarger, tick: Any) 
     write_bytes(
         item.dest, images.encode(large, kind, recipe=text, quality=config.quality, mark_ai=images.says_ai(data))
     )
-    bits = images.depth_of(data)
+    bits = depth_of(data)
     return f"it has {bits} bits for each colour, and the result 8: fine steps of tone are lost" if bits > 8 else ""
 
 

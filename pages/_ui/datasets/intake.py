@@ -11,7 +11,7 @@ import streamlit as st
 
 from ganlib import runs
 from ganlib.errors import GanlibError, InputError
-from ganlib.images import MAX_PIXELS
+from ganlib.headers import MAX_PIXELS
 from ganlib.workspace import data_root as data_root
 from pages._ui import models
 from pages._ui.datasets import place
