@@ -5,6 +5,7 @@ import streamlit as st
 from ganlib import runs
 from ganlib.errors import GanlibError
 from pages._ui import models
+from pages._ui.evaluating import settings
 from pages._ui.evaluating.form import Wish, network_choices, show_form, summary, words_of
 from pages._ui.evaluating.results import jobs, show_results
 from pages._ui.frame import DATASETS, TRAIN, errors_told, open_page, part, show_error
@@ -15,8 +16,8 @@ from pages._ui.training.form import data_sets
 open_page("Evaluate")
 place = Place("evaluate")
 query = place.arrive()
-place.take_news()
-place.write({key: query[key] for key in ("model", "run", "data") if key in query})
+if place.take_news() or not settings.are_there():
+    settings.take(query)
 state = st.session_state
 
 
@@ -31,7 +32,11 @@ def start(wish: Wish) -> None:
 @part()
 def choose() -> None:
     """Everything that is chosen, and Start."""
-    wish = show_form(query)
+    place.follow()
+    try:
+        wish = show_form(state["evaluate-asked"])
+    finally:
+        place.write(settings.to_query())
     if error := state.pop("evaluate-error", None):
         show_error(error)
     is_busy = any(run.state in ACTIVE for run in jobs())

@@ -24,6 +24,9 @@ def test_a_measurement_is_watched_to_its_end_and_taken_away(page: Page, studio: 
     for _ in range(2):
         count.press("ArrowLeft")
     expect(page.get_by_text("250", exact=True).first).to_be_visible()
+    expect(page).to_have_url(re.compile("count=250"))
+    page.reload()
+    expect(page.get_by_text("250", exact=True).first).to_be_visible(timeout=PATIENCE_MS)
     button = page.get_by_role("button", name=re.compile("Measure, about")).first
     expect(button).to_be_enabled(timeout=PATIENCE_MS)
     page.get_by_text("The same from a terminal").click()

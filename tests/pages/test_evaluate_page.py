@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -143,6 +144,35 @@ def test_few_pictures_lead_to_kid(repository, reals):
     assert "With fewer than 2,000 pictures prefer KID" in shown(app)
     app.select_slider(key="evaluate-count").set_value(5000).run()
     assert "prefer KID" not in shown(app) and "FID is only held against FID" in shown(app)
+
+
+def test_the_settings_survive_a_reload(repository, checkpoints, reals):
+    save_snapshot(checkpoints / "other.safetensors", G_ema=tiny_generator(seed=5), title="Other")
+    app = open_page(repository, model="tiny")
+    assert app.session_state["evaluate-place"]["query"] == {"model": "tiny", "data": app.selectbox[0].value}
+    app.multiselect(key="evaluate-networks").set_value([str((checkpoints / f"{n}.safetensors").resolve())
+                                                        for n in ("other", "tiny")])  # fmt: skip
+    app.pills(key="evaluate-kinds").set_value(["pr"])
+    app.select_slider(key="evaluate-count").set_value(250)
+    app.selectbox(key="evaluate-features").set_value("embedded")
+    app.toggle(key="evaluate-full").set_value(True)
+    app.toggle(key="evaluate-floor").set_value(False).run()
+    words, address = shown(app), app.session_state["evaluate-place"]["query"]
+    again = open_page(repository, **address)
+    command = "other.safetensors .*tiny.safetensors .*--metrics pr250_full .*--features embedded"
+    assert re.search(command, shown(again)) and "--real-floor" not in shown(again) and shown(again) == words
+    assert again.session_state["evaluate-place"]["query"] == address
+    again.pills(key="evaluate-kinds").set_value([]).run()
+    again = open_page(repository, **again.session_state["evaluate-place"]["query"])
+    assert again.pills(key="evaluate-kinds").value == [] and "Choose what to measure" in shown(again)
+
+
+def test_an_address_with_forged_settings_shows_the_usual_ones(repository, reals):
+    usual = shown(open_page(repository, model="tiny"))
+    for text in ("<b>x</b>", "-1", "9" * 400, "~" * 900, "../../etc", "nan", "\0"):
+        forged = {name: text for name in ("count", "features", "full", "floor", "card", "mirror", "run")}
+        assert shown(open_page(repository, model=f"tiny~{text}", **forged)) == usual
+        assert shown(open_page(repository, model=text, kinds=text)) == usual
 
 
 def test_what_cannot_be_measured_is_told(repository, reals):

@@ -34,6 +34,7 @@ MEANINGS = {
     "higher is better. It says little about paintings.",
 }
 COUNTS = [250, 500, 1000, 2000, 5000, 10_000, 50_000]
+USUAL_KINDS, USUAL_COUNT = ["kid", "pr"], 1000
 FEATURES = {
     "auto": "the best there are here",
     "inception": "Inception-v3, as in papers",
@@ -75,18 +76,16 @@ class Wish:
         return " ".join(f'"{word}"' if " " in word and not word.startswith("python") else word for word in words)
 
 
-def show_form(asked: dict[str, str]) -> Wish | None:
-    """Show the choices; `asked` are the address's (`data`, `model`, `run`). None while something is missing.
-
-    Raises GanlibError for what cannot be measured."""
-    data = _choose_data(asked.get("data", ""))
-    networks = _choose_networks(asked)
+def show_form(asked: str) -> Wish | None:
+    """Show the choices, which `settings.take` has set; `asked` is the address's data set. None while something is
+    missing. Raises GanlibError for what cannot be measured."""
+    data = _choose_data(asked)
+    networks = _choose_networks()
     kinds = st.pills(
-        "What to measure", list(KINDS), selection_mode="multi", default=["kid", "pr"],
-        format_func=KINDS.__getitem__, key="evaluate-kinds",
-    )  # fmt: skip
+        "What to measure", list(KINDS), selection_mode="multi", format_func=KINDS.__getitem__, key="evaluate-kinds"
+    )
     count = st.select_slider(
-        "Pictures", COUNTS, value=1000, format_func=lambda number: f"{number:,}", key="evaluate-count",
+        "Pictures", COUNTS, format_func=lambda number: f"{number:,}", key="evaluate-count",
         help="Generated pictures, and as many real ones. More make the figure surer.",
     )  # fmt: skip
     for kind in kinds:
@@ -97,10 +96,10 @@ def show_form(asked: dict[str, str]) -> Wish | None:
         full = st.toggle("Compare with every real picture", key="evaluate-full", help="names that end in _full")
         mirror = st.toggle("The model was trained with mirrored pictures", key="evaluate-mirror")
         floor = st.toggle(
-            "Real against real", value=True, key="evaluate-floor",
+            "Real against real", key="evaluate-floor",
             help="Two halves of the set against each other: what a perfect model would score.",
         )  # fmt: skip
-        card = st.toggle("Write the figures into the models' cards", value=True, key="evaluate-card")
+        card = st.toggle("Write the figures into the models' cards", key="evaluate-card")
     if not data or not networks or not kinds:
         missing = "a data set" if not data else "a model" if not networks else "what to measure"
         st.caption(f"Choose {missing} to go on.")
@@ -164,12 +163,13 @@ def network_choices() -> dict[str, str]:
     return found
 
 
-def _choose_networks(asked: dict[str, str]) -> list[str]:
+def _choose_networks() -> list[str]:
     known = network_choices()
-    wanted = [path for path in known if Path(path).stem == asked.get("model") or Path(path).name == asked.get("run")]
-    options = list(known)
+    there = [path for path in st.session_state.get("evaluate-networks", []) if path in known]
+    if there != st.session_state.get("evaluate-networks"):  # one was removed meanwhile
+        st.session_state["evaluate-networks"] = there
     return st.multiselect(
-        "Models", options, wanted or options[:1], format_func=lambda path: known.get(path, path),
+        "Models", list(known), format_func=lambda path: known.get(path, path),
         placeholder="Choose models or runs", key="evaluate-networks",
         help="A run stands for all of its snapshots: they make a curve.",
     )  # fmt: skip
