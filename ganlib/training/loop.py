@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +29,7 @@ from ganlib.training.setup import Plan, plan
 from ganlib.training.sheets import Samples, pick_reals
 from ganlib.training.state import STATE_NAME, Networks, save_state
 from ganlib.training.statistics import Averages, Clock, Events, memory, one, tick_line, variety
-from ganlib.training.steps import Steps, update_ema
+from ganlib.training.steps import Steps, Unfinished, update_ema
 
 VARIETY_SAMPLES = 32  # pictures whose differences are measured at each tick
 HELD_OUT_SAMPLES = 64
@@ -71,7 +72,9 @@ class _Training:
         torch.manual_seed(self.config.seed)
         self.nets = Networks(self.spec, self.config, group.device)
         self.reals = Reals(planned.dataset, self.config, self.spec, group.device)
-        self.steps = Steps(self.nets, self.spec, self.config, self.reals, group, self.reporter.log)
+        say, should_stop = self.reporter.log, self.reporter.should_stop
+        self.steps = Steps(self.nets, self.spec, self.config, self.reals, group, say, should_stop)
+        self.unfinished: Unfinished | None = None
         self.images_seen, self.step, self.seconds = planned.images_seen, 0, 0.0
         self.last_snapshot: Path | None = None
         self.warned_of_p = False
@@ -96,7 +99,7 @@ class _Training:
         events = Events(self.run_dir) if group.is_first else None
         tick_images = snap_images = self.images_seen
         batches = Ahead(self._make_batch, _positions(self.schedule, self.images_seen), workers=config.workers)
-        stopping = False
+        stopping = group.world == 1 and self.reporter.should_stop()
         try:
             while self.images_seen < total and not stopping:
                 # One step.
@@ -105,23 +108,25 @@ class _Training:
                 real, label = batches.take()
                 clock.waiting += time.perf_counter() - waited
                 self._make_step(phase, real, label)
-                self.images_seen += phase.batch
-                self.step += 1
-                update_ema(nets, self.images_seen, phase.batch, config)
+                if self.unfinished is None:
+                    self.images_seen += phase.batch
+                    self.step += 1
+                    update_ema(nets, self.images_seen, phase.batch, config)
+                    kimg = self.images_seen / 1000
+                    self.reporter.progress(kimg, config.kimg, f"{kimg:.1f} of {config.kimg:g} kimg")
                 if group.world == 1 or self.step % STOP_INTERVAL == 0:
                     stopping = group.agree(self.reporter.should_stop())
-                kimg = self.images_seen / 1000
-                self.reporter.progress(kimg, config.kimg, f"{kimg:.1f} of {config.kimg:g} kimg")
 
                 # Statistics.
                 done = self.images_seen >= total or stopping
                 snap = done or self.images_seen - snap_images >= config.snap * 1000
-                if snap or self.images_seen - tick_images >= config.tick * 1000:
-                    self._tick(clock, phase, self.images_seen - tick_images, events)
+                num_images = self.images_seen - tick_images
+                if num_images and (snap or num_images >= config.tick * 1000):
+                    self._tick(clock, phase, num_images, events)
                     tick_images = self.images_seen
 
                 # Snapshots.
-                ended = phase.end is not None and self.images_seen >= phase.end
+                ended = self.unfinished is None and phase.end is not None and self.images_seen >= phase.end
                 if group.is_first and (snap or ended):
                     started = time.perf_counter()
                     if ended:
@@ -142,7 +147,9 @@ class _Training:
         """Bring the networks to where the run starts, alike in all processes; return words for the log."""
         start, words = self.plan.start, []
         if start.is_exact and self.group.is_first:
-            self.images_seen, self.step, self.seconds, changes = load_exact(start, self.nets, self.config)
+            self.images_seen, self.step, self.seconds, self.unfinished, changes = load_exact(
+                start, self.nets, self.config
+            )
             words = [f"resumed exactly from {start.path} at {self.images_seen / 1000:.1f} kimg", *changes]
         elif start.path is not None and self.group.is_first:
             words = [f"started from the weights of {start.path}; optimisers are fresh"]
@@ -154,13 +161,17 @@ class _Training:
     def _share_start(self) -> None:
         """Give every process the first one's networks and counters: the others may not see its files."""
         buffer = io.BytesIO()
-        counters = {"images_seen": self.images_seen, "step": self.step, "seconds": self.seconds}
+        unfinished = None if self.unfinished is None else self.unfinished.to_dict()
+        counters = {
+            "images_seen": self.images_seen, "step": self.step, "seconds": self.seconds, "unfinished": unfinished,
+        }  # fmt: skip
         if self.group.is_first:
             torch.save({"networks": self.nets.state_dict(), **counters}, buffer)
         data = self.group.send_bytes(buffer.getvalue())
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         self.nets.load_state_dict(state["networks"])
         self.images_seen, self.step, self.seconds = state["images_seen"], state["step"], state["seconds"]
+        self.unfinished = Unfinished.from_dict(state["unfinished"])
 
     def _open_directory(self, begin: list[str]) -> None:
         """Write what stands in a run directory from the start, and say what is going to happen."""
@@ -170,9 +181,9 @@ class _Training:
         runs.write_json(self.run_dir / "training_options.json", self._options())
         beside = pick_reals(reals, len(self.samples.z), config.seed)
         self.real_variety = max(variety(beside), 1e-6)
-        if not (self.run_dir / "reals.png").exists():
+        if not (self.run_dir / "reals.png").exists() and (sheet := self._render()) is not None:
+            self.samples.save(self.run_dir / "fakes_init.png", sheet)
             self.samples.save(self.run_dir / "reals.png", beside)
-            self.samples.save(self.run_dir / "fakes_init.png", self.samples.render(self.nets.G_ema))
         for line in begin:
             self.reporter.log(line)
         count = len(reals.chosen)
@@ -217,7 +228,7 @@ class _Training:
         device = self.group.device
         real = real.to(device, non_blocking=True)
         label = None if label is None else label.to(device, non_blocking=True)
-        self.steps.step(self.step, phase, real, label)
+        self.unfinished = self.steps.step(self.step, phase, real, label, self.unfinished)
 
     # ---- Statistics ------------------------------------------------------------------------------------------------
 
@@ -234,9 +245,9 @@ class _Training:
         if self.schedule.num_stages > 1:
             record["Progress/resolution"], record["Progress/alpha"] = one(4 << phase.stage), one(phase.alpha)
         self._check_finite(record)
-        some = self.samples.render(self.nets.G_ema, VARIETY_SAMPLES)
-        record["Samples/diversity"] = one(variety(some) / self.real_variety)
-        if len(self.reals.held_out):
+        if (some := self._render(VARIETY_SAMPLES)) is not None:
+            record["Samples/diversity"] = one(variety(some) / self.real_variety)
+        if some is not None and len(self.reals.held_out):
             record["Loss/scores/validation"] = self._held_out_scores()
         clock.maintenance += time.perf_counter() - started
         record |= clock.tick(num_images) | memory(self.group.device)
@@ -261,6 +272,10 @@ class _Training:
             f"{kept} with smaller --glr and --dlr, or a larger --gamma",
         )
 
+    def _render(self, count: int | None = None) -> np.ndarray | None:
+        """Return samples of G_ema; None where the run is to stop and they would take long."""
+        return self.samples.render(self.nets.G_ema, count, self.reporter.should_stop)
+
     @torch.no_grad()
     def _held_out_scores(self) -> dict[str, float]:
         """Return what D says of pictures that it never trained on, augmentation aside."""
@@ -277,10 +292,8 @@ class _Training:
         """Write a snapshot with its sheet, the training state, and its metrics."""
         config, kimg = self.config, self.images_seen / 1000
         stem = f"{self.images_seen // 1000:06d}"
-        sheet = self.samples.render(self.nets.G_ema)
-        if phase_name:
-            self.samples.save(self.run_dir / f"fakes{stem}-{phase_name}.png", sheet)
         if not measure:
+            self._save_sheets(stem, phase_name)
             return
         path = self.run_dir / f"network-snapshot-{stem}.safetensors"
         card = self.plan.dataset.card
@@ -295,6 +308,7 @@ class _Training:
             save_state(
                 self.run_dir / STATE_NAME, self.nets, images_seen=self.images_seen, step=self.step, seconds=seconds,
                 config=config, growth=growth,
+                unfinished=None if self.unfinished is None else self.unfinished.to_dict(),
             )  # fmt: skip
         checkpoints.save_snapshot(
             path, G_ema=self.nets.G_ema, D=self.nets.D, kimg=kimg, title=config.title or self.run_dir.name,
@@ -302,10 +316,16 @@ class _Training:
             classes=self.plan.dataset.class_names if self.spec.label_dim else (),
             training=self._how(seconds),
         )  # fmt: skip
-        self.samples.save(self.run_dir / f"fakes{stem}.png", sheet)
         self.last_snapshot = path
         self.reporter.artefact(path)
+        self._save_sheets(stem, *([phase_name] if phase_name else []), "")
         self._measure(path.name)
+
+    def _save_sheets(self, stem: str, *phase_names: str) -> None:
+        """Write the sheet of a snapshot, and of a phase that ended with it, unless a stop would wait for them."""
+        if (sheet := self._render()) is not None:
+            for name in phase_names:
+                self.samples.save(self.run_dir / f"fakes{stem}{'-' if name else ''}{name}.png", sheet)
 
     def _how(self, seconds: float) -> dict[str, str | float]:
         """For the model's card: the command as it was given, the machine, and how long it took so far."""

@@ -15,6 +15,7 @@ from ganlib.errors import CheckpointError, InputError, RunError
 from ganlib.networks.base import GeneratorSpec
 from ganlib.training.config import TrainConfig
 from ganlib.training.state import STATE_NAME, Networks, load_state
+from ganlib.training.steps import Unfinished
 
 # Spec parameters that a transfer may change: they decide how numbers are computed, not which weights there are.
 FREE_PARAMETERS = {"num_fp16_res", "conv_clamp", "mbstd_group_size"}
@@ -189,8 +190,11 @@ def check_start(start: Start, spec: GeneratorSpec) -> None:
     raise CheckpointError(f"{start.path} is of other networks: {words}", hint)
 
 
-def load_exact(start: Start, nets: Networks, config: TrainConfig) -> tuple[int, int, float, list[str]]:
-    """Continue exactly: return pictures seen, steps made, seconds so far, and words for the log."""
+def load_exact(
+    start: Start, nets: Networks, config: TrainConfig
+) -> tuple[int, int, float, Unfinished | None, list[str]]:
+    """Continue exactly: return pictures seen, steps made, seconds so far, where the step was left, and words for the
+    log."""
     assert start.path is not None
     state = load_state(start.path)
     words = []
@@ -209,7 +213,8 @@ def load_exact(start: Start, nets: Networks, config: TrainConfig) -> tuple[int, 
             "start from a snapshot of that run instead",
         ) from error
     words += [f"changed from before: {change}" for change in changes]
-    return state["images_seen"], state["step"], float(state.get("seconds", 0.0)), words
+    seconds, unfinished = float(state.get("seconds", 0.0)), Unfinished.from_dict(state.get("unfinished"))
+    return state["images_seen"], state["step"], seconds, unfinished, words
 
 
 def load_weights(start: Start, nets: Networks) -> list[str]:

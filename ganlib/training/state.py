@@ -191,14 +191,16 @@ def save_state(
     seconds: float,
     config: TrainConfig,
     growth: tuple[int, int] = (0, 0),
+    unfinished: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the training state, whole or not at all. `growth`: pictures of a growing network's fade-ins and of the
-    times between them. Raises `RunError` when it cannot be written."""
+    times between them. `unfinished`: where the step was left, None between two steps. Raises `RunError` when it cannot
+    be written."""
     state = {
         "format": STATE_FORMAT, "networks": nets.state_dict(), "images_seen": images_seen, "step": step,
         "seconds": seconds, "spec": json.dumps(nets.G.spec.to_dict()), "seed": config.seed,
         "freezed": config.freezed, "growth": list(growth),
-        "ada_kimg": config.ada_kimg, "ema_rampup": config.ema_rampup,
+        "ada_kimg": config.ada_kimg, "ema_rampup": config.ema_rampup, "unfinished": unfinished,
     }  # fmt: skip
     try:
         with runs.replacing(path) as temporary, temporary.open("wb") as file:

@@ -6,6 +6,7 @@ added up, and by several processes whose gradients are averaged; neither changes
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ from ganlib.training.statistics import Averages
 PL_BATCH_SHRINK = 2
 PL_DECAY = 0.01
 W_AVG_BETA = 0.998
+LOOK_SECONDS = 0.2  # between two looks at a request to stop within a step
 
 
 Rng = torch.Generator | list[torch.Generator]
@@ -47,6 +49,29 @@ class Part:
     """Generators of the augmentations, on the CPU, where their few numbers are drawn."""
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """Where a step was left, between two updates: what was made of it stays, and the rest is made when it goes on."""
+
+    updates: tuple[str, ...]
+    """Names of the updates that were made."""
+    drawn: Tensor
+    """State of the generator that all numbers of a step are drawn from, before the next update."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return tensors and plain values only; `from_dict` restores it."""
+        return {"updates": list(self.updates), "drawn": self.drawn}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any] | None) -> Unfinished | None:
+        """Return what `to_dict` gave; None of None."""
+        return None if values is None else cls(tuple(values["updates"]), values["drawn"])
+
+
+class _Asked(Exception):
+    """Ends an update whose gradients are not whole yet."""
+
+
 class Steps:
     """The steps of one run; `step` makes one."""
 
@@ -58,6 +83,7 @@ class Steps:
         reals: Reals,
         processes: Processes,
         say: Callable[[str], None],  # takes a line for the log
+        should_stop: Callable[[], bool] | None = None,  # looked at within a step too; None leaves steps whole
     ) -> None:
         assert config.loss is not None
         self.nets, self.spec, self.config, self.reals, self.processes = nets, spec, config, reals, processes
@@ -67,6 +93,18 @@ class Steps:
         self.at_once = config.batch_gpu
         self._cutoff: int | None = None  # first style input that the other z of a mixture takes
         self.mixed = processes.device.type == "cuda" and spec.params.get("num_fp16_res", 0) > 0
+        self._statistics = [
+            buffer
+            for network in (nets.G, nets.D)
+            for module in network.modules()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm)
+            for buffer in module.buffers()
+        ]
+        # Several processes have to agree about a stop, which they do between steps.
+        self._should_stop = should_stop if processes.world == 1 else None
+        self._looked, self._looks = 0.0, False
+        if self._should_stop is not None and processes.device.type == "cpu":
+            self._look_in_every_layer()
 
     def rounds(self, batch: int) -> int:
         """Return in how many rounds this process works on its share of a batch: the fewest that keep to `at_once`."""
@@ -75,23 +113,72 @@ class Steps:
             return 1
         return next(n for n in range(1, share + 1) if share % n == 0 and share // n <= self.at_once)
 
-    def step(self, number: int, phase: Phase, real: Tensor, label: Tensor | None) -> None:
-        """Make step `number` with this process's share of real pictures `[share, C, R, R]` and labels, on its device.
+    def step(
+        self, number: int, phase: Phase, real: Tensor, label: Tensor | None, begun: Unfinished | None = None
+    ) -> Unfinished | None:
+        """Make step `number` with this process's share of real pictures `[share, C, R, R]` and labels, on its device,
+        or, from where it was left, the rest of it. Returns where it was left, None where it was made.
 
         All randomness is a function of the number."""
         nets, batch = self.nets, phase.batch
         self.draws.begin(number)
         nets.grow(phase.stage, phase.alpha)
         reals = nets.D.match_real(real), label
-        self._update(nets.opt_G, self._generator, batch, reals)
+        updates = [("G", nets.opt_G, self._generator)]
         if nets.uses_path_length and number % PL_INTERVAL == 0:
-            self._update(nets.opt_G, self._path_length, batch, reals)
-        self._update(nets.opt_D, self._discriminator, batch, reals)
+            updates.append(("path length", nets.opt_G, self._path_length))
+        updates.append(("D", nets.opt_D, self._discriminator))
         if nets.r1_interval > 1 and number % nets.r1_interval == 0:
-            self._update(nets.opt_D, self._lazy_penalty, batch, reals)
+            updates.append(("penalty", nets.opt_D, self._lazy_penalty))
+        made = () if begun is None else begun.updates
+        if begun is not None:
+            self.draws.generator.set_state(begun.drawn)
+        for name, optimiser, add_gradients in updates:
+            if name in made:
+                continue
+            before = self.draws.generator.get_state()
+            try:
+                self._update(optimiser, add_gradients, batch, reals)
+            except _Asked:
+                return Unfinished(made, before)
+            made = (*made, name)
         if nets.control is not None:
             nets.control.step(batch, add_up=self.processes.sum_)
             nets.set_p(nets.control.p)
+        return None
+
+    # ---- Requests to stop ------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """End the update where a stop is asked for."""
+        if not self._looks or self._should_stop is None:
+            return
+        if (now := time.monotonic()) - self._looked > LOOK_SECONDS:
+            self._looked = now
+            if self._should_stop():
+                raise _Asked
+
+    def _look_in_every_layer(self) -> None:
+        """Look before each layer's output is computed, and whenever a gradient reaches it: on a processor a round may
+        take many seconds. Elsewhere layers only queue their work, and a look between rounds is as good."""
+
+        def at_gradient(gradient: Tensor) -> None:
+            self._look()
+            if gradient.requires_grad:  # a penalty differentiates it once more
+                gradient.register_hook(at_gradient)
+
+        def before(module: nn.Module, arguments: Any) -> None:
+            self._look()
+
+        def after(module: nn.Module, arguments: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and output.requires_grad:
+                output.register_hook(at_gradient)
+
+        for network in (self.nets.G, self.nets.D):
+            for module in network.modules():
+                if next(module.parameters(recurse=False), None) is not None:
+                    module.register_forward_pre_hook(before)
+                    module.register_forward_hook(after)
 
     def _update(
         self,
@@ -103,7 +190,7 @@ class Steps:
         """Move the weights of one optimiser by the gradients that `add_gradients` adds up over the rounds of a batch.
 
         Where memory does not hold a round, everything that was counted or drawn is put back, and the same is done in
-        more rounds: the weights move once."""
+        more rounds: the weights move once. Where a stop is asked for, it is put back too, and `_Asked` is raised."""
         real, label = reals
         while True:
             kept = self._counted()
@@ -111,13 +198,20 @@ class Steps:
             rounds = self.rounds(batch)
             own = [(real[i::rounds], None if label is None else label[i::rounds]) for i in range(rounds)]
             try:
+                self._looks = True
                 add_gradients(batch, own)
                 break
+            except _Asked:
+                optimiser.zero_grad(set_to_none=True)
+                self._put_back(*kept)
+                raise
             except torch.OutOfMemoryError:
                 at_once = batch // self.processes.world // rounds
                 if at_once == 1 or self.processes.world > 1:
                     raise
                 self.at_once = at_once // 2
+            finally:
+                self._looks = False
             optimiser.zero_grad(set_to_none=True)
             self._put_back(*kept)
             if self.processes.device.type == "cuda":
@@ -133,11 +227,12 @@ class Steps:
         nets = self.nets
         control = None if nets.control is None else nets.control.state_dict()
         w_avg = nets.G.w_avg.clone() if self.spec.truncatable else None
-        return self.draws.generator.get_state(), self.averages.mark(), control, nets.pl_mean.clone(), w_avg
+        statistics = [buffer.clone() for buffer in self._statistics]
+        return self.draws.generator.get_state(), self.averages.mark(), control, nets.pl_mean.clone(), w_avg, statistics
 
     def _put_back(
         self, drawn: Tensor, averages: Mapping[str, int], control: Mapping[str, Any] | None, pl_mean: Tensor,
-        w_avg: Tensor | None,
+        w_avg: Tensor | None, statistics: list[Tensor],
     ) -> None:  # fmt: skip
         """Return to what `_counted` gave."""
         nets = self.nets
@@ -146,6 +241,8 @@ class Steps:
         if nets.control is not None and control is not None:
             nets.control.load_state_dict(control)
         nets.pl_mean.copy_(pl_mean)
+        for buffer, value in zip(self._statistics, statistics, strict=True):
+            buffer.copy_(value)
         if w_avg is not None:
             nets.G.w_avg.copy_(w_avg)
         nets.train_D(True)
@@ -287,6 +384,7 @@ class Steps:
         return self.nets.G.training_images(w_plus, part.noise)
 
     def _augmented(self, image: Tensor, part: Part) -> Tensor:
+        self._look()  # in every round of every update
         return image if self.nets.augment is None else self.nets.augment(image, rng=part.augment)
 
     def _observe(self, kind: str, logits: Tensor) -> None:

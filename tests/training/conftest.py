@@ -53,8 +53,10 @@ class Stopper(runs.SilentReporter):
         self.records: list[Any] = []
         self.lines: list[str] = []
 
-    def should_stop(self) -> bool:
+    def progress(self, done: float, total: float, message: str = "") -> None:
         self.steps -= 1
+
+    def should_stop(self) -> bool:
         return self.steps <= 0
 
     def stats(self, record: Any) -> None:
