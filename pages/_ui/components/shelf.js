@@ -19,6 +19,20 @@ export default function (component) {
   el("span", { class: "face" }, model.src ? el("img", { src: model.src, alt: "" }) : String(model.monogram)),
   el("span", { class: "words" }, el("span", { class: "name", textContent: model.name }), el("span", { class: "facts mono", textContent: model.facts }))));
   const held = root.querySelector(":focus") !== null;
-  root.replaceChildren(el("div", { class: "shelf", role: "radiogroup", "aria-label": "Model" }, ...cards));
-  if (held) cards[data.models.findIndex((model) => model.id === data.chosen)]?.focus();
+  const before = root.querySelector(".shelf")?.scrollLeft ?? 0;
+  const shelf = el("div", { class: "shelf", role: "radiogroup", "aria-label": "Model" }, ...cards);
+  root.replaceChildren(shelf);
+  shelf.scrollLeft = before;
+  const chosen = cards[data.models.findIndex((model) => model.id === data.chosen)];
+  if (held) chosen?.focus({ preventScroll: true });
+  // The chosen card is in sight, at first and whenever the row has another width; a hand that pushes the row is let be.
+  let width = 0;
+  memory.watch?.disconnect();
+  memory.watch = new ResizeObserver(() => {
+    if (!chosen || shelf.clientWidth === width) return;
+    width = shelf.clientWidth;
+    const [row, card] = [shelf, chosen].map((each) => each.getBoundingClientRect());
+    if (card.left < row.left || card.right > row.right) shelf.scrollLeft += (card.left + card.right - row.left - row.right) / 2;
+  });
+  memory.watch.observe(shelf);
 }
