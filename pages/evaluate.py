@@ -55,23 +55,23 @@ def choose() -> None:
 
 
 def begin() -> None:
-    """The first step: to another page where something is missing, else what the form says."""
+    """The first measurement, as the form says."""
     wish: Wish | None = state.get("evaluate-wish")
     if wish is not None:
         start(wish)
-    elif not data_sets():
-        state["evaluate-leave"] = DATASETS
-    elif not network_choices():
-        state["evaluate-leave"] = TRAIN
+    else:
+        st.toast("Something is still to be chosen under Measure.", icon=":material/straighten:")
 
 
-if target := state.pop("evaluate-leave", None):
-    st.switch_page(target)
 left, right = st.columns([2, 3], gap="large")
 with left:
     st.subheader("Measure", anchor=False)
     choose()
 with right, errors_told():
     st.subheader("Figures", anchor=False)
-    first = "Prepare real pictures" if not data_sets() else "Measure" if network_choices() else "Train a model"
-    show_results(first, begin)
+    if not data_sets():
+        show_results("Prepare real pictures", DATASETS, None)
+    elif not network_choices():
+        show_results("Train a model", TRAIN, None)
+    else:
+        show_results("Measure", None, begin)

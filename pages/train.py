@@ -80,9 +80,7 @@ def new_run(draft: Draft) -> None:
 def show_way_to_data() -> None:
     """What to do before there is a data set."""
     words = "A network learns from a set of square pictures. Choose one above, or make one of pictures that you have."
-    empty_state(words, models.example(), "Prepare pictures", lambda: state.update({"to-datasets": True}))
-    if state.pop("to-datasets", False):
-        st.switch_page(DATASETS)
+    empty_state(words, models.example(), "Prepare pictures", to=DATASETS)
 
 
 def start(config: TrainConfig, command: str) -> None:

@@ -4,7 +4,7 @@ import importlib
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
@@ -190,10 +190,21 @@ def download(
     )
 
 
-def empty_state(sentence: str, picture: bytes | None, button: str, on_click: Callable[[], None]) -> None:
-    """Show what a place is for while there is nothing in it yet: one sentence, one picture, one button."""
+def empty_state(
+    sentence: str,
+    picture: bytes | None,
+    button: str,
+    on_click: Callable[[], None] | None = None,
+    *,
+    to: str | None = None,
+    query: Mapping[str, str] | None = None,
+) -> None:
+    """Show what a place is for while there is nothing in it yet: one sentence, one picture, one button.
+
+    It leads `to` another page (with the parameters in `query`), or does what `on_click` says."""
     with st.container(key="empty-state", horizontal_alignment="center"):
         if picture is not None:
             st.image(picture, width=192)
         st.markdown(sentence, text_alignment="center")
-        st.button(button, type="primary", on_click=on_click)
+        if st.button(plain(button), type="primary", on_click=on_click) and to is not None:
+            st.switch_page(to, query_params=dict(query or {}))

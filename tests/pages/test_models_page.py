@@ -87,6 +87,11 @@ def test_a_studio_without_models_says_what_to_do(repository, checkpoints):
     assert "No model yet" in shown(open_page(repository))
 
 
+def test_a_blend_without_relatives_says_how_to_make_one(repository, checkpoints):
+    app = open_page(repository, view="blend")
+    assert "no two models of one family" in shown(app) and app.button[0].label == "Train on from Tiny"
+
+
 def test_the_view_of_a_model_states_facts_and_rights(repository, checkpoints):
     (model,), _ = list_checkpoints(checkpoints)
     change_card(model.path, licence="CC0-1.0", data="a museum; public domain", metrics={"kid": 0.125})

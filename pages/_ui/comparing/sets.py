@@ -54,16 +54,11 @@ def choose_set(heading: DeltaGenerator, asked: str) -> RealSet:
 
 
 def _no_set() -> None:
-    def go() -> None:
-        st.session_state["compare-go"] = True
-
     empty_state(
         "Here a model's pictures stand beside real ones: side by side, as a quiz, and in a check for copies of "
         "training pictures. It needs a set of real pictures to begin with.",
-        models.example(), "Prepare a data set", go,
+        models.example(), "Prepare a data set", to=DATASETS,
     )  # fmt: skip
-    if st.session_state.pop("compare-go", False):
-        st.switch_page(DATASETS)
     st.stop()
 
 

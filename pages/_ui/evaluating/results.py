@@ -22,13 +22,14 @@ def jobs() -> list[RunDir]:
     return runs.list_runs(models.runs_root(), verb="metrics")
 
 
-def show_results(button: str, on_click: Callable[[], None]) -> None:
-    """Show the measurements, the one at work live; `button` and `on_click` are the first step where there is none."""
+def show_results(button: str, to: str | None, on_click: Callable[[], None] | None) -> None:
+    """Show the measurements, the one at work live; where there is none, the first step: a `button` that leads `to`
+    another page, or does what `on_click` says."""
     is_active = any(run.state in ACTIVE for run in jobs())
-    part(every=EVERY if is_active else None)(_results)(is_active, button, on_click)
+    part(every=EVERY if is_active else None)(_results)(is_active, button, to, on_click)
 
 
-def _results(was_active: bool, button: str, on_click: Callable[[], None]) -> None:
+def _results(was_active: bool, button: str, to: str | None, on_click: Callable[[], None] | None) -> None:
     found = jobs()
     if was_active != any(run.state in ACTIVE for run in found):
         st.rerun()
@@ -48,7 +49,7 @@ def _results(was_active: bool, button: str, on_click: Callable[[], None]) -> Non
         empty_state(
             "A figure says how far a model's pictures are from real ones, with how sure that is. It tells which "
             "snapshot of a run is best, and whether more training helps.",
-            models.example(), button, on_click,
+            models.example(), button, on_click, to=to,
         )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Two models become one: the choice, a preview that follows it, and the file."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -11,7 +12,7 @@ from ganlib.errors import GanlibError
 from ganlib.latents import Recipe
 from ganlib.rights import conflict, read_licence, stricter
 from pages._ui import models
-from pages._ui.frame import part, plain, show_error
+from pages._ui.frame import TRAIN, empty_state, part, plain, show_error
 from pages._ui.stock import place
 from pages._ui.stock.importing import free_name
 from pages._ui.stock.rights import badge
@@ -33,11 +34,7 @@ def show_blend() -> None:
     pairs = {card.name: [other for other in known if other.name != card.name and _alike(card, other)] for card in known}
     first_ones = [card for card in known if pairs[card.name]]
     if not first_ones:
-        st.info(
-            "There are no two models of the same family and size here yet. Train one on from another: on the Train "
-            "page with the preset for transfer.",
-            icon=":material/info:",
-        )
+        _no_pair(known)
         return
     left, right = st.columns([2, 3], gap="large")
     with left:
@@ -66,6 +63,18 @@ def show_blend() -> None:
                 icon=":material/info:",
             )
         _save(first, second, options)
+
+
+def _no_pair(known: Sequence[Checkpoint]) -> None:
+    words = "There are no two models of one family and size here yet. One that is trained on from another is its kin"
+    if known:
+        first = known[0]
+        empty_state(
+            f"{words}: {plain(first.title)}, say, on pictures of your own.", models.example(),
+            f"Train on from {first.title}", to=TRAIN, query={"preset": "transfer", "resume": str(first.path.resolve())},
+        )  # fmt: skip
+    else:
+        empty_state(f"{words}.", None, "Open a model", lambda: place.go(view="import"))
 
 
 def _alike(a: Checkpoint, b: Checkpoint) -> bool:
