@@ -10,9 +10,10 @@ from ganlib.commands.flags import CHECKPOINTS, printable
 EXAMPLES = (
     "python -m ganlib export --network NAME --format onnx --dest out/NAME.onnx",
     "python -m ganlib export --network NAME --format nvidia --dest out/NAME.pt",
+    "python -m ganlib export --network NAME --format nvidia-pkl --dest out/NAME.pkl",
     "python -m ganlib export --network NAME --format torch --part synthesis --dest out/NAME.pt2",
 )
-FORMATS = ("nvidia", "rosinality", "onnx", "torch")
+FORMATS = ("nvidia", "nvidia-pkl", "nvidia-ada-pkl", "autolume-pkl", "rosinality", "onnx", "torch")
 PARTS = ("whole", "mapping", "synthesis")
 
 
@@ -22,8 +23,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format", required=True, choices=FORMATS,
-        help="nvidia: tensors of StyleGAN2-ADA and 3 (.pt); rosinality: stylegan2-pytorch (.pt); onnx: a graph for any "
-        "runtime (.onnx); torch: a program for PyTorch alone (.pt2)",
+        help="nvidia: tensors of StyleGAN2-ADA and 3 (.pt); nvidia-pkl: objects that NVIDIA's stylegan3 and its "
+        "visualiser open (.pkl), nvidia-ada-pkl and autolume-pkl the same for stylegan2-ada-pytorch and Autolume; "
+        "rosinality: stylegan2-pytorch (.pt); onnx: a graph for any runtime (.onnx); torch: for PyTorch alone (.pt2)",
     )  # fmt: skip
     parser.add_argument("--dest", type=Path, required=True, metavar="FILE", help="the new file, of the format's suffix")
     parser.add_argument(

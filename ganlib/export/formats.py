@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,17 @@ from ganlib.checkpoints import Checkpoint, load_discriminator, load_generator, r
 from ganlib.errors import CheckpointError, InputError
 from ganlib.export.about import facts_of, licence_text
 from ganlib.export.graphs import OPSET, PARTS, Writer, write_onnx, write_torch
+from ganlib.export.pickles import pickle_refusal, write_pickle
 from ganlib.export.tensors import Report, nvidia_file, nvidia_refusal, rosinality_file, rosinality_refusal
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 
 SIDECAR = ".licence.txt"
-Tables = Callable[[Generator, Discriminator | None, Report], dict[str, Any]]
+Save = Callable[[Generator, Discriminator | None, Path, Mapping[str, str], Report], None]
 
 
 @dataclass(frozen=True)
 class Export:
-    """One format that models can be written in: a table of tensors, or a program."""
+    """One format that models can be written in: tensors with both networks, or a program."""
 
     name: str
     """What `export_model` and the command call it."""
@@ -35,19 +37,38 @@ class Export:
     """What such a file is for, in a sentence."""
     refusal: Callable[[GeneratorSpec], str]
     """Spec → why this model cannot be written so; empty where it can."""
-    tables: Tables | None = None
-    """(G, D or None, report) → what a `.pt` file holds; None where the format is a program."""
+    save: Save | None = None
+    """(G, D or None, path, facts, report) writes a file of tensors; None where the format is a program."""
     write: Writer | None = None
     """(G, path, part, facts) → largest difference from the generator, None where it was not tried."""
 
     @property
     def has_discriminator(self) -> bool:
         """Whether a file has the discriminator too, so that training can go on."""
-        return self.tables is not None
+        return self.save is not None
 
 
 def _anything(spec: GeneratorSpec) -> str:
     return ""
+
+
+def _as_tables(tables: Callable[[Generator, Discriminator | None, Report], dict[str, Any]]) -> Save:
+    """A format whose file is the table of `tables(G, D, report)`."""
+
+    def save(
+        G: Generator, D: Discriminator | None, path: Path, facts: Mapping[str, str], report: Report
+    ) -> None:
+        found = {**tables(G, D, report), "about": dict(facts)}
+        with path.open("wb") as stream:  # by name, PyTorch would write the temporary one into the archive
+            torch.save(found, stream)
+
+    return save
+
+
+def _as_objects(layout: str, title: str, purpose: str) -> Export:
+    """A pickle of objects of those programs' own classes."""
+    refusal, save = partial(pickle_refusal, layout=layout), partial(write_pickle, layout=layout)
+    return Export(layout, ".pkl", title, purpose, refusal, save=save)
 
 
 EXPORTS: dict[str, Export] = {
@@ -57,12 +78,25 @@ EXPORTS: dict[str, Export] = {
             "nvidia", ".pt", "NVIDIA's tensors",
             "For StyleGAN2-ADA, StyleGAN3 and tools built on them: state dicts under NVIDIA's names, and the "
             "arguments that their classes are made by.",
-            nvidia_refusal, tables=nvidia_file,
+            nvidia_refusal, save=_as_tables(nvidia_file),
+        ),
+        _as_objects(
+            "nvidia-pkl", "NVIDIA's pickle, StyleGAN3's programs",
+            "For the visualiser and other programs of NVIDIA's stylegan3 and its forks, such as stylegan3-fun: objects "
+            "of their classes, StyleGAN2's among them.",
+        ),
+        _as_objects(
+            "nvidia-ada-pkl", "NVIDIA's pickle, StyleGAN2-ADA's programs",
+            "For programs of stylegan2-ada-pytorch and its forks: objects of their classes.",
+        ),
+        _as_objects(
+            "autolume-pkl", "NVIDIA's pickle, Autolume",
+            "For Autolume, whose classes have names of their own.",
         ),
         Export(
             "rosinality", ".pt", "rosinality's StyleGAN2",
             "For tools built on stylegan2-pytorch: {g_ema, latent_avg, d} as its training writes them.",
-            rosinality_refusal, tables=rosinality_file,
+            rosinality_refusal, save=_as_tables(rosinality_file),
         ),
         Export(
             "onnx", ".onnx", f"ONNX, opset {OPSET}",
@@ -117,9 +151,9 @@ def export_model(
     G = load_generator(card.path)
     try:
         with runs.replacing(dest) as temporary:
-            if row.tables is not None:
+            if row.save is not None:
                 D = load_discriminator(card.path) if card.has_discriminator else None
-                _write_tables(row.tables(G, D, tell), facts_of(card), temporary)
+                row.save(G, D, temporary, facts_of(card), tell)
             else:
                 assert row.write is not None
                 _tell_difference(row.write(G, temporary, part, facts_of(card)), tell)
@@ -129,11 +163,6 @@ def export_model(
             error
         )
     return dest
-
-
-def _write_tables(tables: Mapping[str, Any], facts: Mapping[str, str], path: Path) -> None:
-    with path.open("wb") as stream:  # by name, PyTorch would write the temporary one into the archive
-        torch.save({**tables, "about": dict(facts)}, stream)
 
 
 def _tell_difference(difference: float | None, tell: Report) -> None:

@@ -29,7 +29,7 @@ from ganlib.foreign.parts import (
     taps_of,
 )
 from ganlib.foreign.pickles import UNKNOWN_HINT, Budget, damaged, refused, short
-from ganlib.foreign.values import Array, Network, View, is_tensor
+from ganlib.foreign.values import EMPTY_MODULE, Array, Network, View, is_tensor
 from ganlib.networks import stylegan3
 from ganlib.networks.base import GeneratorSpec
 
@@ -272,7 +272,7 @@ def snapshot_parts(table: Mapping[Any, Any], budget: Budget) -> Parts:
     parts = generator_parts(network, budget)
     if name == "G":
         parts.notes.append("it has no moving average G_ema: the generator of the last step was taken")
-    if isinstance(table.get("D"), Network):
+    if isinstance(table.get("D"), Network) and table["D"].kind != EMPTY_MODULE:
         add_discriminator(parts, table["D"], budget)
     if isinstance(pipe := table.get("augment_pipe"), Network):
         p = read_module(pipe).tensors.get("p")

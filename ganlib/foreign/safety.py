@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlib.errors import CheckpointError
-from ganlib.foreign.values import ALLOWED, NAMESPACE, STORAGES, TF_NETWORK
+from ganlib.foreign.values import ALLOWED, BY_NAME, NAMESPACE, STORAGES, TF_NETWORK
 from ganlib.runs.files import read_json
 
 FILE_NAME = "safety.json"
@@ -100,6 +100,8 @@ def _meaning(name: str) -> str:
         return "a row of numbers"
     if name in _KINDS:
         return _KINDS[name]
+    if name in BY_NAME:
+        return "a part of a network by the name of its class, which is not loaded"
     if name.startswith("numpy"):
         return "an array of numbers"
     return "a tensor" if name.startswith("torch.") else "a table or a list"

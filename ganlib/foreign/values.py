@@ -10,6 +10,7 @@ import math
 import re
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -208,6 +209,13 @@ def _persistent(reader: PickleReader, meta: Any) -> Network:
     return Network(meta["class_name"], meta["state"])
 
 
+def _bare(reader: PickleReader, *arguments: Any, kind: str) -> Network:
+    """An object of a class that the file names and does not bring along; its state comes next."""
+    if arguments:
+        raise refused(f"it makes a {kind} with arguments")
+    return Network(kind)
+
+
 def _tensor(reader: PickleReader, storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> View:
     if not isinstance(storage, Storage) or type(offset) is not int or offset < 0:
         raise refused("a tensor in it has no numbers")
@@ -298,6 +306,21 @@ def _shape(reader: PickleReader, sides: Any) -> tuple[Any, ...]:
 TF_NETWORK = "dnnlib.tflib.network.Network"
 NAMESPACE = "argparse.Namespace"
 
+# Networks as our own export and tools like it write them: objects of classes that the opening program has.
+_HOMES = (
+    "training.networks", "training.networks_stylegan2", "training.networks_stylegan3",
+    "architectures.networks_stylegan2", "architectures.networks_stylegan3",
+)  # fmt: skip
+EMPTY_MODULE = "Identity"
+"""What stands where a file has no discriminator."""
+NETWORK_CLASSES = (
+    "Generator", "MappingNetwork", "SynthesisNetwork", "SynthesisBlock", "SynthesisLayer", "ToRGBLayer",
+    "SynthesisInput", "FullyConnectedLayer", "Conv2dLayer", "Discriminator", "DiscriminatorBlock",
+    "DiscriminatorEpilogue", "MinibatchStdLayer",
+)  # fmt: skip
+BY_NAME = {f"{home}.{kind}": kind for home in _HOMES for kind in NETWORK_CLASSES}
+"""Names of classes of networks → the class."""
+
 NESTED: Table = {name: Name(name, meaning=dtype) for name, dtype in STORAGES.items()}
 """What bytes inside a pickle may ask for: the kinds of storage."""
 
@@ -324,5 +347,7 @@ _MAKERS: dict[str, Callable[..., Any] | None] = {
     TF_NETWORK: lambda reader, *arguments: _record(reader, *arguments, kind=TF_NETWORK),
     NAMESPACE: lambda reader, *arguments: _record(reader, *arguments, kind=NAMESPACE),
 }
+_MAKERS |= {name: partial(_bare, kind=kind) for name, kind in BY_NAME.items()}
+_MAKERS["torch.nn.modules.linear.Identity"] = partial(_bare, kind=EMPTY_MODULE)
 ALLOWED: Table = {**NESTED, **{name: Name(name, make) for name, make in _MAKERS.items()}}
 """What a model file may ask for. A new row needs a test with a hostile file."""

@@ -31,9 +31,12 @@ def show_export(model: Checkpoint) -> None:
             "Part", list(PARTS), default="whole", format_func=PART_WORDS.__getitem__, key="export-part",
             help=plain("; ".join(f"{name}: {words}" for name, words in PARTS.items())),
         ) or "whole"  # fmt: skip
+    others: dict[str, list[str]] = {}
     for other in EXPORTS.values():
-        if other not in fitting:
-            st.caption(sentences(f"not for {other.title}: {other.refusal(model.spec)}"))
+        if words := other.refusal(model.spec):
+            others.setdefault(words, []).append(other.title)
+    for words, titles in others.items():
+        st.caption(sentences(f"not for {'; '.join(titles)}: {words}"))
     wanted = f"{model.digest}-{row.name}-{part}"
     st.button("Make the file", key="export-make", on_click=st.session_state.update, args=({"export-asked": wanted},))
     if st.session_state.get("export-asked") == wanted:  # until it is made, also if the page begins again meanwhile
