@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # architecture; a name may stand here before its file exists.
 ORDER = [
     *("errors", "filesystem", "workspace", "options", "rights", "links", "reports"),
-    *("runs", "device", "distributed", "headers", "images", "ffmpeg"),
+    *("runs", "device", "distributed", "headers", "images", "lettering", "ffmpeg"),
     *("networks",),
     *("checkpoints", "deltas", "foreign", "export", "hub", "latents", "editing", "favourites", "paths"),
     *("efficientnet", "inception", "features", "perceptual"),
@@ -109,6 +109,18 @@ def test_pages_never_hold_a_tensor():
         for path in ROOF
         for node, name in imports(path)
         if name.split(".")[0] in FORBIDDEN_IN_PAGES
+    ]
+    assert wrong == []
+
+
+def test_words_are_drawn_in_one_place():
+    """With the fonts of `ganlib.lettering`, which have the letters; Pillow's own has few beyond Latin."""
+    wrong = [
+        here(path, node)
+        for path in SHIPPED
+        for node in ast.walk(tree_of(path))
+        if path.parent.name != "lettering"
+        and (getattr(node, "attr", getattr(node, "name", "")) in ("ImageFont", "load_default", "multiline_text"))
     ]
     assert wrong == []
 

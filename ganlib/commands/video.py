@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganlib.commands.flags import CHECKPOINTS, add_network_flags, read_classes
+from ganlib.commands.flags import CHECKPOINTS, add_network_flags, printable, read_classes
 from ganlib.errors import InputError
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     film.add_argument("--title", default="", help="words on a card before the film")
     film.add_argument("--title-seconds", type=float, default=2.0, help="for how long (%(default)g)")
     film.add_argument("--caption", default="", help="words at the foot of every frame")
+    film.add_argument("--font", default="", metavar="F.ttf", help="of both, before the bundled one and the system's")
     film.add_argument("--logo", default="", metavar="F.png", help="a picture laid into a corner")
     film.add_argument("--logo-corner", default="bottom-right", choices=_CORNERS, help="(default: %(default)s)")
     film.add_argument("--logo-opacity", type=float, default=0.8, help="0 to 1 (default: %(default)g)")
@@ -115,7 +116,7 @@ def execute(args: argparse.Namespace) -> int:
     from ganlib.checkpoints import find_checkpoint, read_card
     from ganlib.renderer import Renderer
     from ganlib.runs import SilentReporter, Stopped, TerminalReporter, format_seconds, signals_ask
-    from ganlib.video import estimate, own_device, render_video, settled, torchrun_rank
+    from ganlib.video import estimate, letter_warnings, own_device, render_video, settled, torchrun_rank
 
     kind = SUFFIXES.get(args.out.suffix.lower())
     if kind is None or (kind == "png" and args.out.is_file() and not args.out.suffix):
@@ -123,8 +124,8 @@ def execute(args: argparse.Namespace) -> int:
     file = find_checkpoint(args.network, CHECKPOINTS)
     card = read_card(file)
     job = settled(_job(args, kind, card, _path(args, card)))
-    if words := job.path.class_warning(card.spec):
-        print(f"warning: {words}", file=sys.stderr)
+    for words in filter(None, (job.path.class_warning(card.spec), *letter_warnings(job))):
+        print(printable(f"warning: {words}"), file=sys.stderr)
     if args.dry_run:
         (width, height), seconds = job.frame_size(card.spec.resolution), job.num_frames / args.fps
         shape = f"{width} px" if width == height else f"{width} × {height} px"
@@ -220,8 +221,8 @@ def _job(args: argparse.Namespace, kind: str, card: Checkpoint, path: LatentPath
         crf=args.crf, aspect=args.aspect,
         background=args.background, codec=args.codec, bitrate=args.bitrate, size_limit=args.size_limit,
         even_speed=args.even_speed, sound=args.sound, length=args.length, fade_seconds=args.fade_seconds,
-        beats=args.beats, reactions=reactions, pulse=args.pulse, title=args.title,
-        title_seconds=args.title_seconds, caption=args.caption, logo=args.logo, logo_corner=args.logo_corner,
+        beats=args.beats, reactions=reactions, pulse=args.pulse, title=args.title, title_seconds=args.title_seconds,
+        caption=args.caption, font=args.font, logo=args.logo, logo_corner=args.logo_corner,
         logo_opacity=args.logo_opacity,
     )  # fmt: skip
     job.validate()

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from ganlib import images
 from ganlib.errors import InputError, RunError
+from ganlib.lettering import Letters
 from ganlib.runs import Reporter
 from ganlib.training.folder import Sheet, TrainingFolder, sheet_pictures
 from ganlib.video import FILM_FORMATS, write_film
@@ -36,11 +37,14 @@ class TimelapseJob:
     rows: int = dataclasses.field(default=3, metadata={"help": "pictures below each other"})
     width: int = dataclasses.field(default=960, metadata={"help": "width of the film in pixels, at most"})
     caption: bool = dataclasses.field(default=True, metadata={"help": "write the kimg into a corner"})
+    font: str = dataclasses.field(default="", metadata={"help": "font file of the caption, before the bundled one"})
 
     def validate(self) -> TimelapseJob:
         """Return self, or raise InputError that names the option and its legal values."""
         if not isinstance(self.run, str) or not self.run:
             raise InputError("no run given", "Name a training run's directory.")
+        if not isinstance(self.font, str):
+            raise InputError("the font is no path", "Name a .ttf or .otf file, or none.")
         if self.format not in FILM_FORMATS:
             raise InputError(f"there is no film format '{str(self.format)[:20]}'", f"Use {' or '.join(FILM_FORMATS)}.")
         limits = {"seconds": (0.5, 600), "hold": (0, 60), "fps": (1, 60 if self.format == "mp4" else 50)}
@@ -77,6 +81,7 @@ class Reel:
     def __init__(self, job: TimelapseJob) -> None:
         """Look at the run's sheets. Raises InputError, and RunError when there are fewer than two sheets."""
         self._job = job.validate()
+        self._letters = Letters(Path(job.font) if job.font else None)
         self._folder = TrainingFolder.open(Path(job.run))
         self.sheets: list[Sheet] = self._folder.sheets()
         if len(self.sheets) < 2:
@@ -93,6 +98,10 @@ class Reel:
         self.side = across // tile * tile if across >= tile else across
         self.count, self.columns = count, columns
         self.size = tuple(n * self.side + n * self.side % 2 for n in (columns, -(-count // columns)))
+
+    def warnings(self) -> list[str]:
+        """What to say of captions that cannot be drawn as they should be."""
+        return self._letters.warnings(" ".join(sheet.words for sheet in self.sheets)) if self._job.caption else []
 
     def picture(self, sheet: Sheet) -> np.ndarray:
         """One sheet as it appears in the film, uint8 `[height, width, 3]`, without its caption."""
@@ -140,13 +149,11 @@ class Reel:
             return pixels
         picture = Image.fromarray(pixels)
         height = picture.height
-        font = ImageFont.load_default(max(9, min(22, height // 12)))
-        draw = ImageDraw.Draw(picture)
-        left, top, right, bottom = draw.textbbox((0, 0), words, font=font)
-        room = (right - left) // max(len(words), 1)
-        plate = (right - left + 2 * room, bottom - top + 2 * room)
-        draw.rectangle((0, height - plate[1], plate[0], height), fill=(22, 20, 18))
-        draw.text((room - left, height - plate[1] + room - top), words, font=font, fill=(237, 231, 221))
+        block = self._letters.draw([words], max(9, min(22, height // 12)), (237, 231, 221))
+        room = max(3, block.width // max(len(words), 1))
+        top = height - block.height - 2 * room
+        ImageDraw.Draw(picture).rectangle((0, top, block.width + 2 * room, height), fill=(22, 20, 18))
+        picture.paste(block, (room, top + room), block)
         return np.asarray(picture)
 
 
@@ -161,6 +168,8 @@ def make_timelapse(job: TimelapseJob, dest: Path, reporter: Reporter) -> Path:
         raise InputError(f"{dest.name} is no name for a {job.format} file", f"Let it end in .{job.format}.")
     reel = Reel(job)
     width, height = reel.size
+    for words in reel.warnings():
+        reporter.log(f"warning: {words}")
     return write_film(
         dest, reel.frames(), (width, height), fps=job.fps, num_frames=job.num_frames, palette=reel.palette,
         reporter=reporter, title=f"timelapse of {Path(job.run).name}",

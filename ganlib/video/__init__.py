@@ -27,6 +27,7 @@ from ganlib.video.job import (
     Reaction,
     RenderJob,
 )
+from ganlib.video.overlays import letter_warnings
 from ganlib.video.pictures import preview, preview_frames
 from ganlib.video.rendering import PARTS, frames, own_device, render_video, run_job, torchrun_rank
 from ganlib.video.schedule import frame_times
@@ -51,6 +52,7 @@ __all__ = [
     "estimate",
     "frame_times",
     "frames",
+    "letter_warnings",
     "onsets",
     "own_device",
     "preview",

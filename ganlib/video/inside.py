@@ -38,7 +38,7 @@ def description(job: RenderJob, renderer: Renderer) -> dict[str, Any]:
     Files of sound and logo are named without their folders.
     """
     settings = {key: value for key, value in job.to_dict().items() if key not in ("network", "device")}
-    for name in ("sound", "logo"):
+    for name in ("sound", "logo", "font"):
         settings[name] = Path(settings[name]).name
     found = {KEY: 1, "model": renderer.name, "digest": renderer.digest, "video": settings}
     try:

@@ -34,7 +34,10 @@ _MAY_BE_NONE = ("size", "bitrate", "size_limit")
 _CHOICES = {
     "format": FORMATS, "codec": CODECS, "aspect": tuple(ASPECTS), "length": ("film", "track"), "logo_corner": CORNERS,
 }  # fmt: skip
-_TEXTS = {"network": 4096, "upscaler": 4096, "device": 40, "sound": 4096, "title": 200, "caption": 200, "logo": 4096}
+_TEXTS = {
+    "network": 4096, "upscaler": 4096, "device": 40, "sound": 4096, "title": 200, "caption": 200, "font": 4096,
+    "logo": 4096,
+}  # fmt: skip
 _SWITCHES = ("even_speed", "beats")
 
 
@@ -116,6 +119,8 @@ class RenderJob:
     """For how long the card is seen, 0.1 to 30 seconds."""
     caption: str = ""
     """Words at the foot of every frame."""
+    font: str = ""
+    """A font file, .ttf or .otf, that comes before the bundled one and those of the system. Empty means none."""
     logo: str = ""
     """A picture file, PNG with alpha as a rule, that is laid into a corner. Empty means none."""
     logo_corner: str = "bottom-right"

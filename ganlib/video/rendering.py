@@ -25,6 +25,7 @@ from ganlib.video import joining
 from ganlib.video.codecs import segment_coding, segment_suffix
 from ganlib.video.inside import description, insert_comment
 from ganlib.video.job import MAX_SIDE, STREAMED, SUFFIXES, RenderJob
+from ganlib.video.overlays import letter_warnings
 from ganlib.video.pictures import Enlarge, Framing, Rendering
 from ganlib.video.schedule import frame_times, sound_levels
 from ganlib.video.segments import SEGMENT_FRAMES, join_plan, make_parts, open_plan, wait_for_parts
@@ -193,6 +194,8 @@ def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> Non
     """Do a job with the verb `video`: `config` is RenderJob.to_dict(); the film is `run_dir/morph.mp4`, or as its
     format is called. Run again, it goes on where it stopped."""
     job = RenderJob.from_dict(config)
+    for words in letter_warnings(job):
+        reporter.log(f"warning: {words}")
     renderer = Renderer.open(find_checkpoint(job.network), device=own_device(job.device))
     dest = run_dir / f"morph{job.suffix}"
     rank, world = torchrun_rank()

@@ -18,6 +18,7 @@ from pages._ui.files import file_bytes
 from pages._ui.frame import plain, show_error
 
 SOUNDS = ["mp3", "wav", "m4a", "aac", "ogg", "opus", "flac", "mp4", "mov", "webm"]
+FONTS = ["ttf", "otf", "ttc"]
 LOGOS = ["png", "webp", "jpg", "jpeg"]
 LENGTHS = {"film": "the film's", "track": "the track's"}
 BAND_WORDS = {"bass": "the bass", "middle": "the middle", "treble": "the treble", "loudness": "the loudness",
@@ -108,6 +109,7 @@ def _sides(path: str) -> tuple[int, ...]:
 def _words(job: RenderJob) -> RenderJob:
     title = st.text_input("Title card", key="film-title", max_chars=200, help="before the film; it is then no loop")
     caption = st.text_input("Caption", key="film-caption", max_chars=200, help="at the foot of every picture")
+    font = _kept(st.file_uploader("Font", type=FONTS, key="film-font", help="for missing letters"), "font")
     logo = _kept(st.file_uploader("Logo", type=LOGOS, key="film-logo"), "logo")
     try:
         if logo:
@@ -115,7 +117,7 @@ def _words(job: RenderJob) -> RenderJob:
     except GanlibError as error:
         show_error(error)
         logo = ""
-    job = replace(job, title=title.strip(), caption=caption.strip(), logo=logo)
+    job = replace(job, title=title.strip(), caption=caption.strip(), font=font, logo=logo)
     if logo:
         corner = st.selectbox("Its corner", CORNERS, format_func=PLACES.__getitem__, key="film-corner",
                               index=CORNERS.index("bottom-right"))  # fmt: skip

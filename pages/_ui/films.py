@@ -12,7 +12,7 @@ from ganlib import images, runs
 from ganlib.checkpoints import Checkpoint
 from ganlib.latents import Recipe
 from ganlib.runs import RunDir
-from ganlib.video import RenderJob, preview_frames
+from ganlib.video import RenderJob, letter_warnings, preview_frames
 from pages._ui import models
 from pages._ui.components import film_player
 from pages._ui.files import file_bytes
@@ -29,6 +29,9 @@ ACTIVE = ("queued", "running")
 
 def show_preview(model: Checkpoint, job: RenderJob) -> None:
     """Play a film at once, small: at most 48 frames."""
+    with errors_told():
+        for words in letter_warnings(job):
+            st.warning(plain(words.capitalize() + "."))
     few = 48 if model.spec.resolution <= 128 else 24 if model.spec.resolution <= 256 else 12
     side = min(192, model.spec.resolution)
     usual = RenderJob(job.network, job.path)
@@ -89,7 +92,7 @@ def command_of(job: RenderJob, out: str) -> str:
     words += [] if first.easing == "linear" else ["--easing", first.easing]
     words += [] if job.path.moving == "all" else ["--moving", job.path.moving]
     usual = RenderJob(job.network, job.path)
-    looks = ("upscaler", "codec", "crf", "bitrate", "size_limit", "title", "caption", "logo")
+    looks = ("upscaler", "codec", "crf", "bitrate", "size_limit", "title", "caption", "font", "logo")
     for name in (*looks, "sound", "length", "pulse"):
         if (value := getattr(job, name)) != getattr(usual, name):
             words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
