@@ -211,6 +211,15 @@ def test_broken_json_is_refused_with_line_and_column(tmp_path, text, place):
         assert place in caught.value.message and caught.value.hint
 
 
+def test_labels_larger_than_any_list_of_classes_are_not_unpacked(tmp_path):
+    with zipfile.ZipFile(tmp_path / "in.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(NAMES[0], PICTURE)
+        archive.writestr("dataset.json", b'{"labels": [' + b"[]," * 25_000_000 + b"[]]}")
+    with pytest.raises(DataError, match="larger than 64 MiB") as caught:
+        Dataset.open(tmp_path / "in.zip")
+    assert "--labels none" in caught.value.hint
+
+
 def test_a_file_of_another_tool_gives_no_labels_and_says_so(tmp_path):
     for content in (b'{"images": [], "annotations": []}', b'{"labels": null}', b'{"labels": []}', b"{}"):
         recorder, source = Recorder(), zipped(tmp_path / "in.zip", content)

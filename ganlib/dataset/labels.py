@@ -55,7 +55,7 @@ def read_labels(files: Files, *, without: str = "Use --labels none to go without
     where, hint = f"{own} in {files.path}", f"{_ONE_EACH} {without}"
     folder = own.removesuffix(LABELS_NAME)  # in which all pictures lie
     pictures = [name.removeprefix(folder) for name in files.pictures]
-    pairs = _pairs(read_json(files, own), pictures, where, hint)
+    pairs = _pairs(read_json(files, own, without=without), pictures, where, hint)
     if not pairs:
         return Labels()
     classes, names = _classes(pairs, _known_names(files), where, hint)

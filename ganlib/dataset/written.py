@@ -15,6 +15,7 @@ from ganlib.dataset.files import Files, is_picture_name
 from ganlib.errors import DataError
 
 T = TypeVar("T")
+MAX_JSON_BYTES = 64 * 2**20  # of labels: a million pictures have half of it; unpacked, it takes twenty times the memory
 _TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[\]}])', re.DOTALL)
 
 
@@ -37,15 +38,20 @@ class Object(dict[str, Any]):
         self.pairs = pairs
 
 
-def read_json(files: Files, name: str) -> Any:
+def read_json(files: Files, name: str, *, without: str = "") -> Any:
     """Return the JSON in a file of the source; its objects are `Object`s. A comma behind the last entry is overlooked.
 
-    Raises DataError, with line and column, for what is no JSON.
+    Raises DataError, with line and column, for what is no JSON, and for more than `MAX_JSON_BYTES`; the hint of the
+    latter ends in `without`.
     """
     where = f"{name} in {files.path}"
     hint = f"Mend {PurePosixPath(name).name} with a text editor, or write it anew."
     try:
-        text = text_of(files.read(name))
+        data = files.read(name, MAX_JSON_BYTES + 1)
+        if len(data) > MAX_JSON_BYTES:
+            words = "It is larger than any list of classes: long vectors, such as camera poses, are none."
+            raise DataError(f"{where} is larger than {MAX_JSON_BYTES // 2**20} MiB", f"{words} {without}".strip())
+        text = text_of(data)
         try:
             return json.loads(text, object_pairs_hook=Object)
         except ValueError:
