@@ -85,10 +85,10 @@ def one_each(pairs: Iterable[tuple[str, Any]], where: str) -> dict[str, Any]:
     return found
 
 
-def doubts_about(counts: Mapping[str, int], without: str = "`prepare --labels used` leaves them out") -> list[str]:
+def doubts_about(counts: Mapping[str, int], without: str = "`prepare --labels used` leaves them out.") -> list[str]:
     """Return what is to be said about classes of that many pictures: those of none, and one much rarer than another.
 
-    `without` is how to go on without classes that have no picture.
+    `without` is a sentence: how to go on without classes that have no picture.
     """
     empty = [name for name, count in counts.items() if count == 0]
     there = {name: count for name, count in counts.items() if count}
@@ -96,12 +96,12 @@ def doubts_about(counts: Mapping[str, int], without: str = "`prepare --labels us
     if empty and there:
         shown = ", ".join(empty[:5]) + (" …" if len(empty) > 5 else "")
         words = f"{len(empty):,} of {len(counts):,} classes {'has' if len(empty) == 1 else 'have'} no picture ({shown})"
-        said.append(f"{words}: nothing can be learned there, and {without}")
+        said.append(f"{words}: nothing can be learned there. {without}")
     if there:
         most, least = max(there, key=there.__getitem__), min(there, key=there.__getitem__)
         if there[most] > HIGH_IMBALANCE * there[least]:
             words = f"class {most} has {there[most]:,} pictures and class {least} {there[least]:,}"
-            said.append(f"{words}: rare classes come out worse, and all the more alike")
+            said.append(f"{words}: rare classes come out worse, and all the more alike.")
     return [printable(words) for words in said]
 
 

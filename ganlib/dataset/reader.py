@@ -133,8 +133,8 @@ class Dataset:
     def doubts(self, without: str = "") -> list[str]:
         """Return what is to be known before training on the classes: that some have no picture, or few beside others.
 
-        `without` is how to go on without classes that have none; empty gives the command."""
-        return doubts_about(self.class_counts, without or f"this leaves them out: `{self._remade('used')}`")
+        `without` is a sentence: how to go on without classes that have none; empty gives the command."""
+        return doubts_about(self.class_counts, without or f"This leaves them out: `{self._remade('used')}`")
 
     def _take(self, idx: np.ndarray) -> None:
         """Let the pictures be those of `idx` `[N]`, in its order."""

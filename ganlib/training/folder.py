@@ -225,16 +225,17 @@ def sheet_part(
     return images.encode(images.contact_sheet(pictures, columns=columns, gap=0))
 
 
-def look_at_data(path: Path, *, count: int = 8, side: int = 64) -> tuple[str, bytes]:
+def look_at_data(path: Path, *, count: int = 8, side: int = 64, without: str = "") -> tuple[str, bytes]:
     """A training set in words, and its pictures spread over the set, in a row, as PNG. Raises DataError.
 
-    What is to be known of its classes before training on them stands in lines of its own.
+    What is to be known of its classes before training on them stands in lines of its own; `without` as in
+    `Dataset.doubts`.
     """
     dataset = Dataset.open(path)
     chosen = sorted({i * len(dataset) // count for i in range(count)})
     pictures = [images.resize(dataset[i][0], side, side) for i in chosen]
     kinds = f", {dataset.label_dim} classes" if dataset.label_dim else ""
-    words = "\n".join([f"{len(dataset):,} pictures of {dataset.resolution} px{kinds}", *dataset.doubts()])
+    words = "\n".join([f"{len(dataset):,} pictures of {dataset.resolution} px{kinds}", *dataset.doubts(without)])
     return words, images.encode(images.contact_sheet(np.stack(pictures), columns=count, gap=0))
 
 

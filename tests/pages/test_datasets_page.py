@@ -227,8 +227,8 @@ def test_a_set_tells_of_classes_without_a_picture_and_how_to_leave_them_out(repo
         file.writestr("card.json", json.dumps({"classes": ["rare", "[x](y)", "none"]}))
     app = open_page(repository, set=str(tmp_path / "set.zip"))
     assert "1 of 3 classes has no picture (none): nothing can be learned there" in told(app)
-    assert "“as the source has them, only those with pictures” leaves them out" in told(app)
-    assert "class [x](y) has 10 pictures and class rare 1" in told(app)
+    assert "“as the source has them, only those with pictures” to leave them out" in told(app)
+    assert "Class [x](y) has 10 pictures and class rare 1" in told(app)
     assert LABELS.keys() == set(LABELS_OF_PREPARE)
 
 

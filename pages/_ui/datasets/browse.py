@@ -13,9 +13,9 @@ from ganlib.dataset.figures import SetFigures, measure_set
 from ganlib.dataset.preview import thumbnail
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
-from pages._ui.datasets.choices import LABELS
+from pages._ui.datasets.choices import ONLY_USED
 from pages._ui.files import file_bytes
-from pages._ui.frame import TRAIN, download, part, plain
+from pages._ui.frame import TRAIN, download, part, plain, sentences
 
 PER_PAGE = 48
 MOST_DOWNLOADED = 2**30  # bytes; a larger set is better copied on the disk
@@ -40,8 +40,8 @@ def show_set(path: str) -> None:
     kinds = f" · {dataset.label_dim:d} classes" if dataset.label_dim else ""
     side = dataset.resolution
     st.markdown(f"**{len(dataset):,}** pictures of {side:d} × {side:d} px{kinds} · {plain(str(dataset.path))}")
-    for words in dataset.doubts(f"a set of these pictures with “{LABELS['used']}” leaves them out"):
-        st.warning(plain(words), icon=":material/warning:")
+    if doubts := dataset.doubts(ONLY_USED):
+        st.warning(sentences(*doubts), icon=":material/warning:")
     view = st.segmented_control("View", ["Pictures", "Figures", "Card"], default="Pictures", key="set-view",
                                 label_visibility="collapsed")  # fmt: skip
     if view == "Figures":

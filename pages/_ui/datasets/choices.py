@@ -26,6 +26,7 @@ LABELS = {
     "prefix": "a class for each beginning of the name, up to _ (or type the path of a CSV)",
 }
 """Where a picture's class comes from, in words."""
+ONLY_USED = f"Prepare it again with the classes “{LABELS['used']}” to leave them out."
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from ganlib.metrics.results import Figure, as_good_as, best_of, figures_of_runs,
 from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.evaluating.charts import curve
-from pages._ui.frame import download, empty_state, part, plain
+from pages._ui.frame import download, empty_state, part, plain, sentences
 from pages._ui.jobs import ACTIVE, job_card
 
 SHOWN = 4  # measurements that ended badly and are still shown
@@ -106,7 +106,7 @@ def _verdict(shown: Sequence[Figure], floors: Sequence[Figure]) -> None:
         words += f". Not told apart from it: {names}; more pictures would"
     st.markdown(words + ".")
     if best.doubt:
-        st.warning(plain(f"{best.doubt[:1].upper()}{best.doubt[1:]}."), icon=":material/warning:")
+        st.warning(sentences(best.doubt), icon=":material/warning:")
     if floors:
         st.caption(f"Real pictures against real ones score {floors[-1].value:.4g}: no model can do better for long.")
 

@@ -19,7 +19,8 @@ from ganlib.training.setup import options_without_use
 from ganlib.workspace import data_root
 from pages._ui import models
 from pages._ui.components.mounting import data_url
-from pages._ui.frame import errors_told, plain
+from pages._ui.datasets.choices import ONLY_USED
+from pages._ui.frame import errors_told, plain, sentences
 from pages._ui.training.draft import FIELDS, OWN, Draft, kinds_of
 
 ABOVE = ("data", "resume")  # asked for above the groups
@@ -87,14 +88,14 @@ def _choose_data(draft: Draft) -> bool:
             st.image(data_url(row))
             st.caption(plain(words))
             if doubts and draft.values()["cond"]:
-                st.warning(plain("  \n".join(doubts)), icon=":material/warning:")
+                st.warning(sentences(*doubts), icon=":material/warning:")
             return True
     return False
 
 
 @st.cache_data(max_entries=16, show_spinner="Looking at the data set …")
 def _about_data(path: str, changed: int) -> tuple[str, bytes]:
-    return look_at_data(Path(path), count=8, side=64)
+    return look_at_data(Path(path), count=8, side=64, without=ONLY_USED)
 
 
 def _choose_preset(draft: Draft) -> None:

@@ -76,7 +76,7 @@ def _show(run: RunDir, made: list[dict[str, Any]]) -> None:
         else:
             st.image(_copy(str(dest), dest.stat().st_mtime_ns)[0], width="stretch")
     if note := row.get("note"):
-        st.warning(plain(f"{source.name}: {note}"), icon=":material/warning:")
+        st.warning(sentences(f"{source.name}: {note}"), icon=":material/warning:")
     words = f"Download {dest.name}, {size_words(dest.stat().st_size)}"
     # Not under the name that the original has.
     name = f"{dest.stem}-{row.get('width')}x{row.get('height')}{dest.suffix}"
