@@ -89,9 +89,9 @@ def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> Non
 class _Check:
     def __init__(self, config: CopiesConfig, reporter: Reporter, cache: Path) -> None:
         self.config, self.reporter = config, reporter
-        self.source: Source = open_source(config)
+        self.source: Source = open_source(config, reporter.should_stop)
         extractor = open_extractor(config.features, device=choose_device(config.device))
-        self.training = Training(Dataset.open(config.data), extractor, cache)
+        self.training = Training(Dataset.open(config.data, should_stop=reporter.should_stop), extractor, cache)
         self.sample = min(config.sample, len(self.training.dataset))
         self.total = float(len(self.training.dataset) + self.sample + len(self.source.items))
         self._began = 0.0

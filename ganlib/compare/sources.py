@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -65,10 +65,10 @@ class Generated:
 class Stored:
     """Picture files below a folder or in a zip; of a collection that `nft` made, its pictures alone."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises `DataError` for a place without pictures."""
+    def __init__(self, path: Path, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Raises `DataError` for a place without pictures, Stopped when `should_stop()`."""
         inside = path / "images"
-        self.files = Files(inside if inside.is_dir() else path)
+        self.files = Files(inside if inside.is_dir() else path, should_stop=should_stop)
         self.items = [Item(name) for name in self.files.pictures]
         self.mark, self.batch = str(self.files.stamp()), 4  # they may be large
         if not self.items:
@@ -85,11 +85,11 @@ class Stored:
             return error
 
 
-def open_source(config: CopiesConfig) -> Source:
-    """Return what `config` names. Raises `GanlibError` for what is not there."""
+def open_source(config: CopiesConfig, should_stop: Callable[[], bool] = lambda: False) -> Source:
+    """Return what `config` names. Raises `GanlibError` for what is not there, Stopped when `should_stop()`."""
     source: Source
     if config.source is not None:
-        source = Stored(config.source)
+        source = Stored(config.source, should_stop)
     else:
         assert config.network is not None, "validated"
         renderer = Renderer.open(config.network, device=config.device)

@@ -89,7 +89,7 @@ def compare_statistics(config: StatisticsConfig, reporter: Reporter | None = Non
     `Stopped`."""
     config.validate()
     reporter = reporter or SilentReporter()
-    dataset = Dataset.open(config.data)
+    dataset = Dataset.open(config.data, should_stop=reporter.should_stop)
     renderer = Renderer.open(config.network, device=config.device)
     distance = open_distance(config.distance, config.network, device=choose_device(config.device))
     count = min(config.pictures, len(dataset)) // 2 * 2

@@ -36,7 +36,7 @@ def examine(config: ExamineConfig, reporter: Reporter | None = None) -> Examinat
     config.validate()
     reporter = reporter or SilentReporter()
     source, outdir = Path(config.source), Path(config.outdir)
-    with Files(source) as files:
+    with Files(source, should_stop=reporter.should_stop) as files:
         names = _chosen(files.pictures, config.max_pictures)
     if not names:
         raise DataError(f"{source} has no pictures", "It should hold PNG, JPEG, WebP, GIF, BMP or TIFF files.")
@@ -84,7 +84,7 @@ def find_duplicates(
     """
     source, reporter = Path(source), reporter or SilentReporter()
     if names is None:
-        with Files(source) as files:
+        with Files(source, should_stop=reporter.should_stop) as files:
             names = files.pictures
     with _opened(None if scores is None else Path(scores) / FILE_NAME) as store:
         _fill(store, source, names, workers, reporter)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ganlib.dataset.reader import Dataset
 from ganlib.images import resize
+from ganlib.runs import Stopped
 
 MOST_MEASURED = 1000
 SIDE = 64  # px; larger pictures are measured at this side
@@ -35,12 +37,15 @@ class SetFigures:
     """Pictures of each class in the whole set, by its name; empty without labels."""
 
 
-def measure_set(dataset: Dataset) -> SetFigures:
-    """Measure up to 1000 pictures that are spread over the set. Raises DataError for one that cannot be read."""
+def measure_set(dataset: Dataset, should_stop: Callable[[], bool] = lambda: False) -> SetFigures:
+    """Measure up to 1000 pictures that are spread over the set. Raises DataError for one that cannot be read, Stopped
+    when `should_stop()`."""
     chosen = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), MOST_MEASURED)).round().astype(int))
     histogram = np.zeros((3, BINS))
     brightness, contrast, colour, small = [], [], [], []
     for i in chosen.tolist():
+        if should_stop():
+            raise Stopped
         pixels = dataset[i][0]
         if pixels.shape[0] > SIDE:
             pixels = resize(pixels, SIDE, SIDE)

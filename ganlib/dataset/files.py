@@ -2,45 +2,107 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import math
 import os
 import posixpath
+import time
 import zipfile
 import zlib
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from ganlib.errors import DataError
 from ganlib.filesystem import NotRegularError, open_regular
+from ganlib.runs import Stopped
 
 PICTURE_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".heic", ".heif")
 )
+_KERNELS = frozenset(("/proc", "/sys", "/dev"))
+_LOOK_UP_EVERY = 256  # files between two looks whether a stop is asked for
 MAX_LIST_BYTES = 256 * 2**20  # of a zip's own list of its files
 MAX_FILE_BYTES = 512 * 2**20  # of one picture file; a zip can claim to hold far more than the disk
 # What the zip module raises on damaged, encrypted (RuntimeError) or exotic (NotImplementedError) entries.
 _ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """How far a look into a folder goes."""
+
+    entries: int
+    """Files and folders that are looked at."""
+    seconds: float
+    """How long it may take."""
+
+
+ALL = Bounds(5_000_000, math.inf)
+GLANCE = Bounds(20_000, 3.0)
+"""Of a page that shows some of what there is, while somebody waits."""
+MANY = Bounds(1_000_000, 10.0)
+"""Of a page that opens a data set, of which every picture has to be known."""
+
+
 class Files:
     """The files below a folder or in a zip. Dotfiles and `__MACOSX` are left out; the zip stays open until `close`."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises DataError, with the reason, if `path` is neither a folder nor a zip that can be listed."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        bounds: Bounds = ALL,
+        may_be_part: bool = False,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Raises DataError, with the reason, if `path` is neither a folder nor a zip that can be listed.
+
+        A folder is looked through when `names` is asked for, within `bounds`: what lies beyond is told by `unfinished`
+        with `may_be_part`, and a DataError without. What may not be read, links out of the folder, and what the system
+        keeps in /proc, /sys and /dev are left out, and told by `skipped`. Raises Stopped when `should_stop()`.
+        """
         self.path = Path(path)
         self._archive: zipfile.ZipFile | None = None
         self._members: dict[str, zipfile.ZipInfo] = {}
-        self.skipped: dict[str, str] = {}
-        """What was not looked into, such as a link to a folder, and why."""
-        if self.path.is_dir():
-            names, self.skipped = _walk(self.path)
-        else:
+        self._bounds, self._may_be_part, self._should_stop = bounds, may_be_part, should_stop
+        try:
+            self._is_folder = self.path.is_dir()
+        except OSError as error:
+            raise DataError(f"{self.path} cannot be read: {error.strerror}", "Check its permissions.") from error
+        if not self._is_folder:
             self._archive = open_zip(self.path)
             self._members = {_name_of(entry): entry for entry in self._archive.infolist()}
-            names = [name for name in self._members if not name.endswith("/")]
-        self._names = frozenset(name for name in names if not _is_hidden(name))
-        self.names: list[str] = sorted(self._names)
+        elif is_kernels(self.path):
+            raise DataError(f"{self.path} belongs to the system and holds no pictures", "Give a folder of pictures.")
+
+    @property
+    def names(self) -> list[str]:
+        """Every file, in sorted order. Raises as the constructor says."""
+        return self._found.names
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """What was not looked into, such as a link to a folder, and why."""
+        return self._found.skipped
+
+    @property
+    def unfinished(self) -> str:
+        """Why not everything was looked at, in words; empty where all was."""
+        return self._found.unfinished
+
+    @cached_property
+    def _found(self) -> _Found:
+        if self._archive is not None:
+            return _Found(sorted(name for name in self._members if not name.endswith("/") and not _is_hidden(name)))
+        found = _walk(self.path, self._bounds, self._should_stop)
+        if found.unfinished and not self._may_be_part:
+            raise DataError(f"{self.path} holds too much: {found.unfinished}", "Give a folder with less in it.")
+        return found
 
     @property
     def pictures(self) -> list[str]:
@@ -50,6 +112,10 @@ class Files:
     @cached_property
     def _pictures(self) -> list[str]:
         return [name for name in self.names if is_picture_name(name)]
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.names)
 
     def __contains__(self, name: object) -> bool:
         return name in self._names
@@ -105,29 +171,72 @@ def is_picture_name(name: str) -> bool:
     return posixpath.splitext(name)[1].lower() in PICTURE_SUFFIXES
 
 
-def _walk(folder: Path) -> tuple[list[str], dict[str, str]]:
-    """The files below `folder`, and what was left out with the reason."""
-    found: list[str] = []
-    skipped: dict[str, str] = {}
+@dataclass
+class _Found:
+    names: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    unfinished: str = ""
 
-    def name_of(top: str, name: str) -> str:
-        below = os.path.relpath(top, folder)
-        return name if below == os.curdir else f"{below}/{name}".replace(os.sep, "/")
 
-    def refused(error: OSError) -> None:
-        skipped[name_of(*os.path.split(str(error.filename)))] = f"cannot be read: {error.strerror}"
+def is_kernels(folder: Path) -> bool:
+    """Whether a folder is one of those in which the system shows itself as files (not /dev/shm, which is memory)."""
+    real = os.path.realpath(folder)
+    return real in _KERNELS or real.startswith(("/proc/", "/sys/"))
 
-    for top, folders, files in os.walk(folder, onerror=refused):
-        for name in files:
-            if (Path(top) / name).is_file():
-                found.append(name_of(top, name))
-            elif not _is_hidden(name):
-                is_link = (Path(top) / name).is_symlink()
-                skipped[name_of(top, name)] = "a link that leads nowhere" if is_link else "a device or pipe, not a file"
-        for name in folders:
-            if (Path(top) / name).is_symlink() and not _is_hidden(name):
-                skipped[name_of(top, name)] = "a link to a folder, not followed"
-    return found, skipped
+
+def _walk(folder: Path, bounds: Bounds, should_stop: Callable[[], bool]) -> _Found:
+    """The files below `folder`, those that are nearest to it first, and what was left out with the reason."""
+    found, waiting, count = _Found(), deque([""]), 0
+    real, until = Path(os.path.realpath(folder)), time.monotonic() + bounds.seconds
+    while waiting:
+        below = waiting.popleft()
+        try:
+            with os.scandir(folder / below) as entries:
+                for entry in entries:
+                    count += 1
+                    if count > bounds.entries or time.monotonic() > until:
+                        beyond = count > bounds.entries
+                        words = f"more than {bounds.entries:,} files" if beyond else f"more than {count:,} files"
+                        found.unfinished = f"{words}; only the first {count - 1:,} were looked at"
+                        waiting.clear()
+                        break
+                    if count % _LOOK_UP_EVERY == 0 and should_stop():
+                        raise Stopped
+                    name = f"{below}/{entry.name}" if below else entry.name
+                    if not _is_hidden(entry.name):
+                        _sort(entry, name, real, found, waiting)
+        except OSError as error:
+            found.skipped[below or "."] = f"cannot be read: {error.strerror or error}"
+    found.names.sort()
+    return found
+
+
+def _sort(entry: os.DirEntry[str], name: str, real: Path, found: _Found, waiting: deque[str]) -> None:
+    """Put an entry of a folder among what is taken, what is left out, or what is still to be looked into."""
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            if is_kernels(real / name):
+                found.skipped[name] = "the system's own, not looked into"
+            else:
+                waiting.append(name)
+        elif not entry.is_symlink():
+            if entry.is_file():
+                found.names.append(name)
+            else:
+                found.skipped[name] = "a device or pipe, not a file"
+        elif entry.is_dir():
+            found.skipped[name] = "a link to a folder, not followed"
+        elif not (real / name).exists():
+            found.skipped[name] = "a link that leads nowhere"
+        elif not Path(os.path.realpath(real / name)).is_relative_to(real):
+            found.skipped[name] = "a link out of the folder, not followed"
+        elif entry.is_file():
+            found.names.append(name)
+        else:
+            found.skipped[name] = "a device or pipe, not a file"
+    except OSError as error:
+        is_loop = error.errno == errno.ELOOP
+        found.skipped[name] = "a link that leads nowhere" if is_loop else f"cannot be read: {error.strerror or error}"
 
 
 def _is_hidden(name: str) -> bool:

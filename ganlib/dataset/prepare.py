@@ -52,7 +52,7 @@ def prepare(config: PrepareConfig, *, reporter: Reporter | None = None) -> Prepa
 
 def _prepare(config: PrepareConfig, found: Located, reporter: Reporter) -> PrepareReport:
     source, dest = found.path, Path(config.dest)
-    with Files(source) as files:
+    with Files(source, should_stop=reporter.should_stop) as files:
         names = spread(files.pictures, config.max_pictures)
         if not names:
             raise _no_pictures(config, files)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from ganlib.dataset.config import PrepareConfig
-from ganlib.dataset.files import Files
+from ganlib.dataset.files import ALL, GLANCE, Files
 from ganlib.dataset.making import decide, spread
 from ganlib.dataset.reader import Dataset
 from ganlib.errors import DataError
 from ganlib.headers import reduction
 from ganlib.images import colour, decode, encode, resize
+from ganlib.runs import Stopped
 
+LOOK_SECONDS = 6.0  # in which the pictures of a mosaic are decoded
 SIDE = 192  # px of either half
 GROUND = (235, 230, 221)
 OUTLINE = (200, 69, 45)
@@ -35,21 +40,30 @@ class Preview:
 
 
 def preview(
-    config: PrepareConfig, *, count: int = 12, without: Collection[str] = (), only: Sequence[str] | None = None
+    config: PrepareConfig,
+    *,
+    count: int = 12,
+    without: Collection[str] = (),
+    only: Sequence[str] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> list[Preview]:
     """Return what becomes of `count` pictures, evenly spread over the source, or of the pictures named in `only`.
 
     `without` names pictures that are left out by hand.
 
-    `config.dest` may be anything. Raises DataError for a source that cannot be read, InputError for an unknown colour.
+    Of a source beyond `GLANCE` it is the part that was looked at. `config.dest` may be anything. Raises DataError for a
+    source that cannot be read, InputError for an unknown colour, Stopped when `should_stop()`.
     """
-    with Files(Path(config.source)) as files:
+    bounds = GLANCE if only is None else ALL  # names come from an examination of all
+    with Files(Path(config.source), bounds=bounds, may_be_part=only is None, should_stop=should_stop) as files:
         left_out = set(without)
         names = [name for name in files.pictures if name not in left_out]
         maker = decide(files, names, config)
         found = []
         known = set(names)
         for name in spread(names, count) if only is None else [name for name in only if name in known]:
+            if should_stop():
+                raise Stopped
             item, square = maker.make(files, (name, ""))[0]
             try:
                 data, ground = files.read(name), colour(config.background)
@@ -69,16 +83,40 @@ def thumbnail(dataset: Dataset, index: int) -> bytes:
     return encode(resize(pixels, side, side), "webp")
 
 
-def mosaic(source: Path | str, *, count: int = 24, columns: int = 12, side: int = 96) -> tuple[int, bytes]:
-    """Return how many pictures a source has, and some of them, evenly spread, whole on a ground, as one WebP.
+class Mosaic(NamedTuple):
+    """A look at a source."""
 
-    Raises DataError for a source that cannot be read or has no pictures."""
-    with Files(Path(source)) as files:
-        names = files.pictures
+    found: int
+    """How many pictures there are, as far as was looked."""
+    picture: bytes
+    """Some of them, evenly spread, whole on a ground, as one WebP."""
+    left_out: str
+    """What was not looked into, in words; empty where nothing was left out."""
+
+
+def mosaic(
+    source: Path | str,
+    *,
+    count: int = 24,
+    columns: int = 12,
+    side: int = 96,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Mosaic:
+    """Look at a source within `GLANCE`, and at `count` of its pictures, or as many as `LOOK_SECONDS` allow.
+
+    Raises DataError for a source that cannot be read or has no pictures, Stopped when `should_stop()`."""
+    until = time.monotonic() + LOOK_SECONDS
+    with Files(Path(source), bounds=GLANCE, may_be_part=True, should_stop=should_stop) as files:
+        names, left_out = files.pictures, "; ".join(filter(None, (files.unfinished, _words(files.skipped))))
         if not names:
-            raise DataError(f"{source} has no pictures", "It should hold PNG, JPEG, WebP, GIF, BMP or TIFF files.")
-        cells = []
+            hint = "It should hold PNG, JPEG, WebP, GIF, BMP or TIFF files."
+            raise DataError(f"{source} has no pictures{f': {left_out}' if left_out else ''}", hint)
+        cells: list[np.ndarray] = []
         for name in spread(names, count):
+            if should_stop():
+                raise Stopped
+            if cells and time.monotonic() > until:
+                break
             try:
                 cells.append(_whole(decode(files.read(name), name=name, least_side=side), side)[0])
             except DataError:
@@ -90,7 +128,15 @@ def mosaic(source: Path | str, *, count: int = 24, columns: int = 12, side: int 
     cells += [np.full((side, side, 3), GROUND, np.uint8)] * (-len(cells) % min(columns, len(cells)))
     grid = np.stack(cells).reshape(-1, min(columns, len(cells)), side, side, 3)
     rows, width = grid.shape[:2]
-    return len(names), encode(grid.transpose(0, 2, 1, 3, 4).reshape(rows * side, width * side, 3), "webp")
+    picture = encode(grid.transpose(0, 2, 1, 3, 4).reshape(rows * side, width * side, 3), "webp")
+    return Mosaic(len(names), picture, left_out)
+
+
+def _words(skipped: Mapping[str, str]) -> str:
+    """What was left out, by its reasons: `12 × a link to a folder, not followed, such as a/b`."""
+    reasons = Counter(skipped.values())
+    first = {reason: name for name, reason in reversed(list(skipped.items()))}
+    return "; ".join(f"{n} × {reason}, such as {first[reason][:80]}" for reason, n in reasons.most_common(3))
 
 
 def _whole(pixels: np.ndarray, side: int) -> tuple[np.ndarray, float, int, int]:

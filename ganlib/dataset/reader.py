@@ -14,17 +14,19 @@ import json
 import shlex
 import struct
 import threading
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ganlib.dataset.files import Files
+from ganlib.dataset.files import ALL, Bounds, Files
 from ganlib.dataset.labels import CARD_NAME, LABELS_NAME, doubts_about, read_labels
 from ganlib.dataset.written import find_own, read_object
 from ganlib.errors import DataError, InputError
 from ganlib.images import decode
+from ganlib.runs import Stopped
 
 MAX_RESOLUTION = 4096
 _PREPARE = "Make a square set with `python -m ganlib prepare --source … --dest F.zip`."
@@ -33,7 +35,15 @@ _PREPARE = "Make a square set with `python -m ganlib prepare --source … --dest
 class Dataset:
     """A prepared set of pictures; indexing gives `(pixels, label)`. Made by `Dataset.open`."""
 
-    def __init__(self, files: Files, *, mirror: bool = False, subset: int | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        files: Files,
+        *,
+        mirror: bool = False,
+        subset: int | None = None,
+        seed: int = 0,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Read the list, the labels and the sizes, no pixels. As `open`, with which files are closed on an error."""
         self.path = files.path
         self.mirror = mirror
@@ -53,12 +63,21 @@ class Dataset:
         self.label_dim: int = len(self._class_names)
         if subset is not None:
             self._take(np.sort(np.random.default_rng(seed).permutation(len(self.names))[:subset]))
-        self.resolution, self.num_channels = self._sizes()
+        self.resolution, self.num_channels = self._sizes(should_stop)
         if mirror:
             self._take(np.tile(np.arange(len(self.names)), 2))
 
     @classmethod
-    def open(cls, path: Path | str, *, mirror: bool = False, subset: int | None = None, seed: int = 0) -> Dataset:
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        mirror: bool = False,
+        subset: int | None = None,
+        seed: int = 0,
+        bounds: Bounds = ALL,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Dataset:
         """Return the set in a zip or folder, ours or in NVIDIA's layout. Reads headers only.
 
         `subset` takes so many pictures, drawn by `seed` and in the order of the set; classes without a picture in it
@@ -66,12 +85,13 @@ class Dataset:
 
         Raises InputError for a subset of none, and DataError for a missing, empty or foreign file, for no pictures, and
         for pictures that are not square, differ in size, or have a side that is no power of two. Damage inside a
-        picture shows when it is decoded.
+        picture shows when it is decoded. A folder with more than `bounds` is no set either. Raises Stopped when
+        `should_stop()`.
         """
-        files = Files(Path(path))
+        files = Files(Path(path), bounds=bounds, should_stop=should_stop)
         try:
-            return cls(files, mirror=mirror, subset=subset, seed=seed)
-        except (DataError, InputError):
+            return cls(files, mirror=mirror, subset=subset, seed=seed, should_stop=should_stop)
+        except BaseException:
             files.close()
             raise
 
@@ -142,11 +162,13 @@ class Dataset:
         self.labels = None if self.labels is None else self.labels[idx]
         self.aspects = None if self.aspects is None else self.aspects[idx]
 
-    def _sizes(self) -> tuple[int, int]:
+    def _sizes(self, should_stop: Callable[[], bool]) -> tuple[int, int]:
         """The common side and the number of channels: 1 where every picture is a grey PNG, else 3."""
         side = 0
         all_grey = True
         for name in self.names:
+            if should_stop():
+                raise Stopped
             width, height, is_grey = self._header(name)
             side = side or width
             if (width, height) != (side, side):

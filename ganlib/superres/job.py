@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ganlib import images
-from ganlib.dataset.files import PICTURE_SUFFIXES, Files
+from ganlib.dataset.files import ALL, PICTURE_SUFFIXES, Bounds, Files
 from ganlib.errors import DataError, GanlibError, InputError
 from ganlib.filesystem import read_regular, read_text_regular
 from ganlib.headers import depth_of
@@ -73,7 +73,7 @@ def upscale(config: UpscaleConfig, reporter: Reporter | None = None, *, parts: P
     says what enlarged them. Raises InputError or CheckpointError before anything is written, and Stopped."""
     config.validate()
     reporter = reporter or SilentReporter()
-    sources = find_sources(config.source, without=config.dest)
+    sources = find_sources(config.source, without=config.dest, should_stop=reporter.should_stop)
     enlarger = open_enlarger(config.model, device=config.device, tile=config.tile)
     items = _plan(sources, config)
     if len(items) == 1 and items[0].problem is not None:
@@ -193,15 +193,17 @@ def with_line(text: str | None, enlarger: Enlarger, target: Target) -> str:
 # ---- The plan ------------------------------------------------------------------------------------------------------
 
 
-def find_sources(paths: Iterable[Path], *, without: Path) -> list[tuple[Path, str]]:
+def find_sources(
+    paths: Iterable[Path], *, without: Path, bounds: Bounds = ALL, should_stop: Callable[[], bool] = lambda: False
+) -> list[tuple[Path, str]]:
     """Return files and the names that their results get, without suffix: of a folder, with the folders inside it.
 
-    What lies in the folder `without`, where results go, is none of them. Raises DataError for a path that is not there
-    and for a folder without pictures or films."""
+    What lies in the folder `without`, where results go, is none of them. Raises DataError for a path that is not there,
+    for a folder without pictures or films or beyond `bounds`, and Stopped when `should_stop()`."""
     found: list[tuple[Path, str]] = []
     for path in map(Path, paths):
         if path.is_dir():
-            with Files(path) as files:
+            with Files(path, bounds=bounds, should_stop=should_stop) as files:
                 names = [name for name in files.names if Path(name).suffix.lower() in PICTURE_SUFFIXES | FILM_SUFFIXES]
             results = without.resolve()
             names = [name for name in names if not (path / name).resolve().is_relative_to(results)]

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from ganlib import images
 from ganlib.dataset import Dataset
-from ganlib.dataset.files import MAX_FILE_BYTES
+from ganlib.dataset.files import MANY, MAX_FILE_BYTES
 from ganlib.errors import RunError
 from ganlib.filesystem import MOST_LINES_BYTES, check_regular, open_regular, read_regular, read_text_regular
 from ganlib.runs import RunDir, replacing
@@ -225,13 +225,15 @@ def sheet_part(
     return images.encode(images.contact_sheet(pictures, columns=columns, gap=0))
 
 
-def look_at_data(path: Path, *, count: int = 8, side: int = 64, without: str = "") -> tuple[str, bytes]:
-    """A training set in words, and its pictures spread over the set, in a row, as PNG. Raises DataError.
+def look_at_data(
+    path: Path, *, count: int = 8, side: int = 64, without: str = "", should_stop: Callable[[], bool] = lambda: False
+) -> tuple[str, bytes]:
+    """A training set in words, and its pictures spread over the set, in a row, as PNG.
 
     What is to be known of its classes before training on them stands in lines of its own; `without` as in
-    `Dataset.doubts`.
+    `Dataset.doubts`. Raises DataError, also for a folder with more than `MANY` files, and Stopped when `should_stop()`.
     """
-    dataset = Dataset.open(path)
+    dataset = Dataset.open(path, bounds=MANY, should_stop=should_stop)
     chosen = sorted({i * len(dataset) // count for i in range(count)})
     pictures = [images.resize(dataset[i][0], side, side) for i in chosen]
     kinds = f", {dataset.label_dim} classes" if dataset.label_dim else ""

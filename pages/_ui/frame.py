@@ -150,6 +150,14 @@ def errors_told() -> Iterator[None]:
         show_error(error)
 
 
+def is_left() -> bool:
+    """The `should_stop` of long work that a page begins: it ends where the person went elsewhere, or closed the page.
+
+    Streamlit ends a run that nobody waits for only where the page touches it, by an exception of its own: here."""
+    st.session_state.get("is-dressed")
+    return False
+
+
 def part(*, every: float | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a function a fragment, which its own controls rerun alone, and tell its errors.
 

@@ -1,14 +1,15 @@
 """Jobs on a page: how far they are, and what went wrong."""
 
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePath
 from tempfile import SpooledTemporaryFile
 
 import streamlit as st
 
 from ganlib import runs
+from ganlib.dataset.files import GLANCE, Files
 from ganlib.runs import RunDir
-from pages._ui.frame import errors_told, plain, sentences
+from pages._ui.frame import errors_told, is_left, plain, sentences
 
 ACTIVE = ("queued", "running")
 
@@ -40,14 +41,19 @@ def remove(run: RunDir) -> None:
         runs.remove(run)
 
 
+def files_in(folder: Path) -> list[str]:
+    """The names of a job's results. Raises DataError for more than a page can hand over."""
+    with Files(folder, bounds=GLANCE, should_stop=is_left) as files:
+        return files.names
+
+
 def folder_zip(folder: Path, *, without: str = "") -> bytes:
     """The results of a job as a zip; what begins with a dot is the maker's own, and so are files called `without`."""
     with SpooledTemporaryFile(max_size=64 * 2**20) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            for path in sorted(folder.rglob("*")):
-                inside = path.relative_to(folder)
-                if path.is_file() and path.name != without and not any(part.startswith(".") for part in inside.parts):
-                    archive.write(path, inside)
+            for name in files_in(folder):
+                if PurePath(name).name != without:
+                    archive.write(folder / name, name)
         file.seek(0)
         return file.read()
 

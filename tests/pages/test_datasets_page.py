@@ -116,8 +116,8 @@ def test_the_preview_shows_before_and_after_and_leaves_out_what_is_left_out(sour
 
 
 def test_the_mosaic_counts_the_pictures(source, tmp_path):
-    count, sheet = mosaic(source, count=10, columns=5, side=32)
-    assert count == 22 and decode(sheet, name="sheet").shape == (64, 160, 3)
+    count, sheet, left_out = mosaic(source, count=10, columns=5, side=32)
+    assert (count, left_out) == (22, "") and decode(sheet, name="sheet").shape == (64, 160, 3)
     with zipfile.ZipFile(tmp_path / "empty.zip", "w") as file:
         file.writestr("readme.txt", "nothing")
     with pytest.raises(DataError, match="no pictures"):

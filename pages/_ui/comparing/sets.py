@@ -15,6 +15,7 @@ from ganlib.latents import Recipe
 from pages._ui import models
 from pages._ui.datasets.intake import existing
 from pages._ui.frame import DATASETS, empty_state, plain
+from pages._ui.sets import open_set
 from pages._ui.training.form import data_sets
 
 
@@ -49,8 +50,8 @@ def choose_set(heading: DeltaGenerator, asked: str) -> RealSet:
     )  # fmt: skip
     path = existing((chosen or now).strip())
     st.session_state["compare-data"] = path
-    changed = Path(path).stat().st_mtime_ns
-    return RealSet(path, changed, _open(path, changed))
+    dataset, changed = open_set(path)
+    return RealSet(path, changed, dataset)
 
 
 def _no_set() -> None:
@@ -60,11 +61,6 @@ def _no_set() -> None:
         models.example(), "Prepare a data set", to=DATASETS,
     )  # fmt: skip
     st.stop()
-
-
-@st.cache_resource(max_entries=4, show_spinner="Opening the set …")
-def _open(path: str, changed: int) -> Dataset:
-    return Dataset.open(path)
 
 
 MIRROR = "⇄"

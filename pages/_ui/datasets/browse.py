@@ -15,7 +15,8 @@ from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
 from pages._ui.datasets.choices import ONLY_USED
 from pages._ui.files import file_bytes
-from pages._ui.frame import TRAIN, download, part, plain, sentences
+from pages._ui.frame import TRAIN, download, is_left, part, plain, sentences
+from pages._ui.sets import open_set
 
 PER_PAGE = 48
 MOST_DOWNLOADED = 2**30  # bytes; a larger set is better copied on the disk
@@ -35,8 +36,7 @@ def show_set(path: str) -> None:
                 download("Download", Path(path).name, partial(file_bytes, path))
             if st.button("Train with it", type="primary", icon=":material/model_training:", key="train-with-it"):
                 st.switch_page(TRAIN, query_params={"preset": "quick", "data": path})
-    changed = Path(path).stat().st_mtime_ns
-    dataset = _open(path, changed)
+    dataset, changed = open_set(path)
     kinds = f" · {dataset.label_dim:d} classes" if dataset.label_dim else ""
     side = dataset.resolution
     st.markdown(f"**{len(dataset):,}** pictures of {side:d} × {side:d} px{kinds} · {plain(str(dataset.path))}")
@@ -50,11 +50,6 @@ def show_set(path: str) -> None:
         _card(path, dataset)
     else:
         _pictures(path, changed, dataset)
-
-
-@st.cache_resource(max_entries=4, show_spinner="Opening the set …")
-def _open(path: str, changed: int) -> Dataset:
-    return Dataset.open(path)
 
 
 def _pictures(path: str, changed: int, dataset: Dataset) -> None:
@@ -106,7 +101,7 @@ def _figures(path: str, changed: int, dataset: Dataset) -> None:
 
 @st.cache_data(max_entries=16, show_spinner="Measuring …")
 def _measured(path: str, changed: int, _dataset: Dataset) -> SetFigures:
-    return measure_set(_dataset)
+    return measure_set(_dataset, is_left)
 
 
 def _lines(figures: SetFigures) -> go.Figure:

@@ -11,7 +11,7 @@ from ganlib.dataset.preview import Preview, preview
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
 from pages._ui.datasets.choices import Cut, cut_of, keep_cut, kept, left_out
-from pages._ui.frame import errors_told, plain
+from pages._ui.frame import errors_told, is_left, plain
 
 SHOWN = 12
 RESOLUTIONS = (16, 32, 64, 128, 256, 512, 1024)
@@ -99,13 +99,13 @@ def _choice(label: str, words: dict[str, str], now: str, option: str) -> str:
 def _previews(
     source: str, changed: int, cut: Cut, without: tuple[str, ...], stays: tuple[str, ...]
 ) -> list[Preview]:  # `stays` is part of the key; the configuration reads the list
-    return preview(cut.config(source, "preview.zip"), count=SHOWN, without=without)
+    return preview(cut.config(source, "preview.zip"), count=SHOWN, without=without, should_stop=is_left)
 
 
 @st.cache_data(max_entries=32, show_spinner="Cutting these pictures …")
 def pairs_of(source: str, changed: int, cut: Cut, names: tuple[str, ...]) -> list[Preview]:
     """These pictures before and after."""
-    return preview(cut.config(source, "preview.zip"), only=names)
+    return preview(cut.config(source, "preview.zip"), only=names, should_stop=is_left)
 
 
 def in_words(cut: Cut) -> str:

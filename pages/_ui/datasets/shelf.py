@@ -9,7 +9,7 @@ from ganlib.training.folder import look_at_data
 from pages._ui.components.mounting import data_url
 from pages._ui.datasets import place
 from pages._ui.datasets.intake import recent_sources
-from pages._ui.frame import TRAIN, part, plain, sentences
+from pages._ui.frame import TRAIN, is_left, part, plain, sentences
 from pages._ui.training.form import data_sets
 
 SHOWN = 12
@@ -60,4 +60,4 @@ def _card(path: str) -> None:
 
 @st.cache_data(max_entries=128, show_spinner=False)
 def _look(path: str, changed: int) -> tuple[str, bytes]:
-    return look_at_data(Path(path), count=STRIP, side=64)
+    return look_at_data(Path(path), count=STRIP, side=64, should_stop=is_left)

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from ganlib.dataset.preview import mosaic
+from ganlib.dataset.preview import Mosaic, mosaic
 from pages._ui.components.mounting import data_url
 from pages._ui.datasets import place
 from pages._ui.datasets.findings import is_examined, show_findings
 from pages._ui.datasets.framing import show_framing
 from pages._ui.datasets.making import show_making
-from pages._ui.frame import part, plain
+from pages._ui.frame import is_left, part, plain
 
 STEPS = {"findings": "1 · What is found", "framing": "2 · How it is cut", "make": "3 · The set"}
 
@@ -22,8 +22,10 @@ def show_source(source: str, step: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("All sets", icon=":material/arrow_back:", key="all-sets", on_click=place.go)
         st.subheader(plain(Path(source).name), anchor=False, width="content")
-    count, strip = _look(source, Path(source).stat().st_mtime_ns)
+    count, strip, left_out = _look(source, Path(source).stat().st_mtime_ns)
     st.markdown(f"**{count:,}** pictures · {plain(source)}")
+    if left_out:
+        st.caption(plain(f"Not everything was looked at: {left_out}."))
     if step not in ("framing", "make") and not is_examined(source):
         st.image(data_url(strip), width="stretch")
 
@@ -44,5 +46,5 @@ def show_source(source: str, step: str) -> None:
 
 
 @st.cache_data(max_entries=16, show_spinner="Looking at the pictures …")
-def _look(source: str, changed: int) -> tuple[int, bytes]:
-    return mosaic(source)
+def _look(source: str, changed: int) -> Mosaic:
+    return mosaic(source, should_stop=is_left)

@@ -11,7 +11,7 @@ from ganlib.runs.files import read_json
 from pages._ui import models
 from pages._ui.files import file_bytes
 from pages._ui.frame import COMPARE, download, errors_told, part, plain, sentences
-from pages._ui.jobs import ACTIVE, folder_zip, job_card, remove
+from pages._ui.jobs import ACTIVE, files_in, folder_zip, job_card, remove
 
 SHOWN = 6
 EVERY = 1.0  # seconds
@@ -58,7 +58,9 @@ def _ready(run: RunDir, root: Path) -> None:
     except (OSError, ValueError, AttributeError):
         st.caption("Its provenance cannot be read: make it again.")
     with st.container(horizontal=True):
-        size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+        size = MOST_DOWNLOADED + 1
+        with errors_told():
+            size = sum((root / name).stat().st_size for name in files_in(root))
         if size <= MOST_DOWNLOADED:
             name = f"{root.name if root.name != 'drop' else run.path.name}.zip"
             download(f"Download, {size / 1e6:,.1f} MB", name, lambda: folder_zip(root))

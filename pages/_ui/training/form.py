@@ -20,7 +20,7 @@ from ganlib.workspace import data_root
 from pages._ui import models
 from pages._ui.components.mounting import data_url
 from pages._ui.datasets.choices import ONLY_USED
-from pages._ui.frame import errors_told, plain, sentences
+from pages._ui.frame import errors_told, is_left, plain, sentences
 from pages._ui.training.draft import FIELDS, OWN, Draft, kinds_of
 
 ABOVE = ("data", "resume")  # asked for above the groups
@@ -95,7 +95,7 @@ def _choose_data(draft: Draft) -> bool:
 
 @st.cache_data(max_entries=16, show_spinner="Looking at the data set …")
 def _about_data(path: str, changed: int) -> tuple[str, bytes]:
-    return look_at_data(Path(path), count=8, side=64, without=ONLY_USED)
+    return look_at_data(Path(path), count=8, side=64, without=ONLY_USED, should_stop=is_left)
 
 
 def _choose_preset(draft: Draft) -> None:

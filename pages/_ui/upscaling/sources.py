@@ -1,6 +1,7 @@
 """What is to be enlarged: uploads, favourites, films made here, or a folder on this machine."""
 
 import hashlib
+import time
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -9,12 +10,13 @@ import streamlit as st
 
 from ganlib import runs
 from ganlib.checkpoints import Checkpoint, list_checkpoints
+from ganlib.dataset.files import GLANCE
 from ganlib.errors import GanlibError
 from ganlib.superres import FILM_SUFFIXES, find_sources, picture_size
 from pages._ui import models
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets.intake import data_root, existing, safe_name
-from pages._ui.frame import plain, show_error
+from pages._ui.frame import is_left, plain, show_error
 from pages._ui.keyframes import recipe_id, recipe_of
 
 UPLOADS, FAVOURITES, FILMS, FOLDER = "Your files", "Favourites", "Films made here", "A folder"
@@ -23,6 +25,7 @@ TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif", "mp4
 MOST = 200  # uploads at once
 MOST_FAVOURITES = 48
 _MOST_MEASURED = 300  # files of a folder that are looked at before the work
+_MEASURING_SECONDS = 5.0  # … and for how long
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,20 @@ class Sources:
         if self.model is not None:
             side = self.model.spec.resolution
             return [(side, side, 1)] * len(self.ids)
-        files = [path for path, _ in find_sources(self.paths, without=Path())]
+        files = [path for path, _ in find_sources(self.paths, without=Path(), bounds=GLANCE, should_stop=is_left)]
         found, problem = [], None
+        looked, until = 0, time.monotonic() + _MEASURING_SECONDS
         for path in files[:_MOST_MEASURED]:
+            if is_left() or (looked and time.monotonic() > until):
+                break
+            looked += 1
             try:
                 found.append(_size(str(path), path.stat().st_mtime_ns))
             except GanlibError as error:
                 problem = problem or error
         if problem is not None and not found:
             raise problem
-        return found * max(1, len(files) // max(1, _MOST_MEASURED))
+        return found * max(1, len(files) // max(1, looked))
 
     def files(self) -> list[Path]:
         """The files, made now where they are recipes."""
@@ -172,6 +179,6 @@ def _folder() -> Sources:
     if not text.strip():
         return Sources()
     path = Path(existing(text.strip())).resolve()
-    count = len(find_sources([path], without=Path()))
+    count = len(find_sources([path], without=Path(), bounds=GLANCE, should_stop=is_left))
     st.caption(plain(f"{count} file{'s' * (count != 1)}" if path.is_dir() else path.name))
     return Sources((path,), name=path.name)
