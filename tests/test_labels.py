@@ -229,10 +229,15 @@ def test_a_file_of_another_tool_gives_no_labels_and_says_so(tmp_path):
 
 
 def test_labels_of_a_part_of_the_pictures_are_left_out_aloud(tmp_path):
-    recorder, source = Recorder(), zipped(tmp_path / "in.zip", said([["1.png", 0]]), ["1.png"], at="set/dataset.json")
+    recorder, source = Recorder(), zipped(tmp_path / "in.zip", said([["2.png", 0]]), ["1.png", "set/2.png"],
+                                         at="set/dataset.json")  # fmt: skip
     prepare(PrepareConfig(str(source), str(tmp_path / "out.zip"), 16), reporter=recorder)
     assert Dataset.open(tmp_path / "out.zip").labels is None
     assert any(text.startswith("warning: set/dataset.json is about a part") for text in recorder.texts)
+    with zipfile.ZipFile(source) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    prepare(PrepareConfig(str(tmp_path / "unpacked" / "set"), str(tmp_path / "out.zip"), 16, crop="center"))
+    assert Dataset.open(tmp_path / "out.zip").label_dim == 1
 
 
 def test_a_picture_with_two_classes_is_refused_by_its_name(tmp_path):
@@ -247,7 +252,7 @@ def test_a_picture_with_two_classes_is_refused_by_its_name(tmp_path):
 def test_names_that_no_picture_has_are_said(tmp_path):
     recorder, source = Recorder(), zipped(tmp_path / "in.zip", said([*PAIRS, ["gone.png", 1]]))
     prepare(PrepareConfig(str(source), str(tmp_path / "out.zip"), 16, crop="center"), reporter=recorder)
-    assert "warning: 1 names with a label are no pictures here: gone.png" in recorder.texts
+    assert "warning: labels for pictures that are not here: 1 (gone.png)" in recorder.texts
 
 
 # --- advice -----------------------------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def find_classes(files: Files, rule: str) -> tuple[Classes, list[str]]:
 
 
 def _strangers(names: Sequence[str]) -> list[str]:
-    return [f"warning: {len(names):,} names with a label are no pictures here: {_listed(names)}"] if names else []
+    return [f"warning: labels for pictures that are not here: {len(names):,} ({_listed(names)})"] if names else []
 
 
 def _why_none(files: Files) -> list[str]:
@@ -95,7 +95,8 @@ def _why_none(files: Files) -> list[str]:
         return [f"{LABELS_NAME} says nothing of labels: the set has no classes"]
     deeper = [name for name in files.names if PurePosixPath(name).name == LABELS_NAME]
     words = "are about parts of the pictures" if len(deeper) > 1 else "is about a part of the pictures"
-    return [f"warning: {_listed(deeper)} {words}: no labels are kept"] if deeper else []
+    hint = "give its folder alone as the source to keep them"
+    return [f"warning: {_listed(deeper)} {words}: no labels are kept; {hint}"] if deeper else []
 
 
 def _listed(names: Sequence[str]) -> str:
