@@ -15,7 +15,7 @@ from ganlib import runs
 from ganlib.checkpoints import list_checkpoints, save_snapshot
 from ganlib.metrics.results import as_good_as, best_of, figures_of_runs, read_figures, to_csv, to_json
 from ganlib.networks import tiny_generator
-from pages._ui.evaluating.charts import curve
+from pages._ui.evaluating.charts import curve, has_line
 from tests.test_metrics import write_set
 
 
@@ -123,6 +123,15 @@ def test_a_run_from_its_beginning_on_has_a_logarithmic_axis(measured):
     chart = curve(wide, [], dark=True)
     assert chart.layout.yaxis.type == "log" and all(min(trace.y) > 0 for trace in chart.data)
     assert curve([replace(f, value=0.0) for f in kid], [], dark=True).layout.yaxis.type == "linear"
+
+
+def test_a_single_point_is_large_and_said_to_be_one(repository, measured):
+    kid = [f for f in figures_of_runs(measured) if f.name.startswith("kid") and not f.is_floor]
+    chart = curve(kid[:1], [], dark=False)
+    assert chart.data[0].marker.size == 12 and not has_line(kid[:1]) and has_line(kid)
+    for path in measured.rglob("metric-kid*.jsonl"):
+        path.write_text(path.read_text().splitlines()[0] + "\n")
+    assert "A line joins the snapshots of a run" in shown(open_page(repository))
 
 
 def test_the_page_names_the_best_and_what_is_as_good(repository, measured):

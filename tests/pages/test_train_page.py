@@ -21,7 +21,7 @@ from ganlib.commands.flags import flags_from_dataclass, values_from_flags
 from ganlib.images import contact_sheet, encode
 from ganlib.training.config import TrainConfig
 from ganlib.training.presets import PRESETS, with_preset
-from pages._ui.training.curves import figures
+from pages._ui.training.curves import figures, words_before_line
 from pages._ui.training.draft import OWN, Draft, draft_from, draft_of
 
 TINY = {"preset": "quick", "cbase": "64", "cmax": "8", "z_dim": "8", "w_dim": "8", "batch": "4"}
@@ -160,6 +160,24 @@ def test_curves_are_drawn_for_what_was_measured_with_the_other_run_dotted():
     star = drawn["Quality"].data[-1]
     assert star.name == "best" and (star.x[0], star.y[0]) == (20, 4.0)
     assert figures([], {}, [], {}, dark=True) == {}
+
+
+def test_a_single_point_is_large_and_the_first_line_is_promised_for_its_time():
+    config = {"tick": 0.25, "snap": 1.0, "kimg": 5.0}
+    record = {"Progress/kimg": {"mean": 0.25}, "Loss/G/loss": {"mean": 1.0}, "Timing/sec_per_kimg": {"mean": 240.0}}
+    metric = {"kid1k": [{"results": {"kid1k": 0.2}, "snapshot_pkl": "network-snapshot-000001.safetensors"}]}
+    drawn = figures([record], metric, [], {}, dark=False)
+    (point,) = drawn["Losses"].data
+    assert point.mode == "markers" and point.marker.size > 10
+    assert [trace.marker.size for trace in drawn["Quality"].data] == [11], "and no star over it"
+    words = words_before_line(drawn["Losses"], [record], config, is_active=True)
+    assert words == "One point so far; the line begins at 0.5 kimg, about 1 min 0 s after it."
+    assert "begins at 2 kimg" in words_before_line(drawn["Quality"], [record], config, is_active=True)
+    assert "first point comes at 0.25 kimg" in words_before_line(None, [], config, is_active=True)
+    assert "run ends at 0.25" in words_before_line(drawn["Losses"], [record], config | {"kimg": 0.25}, is_active=True)
+    assert "has ended" in words_before_line(drawn["Losses"], [record], config, is_active=False)
+    two = [record, record | {"Progress/kimg": {"mean": 0.5}}]
+    assert words_before_line(figures(two, {}, [], {}, dark=False)["Losses"], two, config, is_active=True) == ""
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

@@ -46,6 +46,11 @@ def curve(figures: Sequence[Figure], floors: Sequence[Figure], *, dark: bool) ->
     return figure
 
 
+def has_line(figures: Sequence[Figure]) -> bool:
+    """Whether any run or model has two points, which a line joins."""
+    return len({(figure.group, figure.kimg) for figure in figures}) > len({figure.group for figure in figures})
+
+
 def is_wide(figures: Sequence[Figure]) -> bool:
     """Whether figures lie so far apart that only a logarithmic axis shows the smaller ones: a run from its beginning
     on, as a rule."""
@@ -77,5 +82,6 @@ def _line(figure: Any, group: str, points: Sequence[Figure], colour: str, scale:
                 "arrayminus": [e.value - _low(e, scale) for e in known]}  # fmt: skip
     figure.add_scatter(
         x=x, y=y, name=group, text=words, mode="lines+markers", line={"color": colour, "width": 2}, error_y=bars,
+        marker={"size": 6 if len(points) > 1 else 12},
         legendgroup=group, hovertemplate="%{text}<br>%{x:.4g} kimg: %{y:.4g}<extra></extra>",
     )  # fmt: skip

@@ -9,7 +9,7 @@ from ganlib import runs
 from ganlib.metrics.results import Figure, as_good_as, best_of, figures_of_runs, to_csv, to_json
 from ganlib.runs import RunDir
 from pages._ui import models
-from pages._ui.evaluating.charts import curve
+from pages._ui.evaluating.charts import curve, has_line
 from pages._ui.frame import download, empty_state, part, plain, sentences
 from pages._ui.jobs import ACTIVE, job_card
 
@@ -73,6 +73,11 @@ def _figures(figures: Sequence[Figure]) -> None:
             curve(shown, floors, dark=st.context.theme.type == "dark"), key=f"curve-{name}-{data}-{len(groups)}",
             config={"displayModeBar": False},
         )  # fmt: skip
+    if not has_line(shown):
+        st.caption(
+            "One point for each model; the bar is its interval. A line joins the snapshots of a run: choose a run with "
+            "two or more under Measure."
+        )
     _verdict(shown, floors)
     _table(shown + floors)
     with st.container(horizontal=True):

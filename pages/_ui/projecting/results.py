@@ -75,7 +75,7 @@ def _curve(run: RunDir) -> None:
         rows = [row for row in run.stats() if row.get("stage") == stage and isinstance(row.get("mean"), int | float)]
         if rows:
             steps, means = ([row[name] for row in rows] for name in ("step", "mean"))
-            chart.add_scatter(x=steps, y=means, name=words, mode="lines")
+            chart.add_scatter(x=steps, y=means, name=words, mode="lines" if len(steps) > 1 else "markers")
     if chart.data:
         chart.update_layout(height=220, margin={"t": 10, "b": 10}, xaxis_title="step", yaxis_title="distance")
         st.plotly_chart(chart, key=f"chart-{run.path.name}", config={"displayModeBar": False})

@@ -5,6 +5,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from ganlib.runs import format_seconds
 from ganlib.training.doctor import best_snapshot, main_metric, metric_points
 from ganlib.training.folder import mean_of
 
@@ -33,6 +34,7 @@ CHARTS: dict[str, dict[str, str]] = {
     },
     "Speed": {"Timing/sec_per_kimg": "seconds per kimg"},
 }
+WORDS = {words for curves in CHARTS.values() for words in curves.values()}
 FROM_ZERO = ("How sure it is", "Told apart", "Variety of the samples", "Speed")
 
 
@@ -61,9 +63,32 @@ def _line(figure: Any, records: Records, name: str, words: str, colour: str, *, 
         return
     x, y = zip(*points, strict=True)
     line = {"color": colour, "width": 1.5, "dash": "dot" if is_other else "solid"}
-    mode = "lines" if len(points) > 1 else "markers"
     words = f"{words}, the other" if is_other else words
-    figure.add_trace(go.Scatter(x=x, y=y, name=words, mode=mode, line=line, hovertemplate="%{y:.4g}"))
+    figure.add_trace(go.Scatter(x=x, y=y, name=words, line=line, hovertemplate="%{y:.4g}", **drawn_as(x, colour)))
+
+
+def drawn_as(x: Sequence[Any], colour: str) -> dict[str, Any]:
+    """How plotly draws a curve: a line, or its only point so large that nobody looks for the line."""
+    return {"mode": "lines"} if len(x) > 1 else {"mode": "markers", "marker": {"size": 11, "color": colour}}
+
+
+def words_before_line(figure: Any, records: Records, config: Mapping[str, Any], *, is_active: bool) -> str:
+    """When a figure of a run that has no line yet will have its first one; empty where there is one. `figure` None: no
+    point either. Curves have a point at each tick, quality has one at each snapshot."""
+    if figure is not None and any(len(trace.x) > 1 for trace in figure.data):
+        return ""
+    if not is_active:
+        return "One point, and no line: the run has ended." if figure is not None else "The run ended before a point."
+    is_quality = figure is not None and figure.data[0].name not in WORDS
+    every, length = (float(config.get(name) or 0.0) for name in ("snap" if is_quality else "tick", "kimg"))
+    due = figure.data[0].x[-1] + every if figure is not None else every
+    paces = [pace for record in records if (pace := mean_of(record, "Timing/sec_per_kimg"))]
+    time = f", about {format_seconds(paces[-1] * every)} after it" if paces else ""
+    if figure is None:
+        return f"The first point comes at {due:.3g} kimg, and with the next one a line."
+    if due >= length + every:
+        return f"One point, and no line: the run ends at {length:.3g} kimg."
+    return f"One point so far; the line begins at {min(due, length):.3g} kimg{time}."
 
 
 def _metric(metrics: Metrics, other: Metrics, colours: Sequence[str]) -> Any:
@@ -78,10 +103,11 @@ def _metric(metrics: Metrics, other: Metrics, colours: Sequence[str]) -> Any:
         line = {"color": colours[0], "width": 1.5, "dash": "dot" if is_other else "solid"}
         x, y = [kimg for kimg, _, _ in points], [value for _, _, value in points]
         words = f"{name}, the other" if is_other else name
-        figure.add_trace(go.Scatter(x=x, y=y, name=words, mode="lines+markers", line=line, hovertemplate="%{y:.4g}"))
+        shape = {"mode": "lines+markers"} if len(x) > 1 else drawn_as(x, colours[0])
+        figure.add_trace(go.Scatter(x=x, y=y, name=words, line=line, hovertemplate="%{y:.4g}", **shape))
     best = best_snapshot(metrics)
     for kimg, snapshot, value in metric_points(metrics.get(name, [])):
-        if best and snapshot == best[0]:
+        if best and snapshot == best[0] and len(metrics[name]) > 1:
             star = {"symbol": "star", "size": 14, "color": colours[2]}
             figure.add_trace(go.Scatter(x=[kimg], y=[value], name="best", mode="markers", marker=star))
     return _finish(figure, from_zero=False)

@@ -17,7 +17,7 @@ from pages._ui import models
 from pages._ui.files import file_bytes
 from pages._ui.frame import EVALUATE, GALLERY, download, errors_told, part, plain, sentences, show_error
 from pages._ui.training import place
-from pages._ui.training.curves import figures
+from pages._ui.training.curves import figures, words_before_line
 from pages._ui.training.listing import ACTIVE, POLL_SECONDS, Run, badge
 from pages._ui.training.samples import show_samples
 
@@ -45,7 +45,7 @@ def _watch(folder: TrainingFolder, other: TrainingFolder | None, was_active: boo
     _doctor(run, records, metrics)
     st.subheader("Samples", anchor=False)
     show_samples(folder, run.id)
-    _curves(folder, records, metrics, other)
+    _curves(run, records, metrics, other)
     _snapshots(run, metrics)
     _timelapse(run)
     _papers(run)
@@ -135,12 +135,13 @@ def _doctor(run: Run, records: list[Any], metrics: dict[str, Any]) -> None:
 # --- curves -----------------------------------------------------------------------------------------------------------
 
 
-def _curves(folder: TrainingFolder, records: list[Any], metrics: dict[str, Any], other: TrainingFolder | None) -> None:
+def _curves(run: Run, records: list[Any], metrics: dict[str, Any], other: TrainingFolder | None) -> None:
+    folder = run.folder
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.subheader("Curves", anchor=False, width="content")
         _choose_other(folder, other)
     if not records and not metrics:
-        st.caption("The first point appears after the first tick.")
+        st.caption(plain(words_before_line(None, records, folder.config, is_active=run.is_active)))
         return
     other_records, other_metrics = _numbers(other) if other else ([], {})
     drawn = figures(records, metrics, other_records, other_metrics, dark=st.context.theme.type == "dark")
@@ -148,7 +149,8 @@ def _curves(folder: TrainingFolder, records: list[Any], metrics: dict[str, Any],
         if i % 2 == 0:  # rows of two, so that they keep their order where a telephone shows one column
             columns = st.columns(2, gap="medium")
         with columns[i % 2]:
-            st.caption(plain(title))
+            words = words_before_line(figure, records, folder.config, is_active=run.is_active)
+            st.caption(plain(f"{title}. {words}" if words else title))
             config = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
             st.plotly_chart(figure, key=f"chart-{title}", config=config, alt=f"{title} over kimg")
 
