@@ -11,6 +11,7 @@ degrading   pictures as they are met, to learn from
 training    a network of our own
 """
 
+from ganlib.superres.animations import SUFFIXES as ANIMATION_SUFFIXES
 from ganlib.superres.config import FORMATS, UpscaleConfig
 from ganlib.superres.enlarging import MOST_SCALE, Enlarger, Target, choose_size, open_enlarger
 from ganlib.superres.films import SUFFIXES as FILM_SUFFIXES
@@ -19,6 +20,7 @@ from ganlib.superres.known import EMBEDDED, Choice, choices, download_model, fin
 from ganlib.superres.weights import open_upscaler
 
 __all__ = [
+    "ANIMATION_SUFFIXES",
     "EMBEDDED",
     "FILM_SUFFIXES",
     "FORMATS",

@@ -13,7 +13,7 @@ from ganlib.superres.enlarging import LEAST_TILE, MOST_SCALE, MOST_TILE, read_si
 from ganlib.superres.known import EMBEDDED
 
 FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
-"""Formats of pictures and what their files end in; films are always mp4."""
+"""Formats of pictures and what their files end in; films are mp4, animations what they were."""
 
 
 @dataclass(frozen=True)

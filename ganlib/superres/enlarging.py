@@ -149,6 +149,15 @@ class Enlarger:
             shape = images.resize(grey, target.width, target.height)[..., :1]
             return np.concatenate([rgb, shape], axis=2)
 
+    @staticmethod
+    def grey_kept(pixels: np.ndarray, large: np.ndarray) -> np.ndarray:
+        """Return `large` without colours where `pixels` had none: a network of colours tints grey a little."""
+        if not (pixels[..., :1] == pixels[..., :3]).all():
+            return large
+        large = large.copy()
+        large[..., :3] = large[..., :3].mean(axis=2, keepdims=True).round().astype(np.uint8)
+        return large
+
     def native(self, rgb: np.ndarray, tick: Tick | None = None) -> np.ndarray:
         """Return uint8 `[scale·H, scale·W, 3]` of uint8 `[H, W, 3]`, tile by tile.
 

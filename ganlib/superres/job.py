@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ganlib import images
 from ganlib.dataset.files import ALL, PICTURE_SUFFIXES, Bounds, Files
 from ganlib.errors import DataError, GanlibError, InputError
@@ -19,6 +17,8 @@ from ganlib.filesystem import read_regular, read_text_regular
 from ganlib.headers import depth_of
 from ganlib.runs import Reporter, SilentReporter, Stopped, write_bytes
 from ganlib.runs.files import append_text
+from ganlib.superres.animations import SUFFIXES as ANIMATION_SUFFIXES
+from ganlib.superres.animations import Animation, look_at, read_text, upscale_animation
 from ganlib.superres.config import FORMATS, UpscaleConfig
 from ganlib.superres.enlarging import Enlarger, Target, choose_size, open_enlarger
 from ganlib.superres.films import MOST_SIDE, Film, probe, upscale_film
@@ -29,6 +29,7 @@ RECORDS = "upscaled.jsonl"
 MOST_FILE_BYTES = 512 * 2**20  # of a picture
 MOST_SOURCE_PIXELS = 100_000_000
 MOST_FILES = 10_000
+_READ = PICTURE_SUFFIXES | FILM_SUFFIXES | set(ANIMATION_SUFFIXES)
 _KINDS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 
@@ -53,7 +54,7 @@ class Upscaled:
 class _Item:
     source: Path
     dest: Path
-    film: Film | None
+    film: Film | Animation | None
     target: Target | None
     problem: GanlibError | None = None
 
@@ -122,10 +123,18 @@ def _one(
         assert item.target is not None
         item.dest.parent.mkdir(parents=True, exist_ok=True)
         done, total, words = progress
-        if item.film is not None:
+        if isinstance(item.film, Animation) and item.dest.suffix.lower() != ".mp4":
+            data = _read(item.source)
+            text = with_line(read_text(data), enlarger, item.target)
+            upscale_animation(
+                item.film, data, item.dest, enlarger, item.target, text=text, quality=config.quality,
+                reporter=reporter, done=done, total=total,
+            )  # fmt: skip
+        elif item.film is not None:
+            film = probe(item.film.path) if isinstance(item.film, Animation) else item.film
             folder = (parts or item.dest.parent) / f".{item.dest.name}.parts"
             upscale_film(
-                item.film, item.dest, enlarger, item.target, parts=folder, words=line_of(enlarger, item.target),
+                film, item.dest, enlarger, item.target, parts=folder, words=line_of(enlarger, item.target),
                 reporter=reporter, done=done, total=total,
             )  # fmt: skip
         else:
@@ -154,10 +163,7 @@ def _picture(item: _Item, config: UpscaleConfig, enlarger: Enlarger, tick: Any) 
     assert item.target is not None
     # The plan looked at the header; what was decoded may be turned upright.
     target = _target(pixels.shape[1], pixels.shape[0], config)
-    large = enlarger.to_size(pixels, target, tick)
-    if (pixels[..., :1] == pixels[..., :3]).all():  # grey stays grey: a network of colours tints it a little
-        large = large.copy()
-        large[..., :3] = large[..., :3].mean(axis=2, keepdims=True).round().astype(np.uint8)
+    large = enlarger.grey_kept(pixels, enlarger.to_size(pixels, target, tick))
     text = with_line(images.read_recipe_text(data), enlarger, target)
     write_bytes(
         item.dest, images.encode(large, kind, recipe=text, quality=config.quality, mark_ai=images.says_ai(data))
@@ -204,7 +210,7 @@ def find_sources(
     for path in map(Path, paths):
         if path.is_dir():
             with Files(path, bounds=bounds, should_stop=should_stop) as files:
-                names = [name for name in files.names if Path(name).suffix.lower() in PICTURE_SUFFIXES | FILM_SUFFIXES]
+                names = [name for name in files.names if Path(name).suffix.lower() in _READ]
             results = without.resolve()
             names = [name for name in names if not (path / name).resolve().is_relative_to(results)]
             if not names:
@@ -224,7 +230,7 @@ def _plan(sources: list[tuple[Path, str]], config: UpscaleConfig) -> list[_Item]
     items: list[_Item] = []
     taken: set[Path] = set()
     looks = [_look(source, config) for source, _ in sources]
-    suffixes = [".mp4" if film is not None else FORMATS[config.format] for film, _, _ in looks]
+    suffixes = [_usual_suffix(film, config) for film, _, _ in looks]
     # A file keeps its own name before another of the same stem gets it.
     owned = {
         config.dest / f"{name}{suffix}": source
@@ -246,20 +252,28 @@ def _plan(sources: list[tuple[Path, str]], config: UpscaleConfig) -> list[_Item]
     return items
 
 
-def _check_suffix(dest: Path, film: Film | None) -> None:
-    legal = (".mp4",) if film is not None else tuple(_KINDS)
+def _usual_suffix(film: Film | Animation | None, config: UpscaleConfig) -> str:
+    if isinstance(film, Animation):
+        return film.suffixes[0]
+    return ".mp4" if film is not None else FORMATS[config.format]
+
+
+def _check_suffix(dest: Path, film: Film | Animation | None) -> None:
+    of_film = film.suffixes if isinstance(film, Animation) else (".mp4",)
+    legal = of_film if film is not None else tuple(_KINDS)
     if dest.suffix.lower() not in legal:
         raise InputError(f"{dest.name} is no name for the result", f"let it end in {', '.join(legal)}")
 
 
-def _look(source: Path, config: UpscaleConfig) -> tuple[Film | None, Target | None, GanlibError | None]:
+def _look(source: Path, config: UpscaleConfig) -> tuple[Film | Animation | None, Target | None, GanlibError | None]:
     """What a file is and what becomes of it, from its header."""
-    film: Film | None = None
+    film: Film | Animation | None = None
     try:
-        if _is_film(source):
-            film = probe(source)
+        film = _film(source)
+        if film is not None:
+            is_coded = isinstance(film, Film) or config.dest.suffix.lower() == ".mp4"  # players want even sides
             target = choose_size(
-                film.width, film.height, scale=config.scale, size=config.size, fit=config.fit, even=True
+                film.width, film.height, scale=config.scale, size=config.size, fit=config.fit, even=is_coded
             )
             if max(target.width, target.height) > MOST_SIDE:
                 hint = f"choose a smaller scale or size: no side over {MOST_SIDE}"
@@ -278,17 +292,17 @@ def picture_size(path: Path) -> tuple[int, int, int]:
     """Width, height and number of frames of a picture or film, from its header. Raises GanlibError for what is neither.
 
     Of a film the number is an estimate; of a picture it is 1."""
-    if _is_film(path):
-        film = probe(path)
+    film = _film(path)
+    if film is not None:
         return film.width, film.height, film.frames
     return (*_size(path), 1)
 
 
-def _is_film(path: Path) -> bool:
-    """Whether a file is a film, or a GIF with more than one picture."""
+def _film(path: Path) -> Film | Animation | None:
+    """What a film or an animated picture says; None for a picture that stands still. Raises as `probe`, `look_at`."""
     if path.suffix.lower() in FILM_SUFFIXES:
-        return True
-    return path.suffix.lower() == ".gif" and images.num_frames(_read(path)) > 1
+        return probe(path)
+    return look_at(path, _read(path)) if path.suffix.lower() in ANIMATION_SUFFIXES else None
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -66,6 +66,9 @@ def _show(run: RunDir, made: list[dict[str, Any]]) -> None:
         if dest.suffix.lower() in FILM_SUFFIXES:
             st.video(file_bytes(dest), loop=True, muted=True)
             st.caption(plain(f"{dest.name}: {row.get('width')} × {row.get('height')} px"))
+        elif images.num_frames(file_bytes(dest)) > 1:
+            st.image(file_bytes(dest))
+            st.caption(plain(f"{dest.name}: {row.get('width')} × {row.get('height')} px"))
         elif source.is_file():
             before, old = _copy(str(source), source.stat().st_mtime_ns)
             after, new = _copy(str(dest), dest.stat().st_mtime_ns)

@@ -12,7 +12,7 @@ from ganlib import runs
 from ganlib.checkpoints import Checkpoint, list_checkpoints
 from ganlib.dataset.files import GLANCE
 from ganlib.errors import GanlibError
-from ganlib.superres import FILM_SUFFIXES, find_sources, picture_size
+from ganlib.superres import ANIMATION_SUFFIXES, FILM_SUFFIXES, find_sources, picture_size
 from pages._ui import models
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets.intake import data_root, existing, safe_name
@@ -162,7 +162,7 @@ def _films() -> Sources:
     found: dict[str, str] = {}
     for run in runs.list_runs(models.runs_root(), verb="video"):
         for path in run.artefacts:
-            if path.suffix.lower() in FILM_SUFFIXES and path.is_file():
+            if path.suffix.lower() in (*FILM_SUFFIXES, *ANIMATION_SUFFIXES) and path.is_file():
                 found[str(path)] = f"{run.name} · {path.parent.name.partition('-')[0]}"
     if not found:
         st.caption("No film yet: Morph makes them, and they appear here.")
