@@ -169,6 +169,7 @@ def test_a_single_point_is_large_and_the_first_line_is_promised_for_its_time():
     drawn = figures([record], metric, [], {}, dark=False)
     (point,) = drawn["Losses"].data
     assert point.mode == "markers" and point.marker.size > 10
+    assert drawn["Losses"].layout.xaxis.range == (0, 0.5), "no kimg below 0"
     assert [trace.marker.size for trace in drawn["Quality"].data] == [11], "and no star over it"
     words = words_before_line(drawn["Losses"], [record], config, is_active=True)
     assert words == "One point so far; the line begins at 0.5 kimg, about 1 min 0 s after it."

@@ -52,7 +52,8 @@ def _settings(model: Checkpoint, known: dict[str, Checkpoint]) -> None:
             "The same seed from two models, side by side. Which is better is your word for it: choose with a click or "
             "the **arrow keys**; the names are told at the end."
         )
-        other: str = st.selectbox("Against", list(known), key="faceoff-other")
+        titles = models.titles_of(list(known.values()))
+        other: str = st.selectbox("Against", list(known), format_func=titles.__getitem__, key="faceoff-other")
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.segmented_control("Rounds", ROUNDS, default=10, key="faceoff-rounds")
             st.slider("Variation", 0.3, 1.2, 0.7, 0.05, key="faceoff-psi", width=200, help="truncation psi")

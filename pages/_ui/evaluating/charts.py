@@ -40,6 +40,7 @@ def curve(figures: Sequence[Figure], floors: Sequence[Figure], *, dark: bool) ->
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         uirevision="keep",
         xaxis_title="kimg",
+        xaxis_rangemode="nonnegative",
         yaxis_title=figures[0].name if figures else "",
         yaxis_type=scale,
     )

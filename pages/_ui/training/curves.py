@@ -123,6 +123,8 @@ def _finish(figure: Any, *, from_zero: bool) -> Any:
         uirevision="keep",  # a zoom stays while the curve grows
         xaxis_title="kimg",
     )
+    if all(len(trace.x) < 2 for trace in figure.data):  # room for the line to come, and none below 0
+        figure.update_xaxes(range=[0, 2 * figure.data[0].x[0] or 1])
     if from_zero:
         figure.update_yaxes(rangemode="tozero")
     return figure

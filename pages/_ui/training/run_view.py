@@ -145,11 +145,16 @@ def _curves(run: Run, records: list[Any], metrics: dict[str, Any], other: Traini
         return
     other_records, other_metrics = _numbers(other) if other else ([], {})
     drawn = figures(records, metrics, other_records, other_metrics, dark=st.context.theme.type == "dark")
+    waiting = {title: words_before_line(figure, records, folder.config, is_active=run.is_active)
+               for title, figure in drawn.items()}  # fmt: skip
+    of_all = list(waiting.values())[-1]  # said once; quality, the first, may have to wait for something else
+    if of_all:
+        st.caption(plain(of_all))
     for i, (title, figure) in enumerate(drawn.items()):
         if i % 2 == 0:  # rows of two, so that they keep their order where a telephone shows one column
             columns = st.columns(2, gap="medium")
         with columns[i % 2]:
-            words = words_before_line(figure, records, folder.config, is_active=run.is_active)
+            words = "" if waiting[title] == of_all else waiting[title]
             st.caption(plain(f"{title}. {words}" if words else title))
             config = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
             st.plotly_chart(figure, key=f"chart-{title}", config=config, alt=f"{title} over kimg")
