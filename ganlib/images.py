@@ -174,7 +174,8 @@ def _too_large(name: str, size: str, max_pixels: int, *, may_be_jpeg: bool = Fal
     side = math.isqrt(max_pixels)
     hint = f"Make it smaller first, such as {side:,}×{side:,}"
     hint += ", or save it as JPEG (not progressive), which is read at a fraction of its size." if may_be_jpeg else "."
-    return DataError(f"{name} has {size} pixels; {max_pixels:,} are allowed", hint)
+    more = ", and more in a JPEG" if may_be_jpeg else ""  # in reports of many files, the hint is not there
+    return DataError(f"{name} has {size} pixels; {max_pixels:,} are allowed{more}", hint)
 
 
 def _describe(data: bytes) -> str:

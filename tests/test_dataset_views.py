@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +105,15 @@ def test_a_photograph_of_a_hundred_megapixels_is_prepared_and_looked_at(tmp_path
     before = decode(preview(config)[0].pair)[:, :192].astype(int)
     reds = np.abs(before - np.array(OUTLINE)).sum(axis=2) < 150
     assert reds[96].nonzero()[0].min() < 8 and reds[96].nonzero()[0].max() > 184  # the crop, outlined where it is
+
+
+def test_the_report_says_how_a_picture_over_the_limit_passes(tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.new("L", (32, 32), 128).save(tmp_path / "in" / "a.png")
+    data = encode(np.zeros((8, 8), np.uint8))
+    header = data[12:16] + struct.pack(">II", 8192, 8192) + data[24:29]  # 67 megapixels, by its header
+    forged = data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
+    (tmp_path / "in" / "large.png").write_bytes(forged)
+    report = prepare(PrepareConfig(str(tmp_path / "in"), str(tmp_path / "out.zip"), 16, crop="center"))
+    (failed,) = [item for item in report.items if item.status == "error"]
+    assert failed.reason == "large.png has 8192×8192 pixels; 64,000,000 are allowed, and more in a JPEG"
