@@ -228,7 +228,7 @@ def _sort(entry: os.DirEntry[str], name: str, real: Path, found: _Found, waiting
             found.skipped[name] = "a link to a folder, not followed"
         elif not (real / name).exists():
             found.skipped[name] = "a link that leads nowhere"
-        elif not Path(os.path.realpath(real / name)).is_relative_to(real):
+        elif not _is_inside(Path(os.path.realpath(real / name)), real):
             found.skipped[name] = "a link out of the folder, not followed"
         elif entry.is_file():
             found.names.append(name)
@@ -237,6 +237,13 @@ def _sort(entry: os.DirEntry[str], name: str, real: Path, found: _Found, waiting
     except OSError as error:
         is_loop = error.errno == errno.ELOOP
         found.skipped[name] = "a link that leads nowhere" if is_loop else f"cannot be read: {error.strerror or error}"
+
+
+def _is_inside(target: Path, folder: Path) -> bool:
+    """Whether a link leads to where a folder's own files are: in it, or in the `blobs` of the Hub's cache, in which
+    every file of `snapshots/REVISION` is such a link."""
+    is_cached = folder.parent.name == "snapshots" and target.parent == folder.parents[1] / "blobs"
+    return is_cached or target.is_relative_to(folder)
 
 
 def _is_hidden(name: str) -> bool:
