@@ -28,7 +28,9 @@ MOST_BYTES = 8 * 2**30
 _NONSENSE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)  # of any depth
 UNKNOWN_LICENCE = "unknown"
 # What training code keeps weights under, the averaged ones first; also the first words of flat names.
-_WRAPPERS = ("params_ema", "g_ema", "G_ema", "state_dict", "model", "generator", "params", "module")
+_WRAPPERS = (
+    "params_ema", "g_ema", "G_ema", "ema", "state_dict", "model", "generator", "params", "module", "_orig_mod",
+)  # fmt: skip
 _NETWORKS = (*_WRAPPERS, "G", "D", "d")
 _DEEPEST_WRAPPING = 6
 _FORMATS = "NVIDIA's network-snapshot .pkl, pickles of TensorFlow's era and rosinality's .pt can be imported"

@@ -206,9 +206,20 @@ def save_state(
         with runs.replacing(path) as temporary, temporary.open("wb") as file:
             torch.save(state, file)  # an open file: the error of a full disk then says so
     except (OSError, RuntimeError) as error:
+        if _was_interrupted(error):
+            raise KeyboardInterrupt from error
         raise RunError(
             f"{path.name} could not be written: {error}", "free some disk space, then resume the run"
         ) from error
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether an interrupt is behind an error: PyTorch's archive, left half written, complains of its position."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def load_state(path: Path) -> dict[str, Any]:

@@ -31,6 +31,7 @@ WRAPPED = {
     "model": lambda g: {"model": dotted("module", g), "optimizer": {"state": {}}},
     "g_ema below state_dict": lambda g: {"state_dict": {"g_ema": dotted("module", g)}},
     "state_dict below g_ema": lambda g: {"g_ema": {"state_dict": dotted("module", dotted("module", g))}},
+    "a compiled model": lambda g: {"ema": dotted("module._orig_mod", g)},
     "module before G_ema": lambda g: {"state_dict": dotted("module", dotted("G_ema", g))},
     "all of them": lambda g: {"model": {"state_dict": {"params_ema": dotted("module.model.state_dict", g)}}},
 }

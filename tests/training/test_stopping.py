@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
@@ -70,6 +71,24 @@ def test_a_stop_does_not_wait_for_slow_sheets(data, tmp_path, monkeypatch):
     assert path.exists() and (run / "fakes_init.png").exists() and not (run / "fakes000000.png").exists()
     train(TrainConfig(data=str(data), **TINY_OF["progan"]), run, Stopper())
     assert (run / "fakes000000.png").exists()
+
+
+def test_an_interrupt_while_the_state_is_written_is_no_full_disk(data, tmp_path, monkeypatch):
+    """PyTorch ends its half-written archive with an error of its own."""
+    config, run = TrainConfig(data=str(data), **TINY_OF["dcgan"]), tmp_path / "run"
+    train(config, run, Stopper(steps=1))
+    before, save = (run / STATE_NAME).read_bytes(), torch.save
+
+    class Interrupted(io.BytesIO):
+        def write(self, data):
+            if self.tell() > 10_000:
+                raise KeyboardInterrupt
+            return super().write(data)
+
+    monkeypatch.setattr(torch, "save", lambda value, file: save(value, Interrupted()))
+    with pytest.raises(KeyboardInterrupt):
+        train(config, run, Stopper(steps=1))
+    assert (run / STATE_NAME).read_bytes() == before
 
 
 @pytest.mark.parametrize("count", [1, 2])
