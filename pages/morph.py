@@ -32,7 +32,7 @@ from pages._ui.stock.rights import warn
 
 # Keys of widgets, and fields of a Film.
 CHOICES = ("fps", "curve", "loop", "size", "format", "shape", "ground", "easing", "moving", "even")
-TIMELINE, ADDITIONS, PREVIEW = 150, 64, 412  # height in pixels
+TIMELINE, KINDS, ADDITIONS, PREVIEW = 158, 26, 64, 412  # height in pixels
 FORMAT_HELP = "MP4 in H.264 plays everywhere. GIF has at most 50 frames per second"
 CURVE_HELP = (
     "Smooth: a cubic spline in w. Straight: lines in w. Around: great circles in z (slerp). Circle: one great circle "
@@ -87,7 +87,8 @@ def set_seconds() -> None:
 def morph() -> None:
     left, right = st.columns([2, 1], gap="large")
     # Room for what is slow to come: on a narrow screen the settings stand below it.
-    top = left.container(height=TIMELINE if track.stops else "content", border=False, key="top")
+    strip = TIMELINE + KINDS * bool(model.spec.label_dim)
+    top = left.container(height=strip if track.stops else "content", border=False, key="top")
     middle = left.container(height=ADDITIONS, border=False, key="middle")
     bottom = left.container(
         height=PREVIEW if len(track.stops) >= state["film"].least else "content", border=False, key="bottom"
@@ -174,10 +175,22 @@ def show_timeline(*, loop: bool) -> None:
             picture,
             keyframe.seconds,
             note=f"psi {keyframe.recipe.psi:g}" if is_mixed else "",
+            kind=_kind(keyframe.recipe),
         )
         for (id, keyframe), picture in zip(track.stops.items(), pictures, strict=True)
     ]
-    timeline(stops, key="timeline", loop=loop, rev=str(track.rev), on_change=track.edit)
+    kinds = [model.class_name(label) for label in range(model.spec.label_dim)]
+    timeline(
+        stops, key="timeline", loop=loop, rev=str(track.rev), on_change=track.edit, kinds=kinds,
+        on_kind=track.set_class,
+    )  # fmt: skip
+
+
+def _kind(recipe: Recipe) -> int | None:
+    """The class of a keyframe on the timeline; a saved w has none to choose."""
+    if recipe.base is not None:
+        return None
+    return -1 if recipe.label is None else recipe.label
 
 
 def show_additions() -> None:

@@ -78,6 +78,12 @@ class Track:
         fitting = [replace(keyframe, recipe=fitted(keyframe.recipe, spec)[0]) for keyframe in keyframes]
         self.stops = {f"{self.rev}-{i}": keyframe for i, keyframe in enumerate(fitting)}
 
+    def set_class(self, id: str, label: int) -> None:
+        """Give one keyframe another class."""
+        if id in self.stops:
+            keyframe = self.stops[id]
+            self.stops[id] = replace(keyframe, recipe=replace(keyframe.recipe, label=label))
+
     def edit(self, stops: Sequence[tuple[str, float]]) -> None:
         """Take over the timeline's own order, removals and seconds."""
         self.stops = {id: replace(self.stops[id], seconds=seconds) for id, seconds in stops if id in self.stops}

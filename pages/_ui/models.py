@@ -24,6 +24,7 @@ from ganlib.workspace import runs_root as runs_root
 from pages._ui.components import ModelCard, model_shelf
 from pages._ui.frame import MODELS, errors_told, plain, show_error
 from pages._ui.stock.rights import warn
+from pages._ui.tabs import follow_other_tabs
 
 SORTS = {"colour": "by colour", "likeness": "alike together"}
 LICENCE_FILE = "LICENCE.txt"
@@ -57,6 +58,7 @@ def choose_model(heading: DeltaGenerator | None = None) -> Checkpoint:
         show_error(error)
     if not models:
         _no_model()
+    folders = [checkpoints_root(), *(model.folder for model in models)]
     by_name = {model.name: model for model in models}
     asked = st.query_params.get("model", "")
     if asked and asked not in by_name and asked != st.session_state.get("unknown-model"):
@@ -68,6 +70,7 @@ def choose_model(heading: DeltaGenerator | None = None) -> Checkpoint:
     if heading is None:
         with st.container(height=SHELF, border=False, key="shelf"):  # room before its script and style have come
             chosen = model_shelf([_card(each, i < FACES) for i, each in enumerate(models)], model.name, key="models")
+            follow_other_tabs(folders)
         picked = by_name.get(chosen or "", model)
     else:
         names, titles = list(by_name), titles_of(models)
@@ -83,6 +86,7 @@ def choose_model(heading: DeltaGenerator | None = None) -> Checkpoint:
         ]
         with heading:
             warn(model)
+            follow_other_tabs(folders)
     st.session_state["model"] = picked.name
     if picked.name != model.name:
         st.query_params.from_dict({"model": picked.name})

@@ -85,3 +85,18 @@ def test_words_quality_and_cost_reach_the_job(repository, checkpoints, jobs):
     app.number_input(key="film-limit").set_value(2.0).run()
     press(app, "Export the film")
     assert jobs[1].size_limit == 2.0
+
+
+def test_a_keyframe_gets_another_class_and_the_others_keep_theirs():
+    from ganlib.latents import Recipe
+    from ganlib.networks import tiny_generator
+    from ganlib.paths import Keyframe
+    from pages._ui.keyframes import Track, from_text, to_text
+
+    track = Track("digest")
+    track.put([Keyframe(Recipe.of_seed(seed, label=0)) for seed in (1, 2)], tiny_generator(label_dim=3).spec)
+    first, second = track.stops
+    track.set_class(second, 2)
+    track.set_class("unknown", 1)
+    assert [keyframe.recipe.label for keyframe in track.keyframes] == [0, 2] and list(track.stops) == [first, second]
+    assert [keyframe.recipe.label for keyframe in from_text(to_text(track.keyframes))] == [0, 2]

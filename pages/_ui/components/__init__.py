@@ -13,6 +13,7 @@ from pages._ui.components.sheet import report_sheet
 from pages._ui.components.shelf import ModelCard, model_shelf
 from pages._ui.components.sliders import Choice, Control, Group, Seed, Slider, slider_bank
 from pages._ui.components.stage import picture_stage
+from pages._ui.components.tab import tab_seen
 from pages._ui.components.timeline import Stop, timeline
 from pages._ui.components.wall import WallPicture, picture_wall
 
@@ -38,5 +39,6 @@ __all__ = [
     "report_sheet",
     "slider_bank",
     "square_crop",
+    "tab_seen",
     "timeline",
 ]

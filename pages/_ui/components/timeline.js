@@ -8,8 +8,39 @@ export default function (component) {
     memory.stops = data.stops.map((stop) => ({ ...stop }));
     memory.cards = new Map();
   }
-  for (const stop of data.stops) Object.assign(memory.stops.find((own) => own.id === stop.id) ?? {}, { src: stop.src, tag: stop.tag, note: stop.note });
+  for (const stop of data.stops) Object.assign(memory.stops.find((own) => own.id === stop.id) ?? {}, { src: stop.src, tag: stop.tag, note: stop.note, kind: stop.kind });
   draw(root, memory);
+  const list = root.querySelector(".timeline");
+  if (memory.count && memory.stops.length > memory.count) list.scrollLeft = list.scrollWidth; // what was added is seen
+  memory.count = memory.stops.length;
+  memory.watch ??= new ResizeObserver(() => tellMore(root));
+  memory.watch.observe(list);
+  tellMore(root);
+  return () => memory.watch.disconnect();
+}
+
+// How many keyframes lie beyond either end of what is seen, as a button that leads there.
+function tellMore(root) {
+  const list = root.querySelector(".timeline");
+  const cards = [...list.querySelectorAll(".card")];
+  const { left, right } = list.getBoundingClientRect();
+  const hidden = { before: 0, after: 0 };
+  for (const card of cards) {
+    const box = card.getBoundingClientRect();
+    if (box.left < left - box.width / 2) hidden.before += 1;
+    else if (box.right > right + box.width / 2) hidden.after += 1;
+  }
+  for (const [side, count] of Object.entries(hidden)) {
+    let button = root.querySelector(`.more.${side}`);
+    if (!button) {
+      const step = () => list.scrollBy({ left: (side === "after" ? 0.8 : -0.8) * list.clientWidth, behavior: "smooth" });
+      button = root.appendChild(el("button", { type: "button", class: `more ${side}`, onclick: step }));
+    }
+    button.hidden = count === 0;
+    const number = el("span", { textContent: `${count} more` });
+    button.replaceChildren(...(side === "after" ? [number, svg("right")] : [svg("left"), number]));
+    button.setAttribute("aria-label", `${count} more keyframes ${side === "after" ? "after these" : "before these"}`);
+  }
 }
 
 function report(root, memory, focused) {
@@ -26,8 +57,8 @@ function move(root, memory, from, to) {
 }
 
 function draw(root, memory) {
-  const list = root.querySelector(".timeline") ?? root.appendChild(el("ol", { class: "timeline", "aria-label": "Keyframes" }));
-  const drawn = JSON.stringify([memory.stops.map((stop) => [stop.id, stop.seconds, stop.tag, stop.note]), memory.data.loop]);
+  const list = root.querySelector(".timeline") ?? root.appendChild(el("ol", { class: "timeline", "aria-label": "Keyframes", onscroll: () => tellMore(root) }));
+  const drawn = JSON.stringify([memory.stops.map((stop) => [stop.id, stop.seconds, stop.tag, stop.note, stop.kind]), memory.data.loop]);
   if (memory.drawn === drawn && list.childElementCount) return;
   memory.drawn = drawn;
   list.replaceChildren(...memory.stops.map((stop, index) => makeStop(root, memory, stop, index)));
@@ -48,6 +79,7 @@ function makeStop(root, memory, stop, index) {
         tool("left", "earlier", () => move(root, memory, index, index - 1), index === 0),
         tool("right", "later", () => move(root, memory, index, index + 1), index === count - 1),
         tool("close", "remove", remove, false))),
+    memory.data.kinds.length && stop.kind !== null ? makeKinds(memory, stop) : null,
     stop.note ? el("div", { class: "note mono", textContent: stop.note }) : null);
   card.addEventListener("keydown", (event) => {
     if (event.target !== card) return;
@@ -64,6 +96,17 @@ function makeStop(root, memory, stop, index) {
   const last = index === count - 1;
   if (!last || (memory.data.loop && count > 1)) item.append(makeGap(root, memory, stop, last));
   return item;
+}
+
+function makeKinds(memory, stop) {
+  const names = stop.kind < 0 ? [["-1", "no class"]] : []; // as an older link may have it
+  names.push(...memory.data.kinds.map((name, number) => [String(number), name]));
+  const menu = el("select", {
+    class: "kinds", "aria-label": `Class of ${stop.title}`, title: "Class",
+    onchange: () => memory.send("kind", { rev: memory.rev, id: stop.id, kind: Number(menu.value) }),
+  }, ...names.map(([value, textContent]) => el("option", { value, textContent })));
+  menu.value = String(stop.kind);
+  return menu;
 }
 
 function makeGap(root, memory, stop, returns) {
