@@ -1,5 +1,16 @@
 """Latent Atelier: the entrance. `streamlit run app.py` opens it; the pages are in `pages/`."""
 
-from pages._ui.frame import run_app
+from pathlib import Path
 
-run_app()
+import streamlit as st
+from starlette.middleware import Middleware
+
+from pages._ui.own_content import OwnContentOnly
+from pages._ui.uploads import UploadsToDisk, swept
+
+# Not beside `pages/`: Streamlit would run the first page after a start without its frame.
+app = st.App(
+    Path(__file__).resolve().parent / "pages" / "_ui" / "entrance.py",
+    middleware=[Middleware(OwnContentOnly), Middleware(UploadsToDisk)],
+    lifespan=swept,
+)

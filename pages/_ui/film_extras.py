@@ -16,6 +16,7 @@ from pages._ui import models
 from pages._ui.datasets.intake import data_root
 from pages._ui.files import file_bytes
 from pages._ui.frame import plain, show_error
+from pages._ui.uploads import write_upload
 
 SOUNDS = ["mp3", "wav", "m4a", "aac", "ogg", "opus", "flac", "mp4", "mov", "webm"]
 FONTS = ["ttf", "otf", "ttc"]
@@ -50,7 +51,8 @@ def _kept(upload: Any, name: str) -> str:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / f"{name}-{secrets.token_hex(6)}{PurePath(upload.name).suffix.lower()}"
-            runs.write_bytes(path, upload.getvalue())
+            with runs.replacing(path) as temporary:
+                write_upload(upload, temporary)
         except OSError as error:
             show_error(GanlibError(f"the upload cannot be kept: {error.strerror}", "Free some disk space."))
             return ""

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +56,9 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
-def studio(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Studio]:
-    root = tmp_path_factory.mktemp("studio")
-    (root / "checkpoints").mkdir()
-    generator = tiny_generator(seed=3, resolution=32)
-    save_snapshot(root / "checkpoints" / "tiny.safetensors", G_ema=generator, title="<b>Tiny</b> & small", kimg=1)
+@contextmanager
+def running(root: Path, repository: Path) -> Iterator[Studio]:
+    """A server over the workspace `root`, on a free port; stopped at the end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -87,6 +85,16 @@ def studio(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterat
         finally:
             process.terminate()
             process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Studio]:
+    root = tmp_path_factory.mktemp("studio")
+    (root / "checkpoints").mkdir()
+    generator = tiny_generator(seed=3, resolution=32)
+    save_snapshot(root / "checkpoints" / "tiny.safetensors", G_ema=generator, title="<b>Tiny</b> & small", kimg=1)
+    with running(root, repository) as studio:
+        yield studio
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_page_runs_without_app_py(repository, checkpoints, page):
 
 
 def test_the_app_opens_the_gallery(repository, checkpoints):
-    app = AppTest.from_file(str(repository / "app.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(repository / "pages" / "_ui" / "entrance.py"), default_timeout=60).run()
     assert told(app) == ""
     assert app.title[0].value == "Gallery"
 

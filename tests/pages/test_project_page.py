@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from pathlib import Path
 
@@ -15,14 +16,12 @@ from ganlib.images import encode
 from pages._ui.projecting.photos import box_of, cut, keep
 
 
-class Upload:
+class Upload(io.BytesIO):
     """What a browser sends."""
 
     def __init__(self, name: str, data: bytes) -> None:
-        self.name, self._data = name, data
-
-    def getvalue(self) -> bytes:
-        return self._data
+        super().__init__(data)
+        self.name = name
 
 
 def photo(seed: int = 0) -> bytes:

@@ -16,6 +16,7 @@ from ganlib.workspace import data_root as data_root
 from pages._ui import models
 from pages._ui.datasets import place
 from pages._ui.frame import plain, show_error
+from pages._ui.uploads import content
 
 MAX_NAME = 60
 ZIP_TYPES = ("zip",)
@@ -76,7 +77,7 @@ def existing(text: str) -> str:
 def _take_upload() -> None:
     uploads = st.session_state.get("intake-upload") or []
     try:
-        place.go(source=str(keep_uploads([(file.name, file) for file in uploads], data_root() / "uploads")))
+        place.go(source=str(keep_uploads([(file.name, content(file)) for file in uploads], data_root() / "uploads")))
     except GanlibError as error:
         st.session_state["intake-error"] = error
     except OSError as error:

@@ -1,6 +1,5 @@
 """Photographs as they come in: kept once, decoded safely, with the square that is cut from each."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -14,6 +13,7 @@ from ganlib.projection import can_find_faces, crop_square, find_face, find_middl
 from pages._ui.components import Square, square_crop
 from pages._ui.datasets.intake import data_root, safe_name
 from pages._ui.frame import show_error
+from pages._ui.uploads import digest_of, write_upload
 
 Box = tuple[float, float, float, float]
 """x, y, side and angle of a square, in the photograph's pixels and in degrees."""
@@ -38,13 +38,13 @@ def keep(uploads: list[Any]) -> tuple[list[Photo], list[GanlibError]]:
     folder = data_root() / "uploads" / "photos"
     found, wrong = [], []
     for upload in uploads[:MOST]:
-        data = upload.getvalue()
-        digest = hashlib.sha256(data).hexdigest()[:10]
+        digest = digest_of(upload, 10)
         # A folder for each content: the file's name becomes that of the result.
         path = folder / digest / f"{safe_name(PurePath(upload.name).stem)}{PurePath(upload.name).suffix.lower()}"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            runs.write_bytes(path, data)
+            with runs.replacing(path) as temporary:
+                write_upload(upload, temporary)
         try:
             width, height = _size(str(path))
         except GanlibError as error:

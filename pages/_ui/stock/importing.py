@@ -2,7 +2,6 @@
 
 import re
 import secrets
-import shutil
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -19,6 +18,7 @@ from pages._ui.frame import GALLERY, part, plain, show_error
 from pages._ui.jobs import ACTIVE, job_card
 from pages._ui.stock import place
 from pages._ui.stock.rights import licence_choice
+from pages._ui.uploads import write_upload
 
 SHOWN = 4  # imports of before
 EVERY = 0.7  # seconds
@@ -104,8 +104,8 @@ def _start(name: str, path: str) -> None:
             # A part by chance: two people may upload files of one name at the same time.
             stem = f"{free_name(_title(upload.name)).stem}-{secrets.token_hex(4)}"
             file = folder / f"{stem}{PurePath(upload.name).suffix.lower()}"
-            with runs.replacing(file) as temporary, temporary.open("wb") as out:
-                shutil.copyfileobj(upload, out)
+            with runs.replacing(file) as temporary:
+                write_upload(upload, temporary)
         else:
             file = Path(path).expanduser()
             if not file.is_file():

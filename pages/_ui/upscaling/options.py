@@ -21,6 +21,7 @@ from ganlib.superres import (
 )
 from pages._ui.datasets.intake import safe_name
 from pages._ui.frame import errors_told, plain
+from pages._ui.uploads import write_upload
 from pages._ui.upscaling.sources import Sources
 
 SCALES = {"2": "×2", "3": "×3", "4": "×4", "size": "Exact size"}
@@ -66,7 +67,7 @@ def _keep_model(upload: Any) -> None:
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
         with runs.replacing(dest) as temporary:
-            temporary.write_bytes(upload.getvalue())
+            write_upload(upload, temporary)
             open_upscaler(temporary)
         st.session_state["upscale-model"] = dest.stem
     except GanlibError as error:

@@ -18,6 +18,7 @@ from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets.intake import data_root, existing, safe_name
 from pages._ui.frame import is_left, plain, show_error
 from pages._ui.keyframes import recipe_id, recipe_of
+from pages._ui.uploads import digest_of, write_upload
 
 UPLOADS, FAVOURITES, FILMS, FOLDER = "Your files", "Favourites", "Films made here", "A folder"
 WAYS = (UPLOADS, FAVOURITES, FILMS, FOLDER)
@@ -103,13 +104,13 @@ def keep(uploads: list[Any]) -> list[Path]:
     """Write uploads to the disk, each once; one that cannot be read is told of and left out."""
     found = []
     for upload in uploads:
-        data = upload.getvalue()
         name, suffix = safe_name(PurePath(upload.name).stem), PurePath(upload.name).suffix.lower()
-        path = data_root() / "uploads" / "upscale" / _digest(data) / f"{name}{suffix}"
+        path = data_root() / "uploads" / "upscale" / digest_of(upload, 8) / f"{name}{suffix}"
         try:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                runs.write_bytes(path, data)
+                with runs.replacing(path) as temporary:
+                    write_upload(upload, temporary)
             _size(str(path), path.stat().st_mtime_ns)
         except GanlibError as error:
             show_error(GanlibError(error.message.replace(path.name, upload.name), error.hint))

@@ -1,0 +1,178 @@
+"""Uploads go to the disk in pieces; Streamlit's own route takes a ticket in their place."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import os
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+from streamlit.web.server.starlette import starlette_routes
+
+from pages._ui import uploads
+from pages._ui.uploads import UploadsToDisk, content, digest_of, sweep, write_upload
+
+PIECE = 2**16
+HEAD = (
+    b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a \xc3\xa9.zip"\r\n'
+    b"Content-Type: application/zip\r\n\r\n"
+)
+TAIL = b"\r\n--edge--\r\n"
+
+
+class Server:
+    """Streamlit's upload route behind the middleware, with one visitor whose session is `s`."""
+
+    def __init__(self) -> None:
+        self.manager = MemoryUploadedFileManager("/_stcore/upload_file")
+        known = SimpleNamespace(is_active_session=lambda id: id == "s", uploaded_file_mgr=self.manager)
+        self.runtime = known
+        self.app = UploadsToDisk(Starlette(routes=starlette_routes.create_upload_routes(known, self.manager, "")))  # type: ignore[arg-type]
+
+    def put(self, pieces: Iterator[bytes] | list[bytes], session: str = "s", **headers: str) -> int:
+        """Send a body and return the status of the answer, 0 without one."""
+        given = {"content-type": "multipart/form-data; boundary=edge"} | headers
+        scope = {"type": "http", "method": "PUT", "path": f"/_stcore/upload_file/{session}/f", "query_string": b"",
+                 "headers": [(k.encode(), v.encode()) for k, v in given.items()], "http_version": "1.1",
+                 "server": ("127.0.0.1", 1), "client": ("127.0.0.1", 2), "scheme": "http", "root_path": ""}  # fmt: skip
+        answers: list[Any] = []
+        body = iter(pieces)
+
+        async def receive() -> dict[str, Any]:
+            piece = next(body, None)
+            if piece == b"gone":
+                return {"type": "http.disconnect"}
+            return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
+
+        async def send(message: Any) -> None:
+            answers.append(message)
+
+        asyncio.run(self.app(scope, receive, send))
+        return int(answers[0]["status"]) if answers else 0
+
+    def upload(self) -> UploadedFile:
+        """What `st.file_uploader` returns."""
+        (record,) = self.manager.get_files("s", ["f"])
+        return UploadedFile(record, None)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("ATELIER_DATA", str(tmp_path / "data"))
+    made = Server()
+    monkeypatch.setattr(uploads.runtime, "exists", lambda: True)
+    monkeypatch.setattr(uploads.runtime, "get_instance", lambda: made.runtime)
+    monkeypatch.setattr(starlette_routes, "is_xsrf_enabled", lambda: False)
+    monkeypatch.setattr(starlette_routes, "_set_cors_headers", _nothing, raising=False)
+    yield made
+    made.manager.remove_session_files("s")
+    assert sweep() == 0 and open_files(tmp_path) == 0
+
+
+async def _nothing(*arguments: Any) -> None:
+    return None
+
+
+def open_files(folder: Path) -> int:
+    """How many files below a folder this process holds open though they have no name; 0 where nobody can tell."""
+    links = Path("/proc/self/fd")
+    opened = links.iterdir() if links.exists() else ()
+    return sum(str(folder) in str(link.readlink()) for link in opened if link.is_symlink())
+
+
+def form(data: bytes) -> Iterator[bytes]:
+    whole = HEAD + data + TAIL
+    yield from (whole[i : i + PIECE] for i in range(0, len(whole), PIECE))
+
+
+def test_a_file_goes_to_the_disk_and_never_lies_in_memory_whole(server, tmp_path):
+    megabytes, block = 48, os.urandom(2**20)
+    digest = hashlib.sha256(block * megabytes).hexdigest()
+
+    def pieces() -> Iterator[bytes]:
+        yield HEAD
+        for _ in range(megabytes):
+            yield from (block[i : i + PIECE] for i in range(0, len(block), PIECE))
+        yield TAIL
+
+    tracemalloc.start()
+    assert server.put(pieces()) == 204
+    upload = server.upload()
+    write_upload(upload, tmp_path / "kept.zip")
+    assert digest_of(upload, 64) == digest
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * 2**20, f"{peak / 2**20:.0f} MB of a file of {megabytes} MB were in memory at once"
+    assert (upload.name, upload.type) == ("a é.zip", "application/zip")
+    assert hashlib.sha256((tmp_path / "kept.zip").read_bytes()).hexdigest() == digest
+    assert list((tmp_path / "data" / "uploads").iterdir()) == []  # it has no name that could be left behind
+
+
+FULL_PIECE, FALSE_TICKET = b"x" * (PIECE - len(HEAD)), b"atelier-upload-" + b"0" * 32
+
+
+@pytest.mark.parametrize("data", [b"", b"abc", b"\r\n--edgy\r\n" * 9000, FULL_PIECE, FALSE_TICKET])
+def test_every_byte_arrives(server, data):
+    assert server.put(form(data)) == 204
+    assert content(server.upload()).read() == data
+    assert content(server.upload()).read() == data  # from its beginning each time
+
+
+def test_a_file_is_closed_when_its_session_is_over(server, tmp_path):
+    server.put(form(b"abc"))
+    assert sweep() == 1 and open_files(tmp_path) == 1
+    server.manager.remove_session_files("s")
+    assert sweep() == 0 and open_files(tmp_path) == 0
+
+
+def test_nobody_else_can_upload(server, tmp_path):
+    assert server.put(form(b"abc"), session="other") == 400
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_streamlit_refuses_is_not_kept(server, monkeypatch):
+    monkeypatch.setattr(starlette_routes, "is_xsrf_enabled", lambda: True)
+    assert server.put(form(b"abc")) == 403
+    assert sweep() == 0
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status"),
+    [
+        ([HEAD + b"abc", b"gone"], 0),
+        ([b"no form at all"], 400),
+        ([HEAD + b"a\r\n" + HEAD + b"b" + TAIL], 400),
+        ([b"--edge\r\nA: " + b"x" * 200_000 + b"\r\n\r\nabc" + TAIL], 400),
+    ],
+)
+def test_broken_forms_are_refused_and_leave_nothing(server, tmp_path, pieces, status):
+    assert server.put(pieces) == status
+    assert sweep() == 0 and open_files(tmp_path) == 0
+
+
+def test_too_large_files_are_refused_before_they_are_read(server, monkeypatch):
+    monkeypatch.setattr(uploads.st, "get_option", lambda name: 1)
+    monkeypatch.setattr(starlette_routes.config, "get_option", lambda name: 1)
+    sent = []
+
+    def endless() -> Iterator[bytes]:
+        yield HEAD
+        while True:
+            sent.append(1)
+            yield b"x" * PIECE
+
+    assert server.put(endless()) == 413 and len(sent) < 25
+    assert server.put(endless(), **{"content-length": str(2**30)}) == 413 and len(sent) < 25
+
+
+def test_without_our_entrance_the_file_is_what_streamlit_gives():
+    assert content(io.BytesIO(b"abc")).read() == b"abc"
