@@ -26,7 +26,7 @@ from pages._ui.film_choices import (
 )
 from pages._ui.film_extras import show_extras
 from pages._ui.films import show_command, show_jobs, show_preview, show_shelf
-from pages._ui.frame import errors_told, open_page, part, show_error
+from pages._ui.frame import errors_told, open_page, part, plain, show_error
 from pages._ui.keyframes import Track, from_text, full_name, recipe_id, recipe_of, to_text
 from pages._ui.stock.rights import warn
 
@@ -146,7 +146,7 @@ def show_settings() -> RenderJob | None:
         job.validate()
         warn(model)
         if words := job.path.class_warning(model.spec):
-            st.caption(f"{words.capitalize()}.")
+            st.caption(f"{plain(words.capitalize())}.")
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button("What will it take?", type="tertiary", icon=":material/timer:"):
                 with st.spinner("Trying a few frames …"):
