@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from ganlib import images, runs
+from ganlib import images
 from ganlib.checkpoints import Checkpoint
 from ganlib.errors import GanlibError
 from ganlib.superres import choices
@@ -16,7 +16,7 @@ from pages._ui import models
 from pages._ui.datasets.intake import data_root
 from pages._ui.files import file_bytes
 from pages._ui.frame import plain, show_error
-from pages._ui.uploads import write_upload
+from pages._ui.uploads import keep_upload
 
 SOUNDS = ["mp3", "wav", "m4a", "aac", "ogg", "opus", "flac", "mp4", "mov", "webm"]
 FONTS = ["ttf", "otf", "ttc"]
@@ -47,14 +47,11 @@ def _kept(upload: Any, name: str) -> str:
         return ""
     known = state.get(f"{name}-kept")
     if known is None or known[0] != upload.file_id:
-        folder = data_root() / "uploads"
+        path = data_root() / "uploads" / f"{name}-{secrets.token_hex(6)}{PurePath(upload.name).suffix.lower()}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            path = folder / f"{name}-{secrets.token_hex(6)}{PurePath(upload.name).suffix.lower()}"
-            with runs.replacing(path) as temporary:
-                write_upload(upload, temporary)
-        except OSError as error:
-            show_error(GanlibError(f"the upload cannot be kept: {error.strerror}", "Free some disk space."))
+            keep_upload(upload, path)
+        except GanlibError as error:
+            show_error(error)
             return ""
         known = state[f"{name}-kept"] = (upload.file_id, str(path.resolve()))
     return known[1] if Path(known[1]).exists() else ""

@@ -3,20 +3,29 @@
 Streamlit keeps what it receives in memory, and hands a copy of it to every run of a page. Before it receives a file,
 the file is written to the disk here, and Streamlit is given a ticket in its place, which `st.file_uploader` returns as
 the file's content; `content` returns the file. When Streamlit forgets the ticket, because the file was taken out or
-its session is over, the file is closed; it has no name, and is gone with that.
+its session is over, the file is closed; it has no name, and is gone with that, also when the server is killed.
+
+Of Streamlit this needs the address that uploads are sent to, and its manager of uploads. Where a version has others,
+the files are held in memory as Streamlit does it, and the log says so.
 """
 
 import asyncio
+import errno
 import hashlib
+import io
+import logging
 import re
 import secrets
 import shutil
 import tempfile
+import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import streamlit as st
 from python_multipart.exceptions import MultipartParseError
@@ -27,44 +36,123 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import runtime
 
+from ganlib.errors import GanlibError
+from ganlib.runs import replacing
 from ganlib.workspace import data_root
 
-SWEEP_SECONDS = 15.0
-_ROUTE = re.compile(r"/_stcore/upload_file/(?P<session>[^/]+)/(?P<file>[^/]+)$")
+ROUTE = "_stcore/upload_file"
+SWEEP_SECONDS = 5.0
+_log = logging.getLogger(__name__)
+_PLACE = re.compile(rf"/{ROUTE}/(?P<session>[^/]+)/(?P<file>[^/]+)$")
 _TICKET = re.compile(rb"atelier-upload-[0-9a-f]{32}")
 _MOST_AROUND = 64 * 2**10  # bytes of a form around its file
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Kept:
     """One upload on the disk; its file is open for as long as its ticket is good."""
 
     file: BinaryIO
     session_id: str
     file_id: str
+    problem: OSError | None = None
+    """Why not all of it is there."""
+    left_at: float | None = None
+    """When its session was first seen to be away, on the monotonic clock."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 _kept: dict[bytes, _Kept] = {}
 
 
+class _Reader(io.RawIOBase):
+    """An upload from its beginning, at a place of its own: two runs of a page may read one at the same time."""
+
+    def __init__(self, kept: _Kept) -> None:
+        self._kept, self._at = kept, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with self._kept.lock:
+            if whence == io.SEEK_CUR:
+                offset, whence = self._at + offset, io.SEEK_SET
+            self._at = self._kept.file.seek(offset, whence)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        with self._kept.lock:
+            if self._kept.file.closed:
+                raise OSError(errno.ENOENT, "it is gone with its session")
+            self._kept.file.seek(self._at)
+            length = self._kept.file.readinto(buffer)  # type: ignore[attr-defined]
+        self._at += length
+        return int(length)
+
+
 def content(upload: Any) -> BinaryIO:
-    """Return an upload of `st.file_uploader`, open for reading at its beginning; it is not the caller's to close."""
+    """Return an upload of `st.file_uploader`, open for reading at its beginning.
+
+    Raises GanlibError for one that did not fit on the disk, or is gone. Whoever reads it may meet an OSError.
+    """
     ticket = bytes(upload.getbuffer()[:64])
-    known = _kept.get(ticket) if _TICKET.fullmatch(ticket) else None
-    file: BinaryIO = known.file if known is not None else upload  # a server without our entrance gives the file itself
-    file.seek(0)
-    return file
+    if not _TICKET.fullmatch(ticket):
+        warn_of_memory()
+        upload.seek(0)
+        return cast(BinaryIO, upload)
+    kept = _kept.get(ticket)
+    if kept is None:
+        raise GanlibError(f"{upload.name} is gone with the session that it came in", "Upload it again.")
+    if kept.problem is not None:
+        raise _not_kept(upload, kept.problem)
+    return cast(BinaryIO, io.BufferedReader(_Reader(kept), 2**20))
+
+
+@cache
+def warn_of_memory() -> None:
+    """Say once that an upload came to a page in memory; a page that runs without a server has no other way."""
+    if runtime.exists():
+        _log.warning("uploads are held in memory: Streamlit %s does not receive them at /%s", st.__version__, ROUTE)
+
+
+def _not_kept(upload: Any, error: OSError) -> GanlibError:
+    return GanlibError(
+        f"{upload.name} cannot be kept: {error.strerror or error}", "Free some disk space and upload it again."
+    )
+
+
+def keep_upload(upload: Any, path: Path) -> None:
+    """Write an upload to `path`, whole or not at all; folders above it are made.
+
+    Raises GanlibError where it cannot be written (a full disk) or is gone.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            write_upload(upload, temporary)
+    except OSError as error:
+        raise _not_kept(upload, error) from error
 
 
 def write_upload(upload: Any, path: Path) -> None:
-    """Write an upload to `path`, in pieces. Raises OSError (a full disk)."""
+    """Write an upload to `path`, in pieces. Raises OSError (a full disk), and GanlibError as `content`."""
     with path.open("wb") as out:
-        shutil.copyfileobj(content(upload), out)
+        shutil.copyfileobj(content(upload), out, 2**20)
 
 
 def digest_of(upload: Any, length: int) -> str:
-    """The first `length` letters of an upload's sha256."""
+    """The first `length` letters of an upload's sha256. Raises as `content`."""
     return hashlib.file_digest(content(upload), "sha256").hexdigest()[:length]  # type: ignore[arg-type]
+
+
+def _server() -> Any:
+    """Streamlit's runtime, if it is there and as it is known here; else None."""
+    server = runtime.get_instance() if runtime.exists() else None
+    return server if hasattr(server, "is_active_session") and hasattr(server, "uploaded_file_mgr") else None
 
 
 class UploadsToDisk:
@@ -74,13 +162,16 @@ class UploadsToDisk:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        place = _ROUTE.search(scope["path"]) if scope["type"] == "http" and scope["method"] == "PUT" else None
-        # Streamlit turns these away before it reads a byte.
-        if place is None or not runtime.exists() or not runtime.get_instance().is_active_session(place["session"]):
+        server, place = _server(), _PLACE.search(scope["path"]) if scope["type"] == "http" else None
+        if server is None or place is None or scope["method"] != "PUT":
             await self.app(scope, receive, send)
+            if place is not None and scope["method"] == "DELETE":
+                sweep()
             return
         most = int(st.get_option("server.maxUploadSize")) * 2**20
-        if int(Headers(scope=scope).get("content-length", "0") or 0) > most:
+        length = Headers(scope=scope).get("content-length", "")
+        # Streamlit turns these away before it reads a byte.
+        if not server.is_active_session(place["session"]) or (length.isdecimal() and int(length) > most):
             await self.app(scope, receive, send)
             return
         try:
@@ -90,7 +181,8 @@ class UploadsToDisk:
         except _RefusedError as error:
             await PlainTextResponse(str(error), error.status)(scope, receive, send)
             return
-        await self._hand_over(received, _Kept(received.file, place["session"], place["file"]), scope, send)
+        kept = _Kept(received.file, place["session"], place["file"], received.problem)
+        await self._hand_over(received, kept, scope, send)
 
     async def _hand_over(self, received: "_Received", kept: _Kept, scope: Scope, send: Send) -> None:
         """Give Streamlit the ticket in the file's place, and keep the file if it takes it."""
@@ -107,8 +199,9 @@ class UploadsToDisk:
             if message["type"] == "http.response.start":
                 if message["status"] < 300:
                     _kept[ticket] = kept
+                    sweep()  # of what this takes the place of
                 else:
-                    kept.file.close()
+                    _close(kept.file)
             await send(message)
 
         await self.app({**scope, "headers": headers.raw}, receive, answer)
@@ -131,6 +224,7 @@ class _Received:
     headers: list[bytes] = field(default_factory=list)
     name: bytes = b""
     num_parts: int = 0
+    problem: OSError | None = None
 
     def part(self) -> None:
         self.num_parts += 1
@@ -147,7 +241,21 @@ class _Received:
         self.headers += [b"\r\n"] * (self.num_parts == 1)
 
     def write(self, data: bytes, start: int, end: int) -> None:
-        self.file.write(data[start:end])
+        """What the disk does not take is dropped, with what was written before; the page tells why, see `content`."""
+        if self.problem is None:
+            try:
+                self.file.write(data[start:end])
+            except OSError as error:
+                self.fail(error)
+
+    def fail(self, error: OSError) -> None:
+        self.problem = error
+        _close(self.file)
+
+
+def _close(file: BinaryIO) -> None:
+    with suppress(OSError):  # what is still to be written on a full disk
+        file.close()
 
 
 async def _receive(request: Request, most: int) -> _Received:
@@ -156,13 +264,13 @@ async def _receive(request: Request, most: int) -> _Received:
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data" or not boundary:
         raise _RefusedError("Expected 1 file", 400)
-    folder = data_root() / "uploads"
+    received, size = _Received(boundary, io.BytesIO()), 0
     try:
+        folder = data_root() / "uploads"
         folder.mkdir(parents=True, exist_ok=True)
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        received.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
     except OSError as error:
-        raise _RefusedError(f"The upload cannot be kept: {error.strerror}", 507) from error
-    received, size = _Received(boundary, file), 0
+        received.fail(error)
     parser = MultipartParser(boundary, {
         "on_part_begin": received.part, "on_header_field": received.header_name, "on_header_end": received.header_end,
         "on_header_value": received.header_value, "on_part_data": received.write,
@@ -174,28 +282,37 @@ async def _receive(request: Request, most: int) -> _Received:
                 raise _RefusedError("File too large", 413)
             await asyncio.to_thread(parser.write, piece)
         parser.finalize()
-        file.flush()
         if received.num_parts != 1:
             raise _RefusedError(f"Expected 1 file, but got {received.num_parts}", 400)
+        if received.problem is None:
+            received.file.flush()
     except OSError as error:
-        file.close()
-        raise _RefusedError(f"The upload cannot be kept: {error.strerror}", 507) from error
+        received.fail(error)
     except MultipartParseError as error:
-        file.close()
+        _close(received.file)
         raise _RefusedError("The form cannot be read", 400) from error
     except BaseException:
-        file.close()
+        _close(received.file)
         raise
     return received
 
 
 def sweep() -> int:
-    """Close the files whose tickets Streamlit no longer has; return how many are left."""
-    uploads = runtime.get_instance().uploaded_file_mgr
+    """Close the files whose tickets Streamlit no longer has; return how many are left.
+
+    Streamlit ends a session that was left when the next one comes or goes; its uploads are not kept for that long.
+    """
+    server, now = _server(), time.monotonic()
+    patience = float(st.get_option("server.disconnectedSessionTTL"))
     for ticket, kept in list(_kept.items()):
-        if not uploads.get_files(kept.session_id, [kept.file_id]):
+        is_left = server is not None and not server.is_active_session(kept.session_id)
+        kept.left_at = None if not is_left else now if kept.left_at is None else kept.left_at
+        if kept.left_at is not None and now - kept.left_at > patience:
+            server.uploaded_file_mgr.remove_session_files(kept.session_id)
+        records = server.uploaded_file_mgr.get_files(kept.session_id, [kept.file_id]) if server is not None else []
+        if not any(record.data == ticket for record in records):
             del _kept[ticket]
-            kept.file.close()
+            _close(kept.file)
     return len(_kept)
 
 
@@ -206,8 +323,10 @@ async def swept(app: object) -> AsyncIterator[None]:
     async def again_and_again() -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            sweep()
+            sweep()  # quick: as many look-ups as there are uploads
 
+    if _server() is None:
+        _log.warning("uploads are held in memory: Streamlit %s has another manager of them", st.__version__)
     task = asyncio.create_task(again_and_again())
     try:
         yield
@@ -216,5 +335,5 @@ async def swept(app: object) -> AsyncIterator[None]:
         with suppress(asyncio.CancelledError):
             await task
         for kept in _kept.values():
-            kept.file.close()
+            _close(kept.file)
         _kept.clear()

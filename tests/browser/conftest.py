@@ -42,6 +42,7 @@ class Studio:
     checkpoints: Path
     runs: Path
     data: Path
+    pid: int = 0
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +82,7 @@ def running(root: Path, repository: Path) -> Iterator[Studio]:
         try:
             url = f"http://127.0.0.1:{port}"
             wait_for(f"{url}/_stcore/health", process, root / "app.log")
-            yield Studio(url, root / "checkpoints", root / "runs", root / "data")
+            yield Studio(url, root / "checkpoints", root / "runs", root / "data", process.pid)
         finally:
             process.terminate()
             process.wait(timeout=20)

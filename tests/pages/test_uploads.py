@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import os
+import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +14,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import streamlit
 from starlette.applications import Starlette
+from streamlit.runtime import Runtime
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
-from streamlit.runtime.uploaded_file_manager import UploadedFile
+from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
 from streamlit.web.server.starlette import starlette_routes
 
+from ganlib.errors import GanlibError
 from pages._ui import uploads
-from pages._ui.uploads import UploadsToDisk, content, digest_of, sweep, write_upload
+from pages._ui.uploads import UploadsToDisk, content, digest_of, keep_upload, sweep
 
 PIECE = 2**16
 HEAD = (
@@ -27,6 +31,7 @@ HEAD = (
     b"Content-Type: application/zip\r\n\r\n"
 )
 TAIL = b"\r\n--edge--\r\n"
+FULL = Path("/dev/full")
 
 
 class Server:
@@ -34,14 +39,17 @@ class Server:
 
     def __init__(self) -> None:
         self.manager = MemoryUploadedFileManager("/_stcore/upload_file")
-        known = SimpleNamespace(is_active_session=lambda id: id == "s", uploaded_file_mgr=self.manager)
+        self.sessions = {"s"}
+        known = SimpleNamespace(is_active_session=lambda id: id in self.sessions, uploaded_file_mgr=self.manager)
         self.runtime = known
         self.app = UploadsToDisk(Starlette(routes=starlette_routes.create_upload_routes(known, self.manager, "")))  # type: ignore[arg-type]
 
-    def put(self, pieces: Iterator[bytes] | list[bytes], session: str = "s", **headers: str) -> int:
+    def put(
+        self, pieces: Iterator[bytes] | list[bytes], session: str = "s", method: str = "PUT", **headers: str
+    ) -> int:
         """Send a body and return the status of the answer, 0 without one."""
         given = {"content-type": "multipart/form-data; boundary=edge"} | headers
-        scope = {"type": "http", "method": "PUT", "path": f"/_stcore/upload_file/{session}/f", "query_string": b"",
+        scope = {"type": "http", "method": method, "path": f"/_stcore/upload_file/{session}/f", "query_string": b"",
                  "headers": [(k.encode(), v.encode()) for k, v in given.items()], "http_version": "1.1",
                  "server": ("127.0.0.1", 1), "client": ("127.0.0.1", 2), "scheme": "http", "root_path": ""}  # fmt: skip
         answers: list[Any] = []
@@ -59,9 +67,9 @@ class Server:
         asyncio.run(self.app(scope, receive, send))
         return int(answers[0]["status"]) if answers else 0
 
-    def upload(self) -> UploadedFile:
+    def upload(self, session: str = "s") -> UploadedFile:
         """What `st.file_uploader` returns."""
-        (record,) = self.manager.get_files("s", ["f"])
+        (record,) = self.manager.get_files(session, ["f"])
         return UploadedFile(record, None)  # type: ignore[arg-type]
 
 
@@ -74,7 +82,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(starlette_routes, "is_xsrf_enabled", lambda: False)
     monkeypatch.setattr(starlette_routes, "_set_cors_headers", _nothing, raising=False)
     yield made
-    made.manager.remove_session_files("s")
+    for session in made.sessions:
+        made.manager.remove_session_files(session)
     assert sweep() == 0 and open_files(tmp_path) == 0
 
 
@@ -107,7 +116,7 @@ def test_a_file_goes_to_the_disk_and_never_lies_in_memory_whole(server, tmp_path
     tracemalloc.start()
     assert server.put(pieces()) == 204
     upload = server.upload()
-    write_upload(upload, tmp_path / "kept.zip")
+    keep_upload(upload, tmp_path / "kept.zip")
     assert digest_of(upload, 64) == digest
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -132,6 +141,95 @@ def test_a_file_is_closed_when_its_session_is_over(server, tmp_path):
     assert sweep() == 1 and open_files(tmp_path) == 1
     server.manager.remove_session_files("s")
     assert sweep() == 0 and open_files(tmp_path) == 0
+
+
+def test_a_file_is_closed_when_it_is_taken_out(server, tmp_path):
+    server.put(form(b"abc"))
+    upload = server.upload()
+    assert server.put([], method="DELETE") == 204
+    assert open_files(tmp_path) == 0
+    with pytest.raises(GanlibError, match=r"a é\.zip is gone"):
+        content(upload)
+
+
+def test_a_file_is_closed_when_its_visitor_stays_away(server, tmp_path, monkeypatch):
+    server.put(form(b"abc"))
+    now = time.monotonic()
+    server.sessions.clear()
+    for seconds, left in ((0, 1), (100, 1), (130, 0)):
+        monkeypatch.setattr(uploads.time, "monotonic", lambda later=now + seconds: later)
+        assert sweep() == left
+    assert server.manager.get_files("s", ["f"]) == []  # Streamlit alone keeps it until another visitor comes or goes
+
+
+def test_a_visitor_who_comes_back_finds_the_file(server, monkeypatch):
+    server.put(form(b"abc"))
+    now = time.monotonic()
+    for seconds, sessions in ((0, set()), (100, {"s"}), (200, set()), (300, {"s"})):
+        server.sessions = sessions
+        monkeypatch.setattr(uploads.time, "monotonic", lambda later=now + seconds: later)
+        assert sweep() == 1
+    assert content(server.upload()).read() == b"abc"
+
+
+def test_two_visitors_with_files_of_one_name_get_their_own(server):
+    server.sessions.add("t")
+    assert (server.put(form(b"mine")), server.put(form(b"yours"), session="t")) == (204, 204)
+    assert [content(server.upload(session)).read() for session in "st"] == [b"mine", b"yours"]
+
+
+def test_two_runs_of_a_page_read_one_file_at_the_same_time(server):
+    server.put(form(bytes(range(256)) * 2**13))
+    one, other = content(server.upload()), content(server.upload())
+    begun = one.read(2**20 + 7)
+    assert other.read() == begun + one.read() == bytes(range(256)) * 2**13
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told_on_the_page_and_keeps_nothing(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(uploads.tempfile, "TemporaryFile", lambda dir: FULL.open("w+b"))
+    for data in (b"abc", bytes(2**21)):  # found when the end is written out, and in the middle
+        assert server.put(form(data)) == 204
+        with pytest.raises(GanlibError, match=r"a é\.zip cannot be kept: No space left on device") as caught:
+            keep_upload(server.upload(), tmp_path / "kept" / "a.zip")
+        assert "Free some disk space" in caught.value.hint
+    assert list(tmp_path.glob("kept/*")) == []
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+def test_a_copy_that_does_not_fit_leaves_nothing(server, tmp_path, monkeypatch):
+    server.put(form(bytes(2**21)))
+    monkeypatch.setattr(uploads.shutil, "copyfileobj", lambda *_: FULL.write_bytes(b"x"))
+    with pytest.raises(GanlibError, match="No space left"):
+        keep_upload(server.upload(), tmp_path / "kept" / "a.zip")
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
+def test_this_streamlit_receives_uploads_where_they_are_taken_to_the_disk():
+    version = f"Streamlit {streamlit.__version__} takes uploads in another way: see pages/_ui/uploads.py"
+    assert starlette_routes.BASE_ROUTE_UPLOAD_FILE == uploads.ROUTE, version
+    for name in ("uploaded_file_mgr", "is_active_session"):
+        assert hasattr(Runtime, name), version
+    for name in ("get_files", "remove_session_files"):
+        assert hasattr(MemoryUploadedFileManager, name), version
+    assert UploadedFileRec._fields == ("file_id", "name", "type", "data"), version
+    assert callable(streamlit.App), version
+
+
+def test_another_streamlit_keeps_uploads_itself_and_the_log_says_so(server, monkeypatch, caplog):
+    monkeypatch.setattr(uploads.runtime, "get_instance", lambda: SimpleNamespace())
+    assert server.put(form(b"abc")) == 204
+    uploads.warn_of_memory.cache_clear()
+    assert content(server.upload()).read() == b"abc"
+    assert "uploads are held in memory" in caplog.text
+
+    async def start() -> None:
+        async with uploads.swept(None):
+            pass
+
+    caplog.clear()
+    asyncio.run(start())
+    assert "uploads are held in memory" in caplog.text
 
 
 def test_nobody_else_can_upload(server, tmp_path):

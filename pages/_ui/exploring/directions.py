@@ -28,7 +28,7 @@ from pages._ui.files import file_bytes
 from pages._ui.frame import download, errors_told, part, plain, show_error
 from pages._ui.jobs import ACTIVE, job_card
 from pages._ui.keyframes import full_name
-from pages._ui.uploads import write_upload
+from pages._ui.uploads import keep_upload
 
 STEPS = 7  # pictures on a strip
 SIDE = 96
@@ -217,7 +217,7 @@ def _take(model: Checkpoint) -> None:
     try:
         with TemporaryDirectory() as folder:
             path = Path(folder) / PurePath(upload.name).name
-            write_upload(upload, path)
+            keep_upload(upload, path)
             for direction in read_directions(path, model.spec):
                 save_direction(model.folder, direction)
     except GanlibError as error:

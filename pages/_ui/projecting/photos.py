@@ -7,13 +7,13 @@ from typing import Any
 
 import streamlit as st
 
-from ganlib import images, runs
+from ganlib import images
 from ganlib.errors import GanlibError
 from ganlib.projection import can_find_faces, crop_square, find_face, find_middle, find_subject, middle_of, read_target
 from pages._ui.components import Square, square_crop
 from pages._ui.datasets.intake import data_root, safe_name
 from pages._ui.frame import show_error
-from pages._ui.uploads import digest_of, write_upload
+from pages._ui.uploads import digest_of, keep_upload
 
 Box = tuple[float, float, float, float]
 """x, y, side and angle of a square, in the photograph's pixels and in degrees."""
@@ -33,19 +33,16 @@ class Photo:
 
 
 def keep(uploads: list[Any]) -> tuple[list[Photo], list[GanlibError]]:
-    """Write uploads to the disk, each once, and return those that can be read, and what is wrong with the others.
-    Raises OSError on a full disk."""
+    """Write uploads to the disk, each once, and return those that can be read, and what is wrong with the others."""
     folder = data_root() / "uploads" / "photos"
     found, wrong = [], []
     for upload in uploads[:MOST]:
-        digest = digest_of(upload, 10)
         # A folder for each content: the file's name becomes that of the result.
-        path = folder / digest / f"{safe_name(PurePath(upload.name).stem)}{PurePath(upload.name).suffix.lower()}"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with runs.replacing(path) as temporary:
-                write_upload(upload, temporary)
+        name = f"{safe_name(PurePath(upload.name).stem)}{PurePath(upload.name).suffix.lower()}"
         try:
+            path = folder / digest_of(upload, 10) / name
+            if not path.exists():
+                keep_upload(upload, path)
             width, height = _size(str(path))
         except GanlibError as error:
             wrong.append(error)

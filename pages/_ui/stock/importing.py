@@ -18,7 +18,7 @@ from pages._ui.frame import GALLERY, part, plain, show_error
 from pages._ui.jobs import ACTIVE, job_card
 from pages._ui.stock import place
 from pages._ui.stock.rights import licence_choice
-from pages._ui.uploads import write_upload
+from pages._ui.uploads import keep_upload
 
 SHOWN = 4  # imports of before
 EVERY = 0.7  # seconds
@@ -99,13 +99,10 @@ def _start(name: str, path: str) -> None:
     try:
         upload = st.session_state.get("import-upload")
         if upload is not None:
-            folder = data_root() / "uploads"
-            folder.mkdir(parents=True, exist_ok=True)
             # A part by chance: two people may upload files of one name at the same time.
             stem = f"{free_name(_title(upload.name)).stem}-{secrets.token_hex(4)}"
-            file = folder / f"{stem}{PurePath(upload.name).suffix.lower()}"
-            with runs.replacing(file) as temporary:
-                write_upload(upload, temporary)
+            file = data_root() / "uploads" / f"{stem}{PurePath(upload.name).suffix.lower()}"
+            keep_upload(upload, file)
         else:
             file = Path(path).expanduser()
             if not file.is_file():

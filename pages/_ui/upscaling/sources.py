@@ -18,7 +18,7 @@ from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets.intake import data_root, existing, safe_name
 from pages._ui.frame import is_left, plain, show_error
 from pages._ui.keyframes import recipe_id, recipe_of
-from pages._ui.uploads import digest_of, write_upload
+from pages._ui.uploads import digest_of, keep_upload
 
 UPLOADS, FAVOURITES, FILMS, FOLDER = "Your files", "Favourites", "Films made here", "A folder"
 WAYS = (UPLOADS, FAVOURITES, FILMS, FOLDER)
@@ -104,16 +104,14 @@ def keep(uploads: list[Any]) -> list[Path]:
     """Write uploads to the disk, each once; one that cannot be read is told of and left out."""
     found = []
     for upload in uploads:
-        name, suffix = safe_name(PurePath(upload.name).stem), PurePath(upload.name).suffix.lower()
-        path = data_root() / "uploads" / "upscale" / digest_of(upload, 8) / f"{name}{suffix}"
+        name = f"{safe_name(PurePath(upload.name).stem)}{PurePath(upload.name).suffix.lower()}"
         try:
+            path = data_root() / "uploads" / "upscale" / digest_of(upload, 8) / name
             if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with runs.replacing(path) as temporary:
-                    write_upload(upload, temporary)
+                keep_upload(upload, path)
             _size(str(path), path.stat().st_mtime_ns)
         except GanlibError as error:
-            show_error(GanlibError(error.message.replace(path.name, upload.name), error.hint))
+            show_error(GanlibError(error.message.replace(name, upload.name), error.hint))
         except OSError as error:
             show_error(GanlibError(f"{upload.name} cannot be kept: {error.strerror}", "Free some disk space."))
         else:
