@@ -20,7 +20,7 @@ from pages._ui.exploring.mapping import show_map
 from pages._ui.exploring.mixing import show_grid
 from pages._ui.frame import download, errors_told, open_page, part, plain, show_error
 from pages._ui.stock.rights import warn
-from pages._ui.uploads import content
+from pages._ui.uploads import PICTURE_BYTES, content
 
 EASEL = 390  # height of the picture on a narrow screen, in pixels
 PIXELS_HELP = "Show pixels crisp instead of smoothed"
@@ -96,7 +96,7 @@ def reopen() -> None:
     if upload is None:
         return
     try:
-        recipe, digest, name = models.read_saved(upload.name, content(upload).read())
+        recipe, digest, name = models.read_saved(upload.name, content(upload, max_bytes=PICTURE_BYTES).read())
         same = digest == model.digest
         show(recipe, "" if same else f"That picture was made with another model, {name}: here it looks different.")
     except GanlibError as error:

@@ -16,7 +16,7 @@ from pages._ui import models
 from pages._ui.datasets.intake import data_root
 from pages._ui.files import file_bytes
 from pages._ui.frame import plain, show_error
-from pages._ui.uploads import keep_upload
+from pages._ui.uploads import PICTURE_BYTES, keep_upload
 
 SOUNDS = ["mp3", "wav", "m4a", "aac", "ogg", "opus", "flac", "mp4", "mov", "webm"]
 FONTS = ["ttf", "otf", "ttc"]
@@ -39,7 +39,7 @@ def show_extras(model: Checkpoint, job: RenderJob) -> RenderJob:
     return job
 
 
-def _kept(upload: Any, name: str) -> str:
+def _kept(upload: Any, name: str, max_bytes: int | None = PICTURE_BYTES) -> str:
     """The path of an uploaded file, written once; empty where there is none."""
     state = st.session_state
     if upload is None:
@@ -49,7 +49,7 @@ def _kept(upload: Any, name: str) -> str:
     if known is None or known[0] != upload.file_id:
         path = data_root() / "uploads" / f"{name}-{secrets.token_hex(6)}{PurePath(upload.name).suffix.lower()}"
         try:
-            keep_upload(upload, path)
+            keep_upload(upload, path, max_bytes=max_bytes)
         except GanlibError as error:
             show_error(error)
             return ""
@@ -60,7 +60,7 @@ def _kept(upload: Any, name: str) -> str:
 def _sound(model: Checkpoint, job: RenderJob) -> RenderJob:
     if job.format not in STREAMED:
         st.caption("Only mp4 and webm have sound. The track still moves the pictures.")
-    sound = _kept(st.file_uploader("A track", type=SOUNDS, key="film-sound"), "sound")
+    sound = _kept(st.file_uploader("A track", type=SOUNDS, key="film-sound"), "sound", None)
     try:
         if sound:
             _seconds(sound)

@@ -41,6 +41,9 @@ from ganlib.runs import replacing
 from ganlib.workspace import data_root
 
 ROUTE = "_stcore/upload_file"
+PICTURE_BYTES = 2**28
+"""Of an upload that is read as one picture or one font; whatever is freed afterwards stays with the process, see
+`ganlib.device.tune_allocator`."""
 SWEEP_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 _PLACE = re.compile(rf"/{ROUTE}/(?P<session>[^/]+)/(?P<file>[^/]+)$")
@@ -94,15 +97,26 @@ class _Reader(io.RawIOBase):
         return int(length)
 
 
-def content(upload: Any) -> BinaryIO:
+def content(upload: Any, *, max_bytes: int | None = None) -> BinaryIO:
     """Return an upload of `st.file_uploader`, open for reading at its beginning.
 
-    Raises GanlibError for one that did not fit on the disk, or is gone. Whoever reads it may meet an OSError.
+    Raises GanlibError for one that did not fit on the disk, is gone, or is larger than `max_bytes`. Whoever reads it
+    may meet an OSError.
     """
+    file = _content(upload)
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if max_bytes is not None and size > max_bytes:
+        raise GanlibError(
+            f"{upload.name} has {size / 1e6:,.0f} MB; {max_bytes / 1e6:,.0f} are allowed here", "Choose a smaller file."
+        )
+    return file
+
+
+def _content(upload: Any) -> BinaryIO:
     ticket = bytes(upload.getbuffer()[:64])
     if not _TICKET.fullmatch(ticket):
         warn_of_memory()
-        upload.seek(0)
         return cast(BinaryIO, upload)
     kept = _kept.get(ticket)
     if kept is None:
@@ -125,11 +139,12 @@ def _not_kept(upload: Any, error: OSError) -> GanlibError:
     )
 
 
-def keep_upload(upload: Any, path: Path) -> None:
+def keep_upload(upload: Any, path: Path, *, max_bytes: int | None = None) -> None:
     """Write an upload to `path`, whole or not at all; folders above it are made.
 
-    Raises GanlibError where it cannot be written (a full disk) or is gone.
+    Raises GanlibError where it cannot be written (a full disk), and as `content`.
     """
+    content(upload, max_bytes=max_bytes)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:

@@ -9,6 +9,7 @@ import os
 import time
 import tracemalloc
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -230,6 +231,15 @@ def test_another_streamlit_keeps_uploads_itself_and_the_log_says_so(server, monk
     caplog.clear()
     asyncio.run(start())
     assert "uploads are held in memory" in caplog.text
+
+
+def test_a_picture_has_a_size_that_is_read_and_a_larger_one_is_refused(server, tmp_path):
+    server.put(form(bytes(3_000_000)))
+    assert len(content(server.upload(), max_bytes=3_000_000).read()) == 3_000_000
+    for refused in (content, partial(keep_upload, path=tmp_path / "kept" / "a.png")):
+        with pytest.raises(GanlibError, match=r"a é\.zip has 3 MB; 2 are allowed here"):
+            refused(server.upload(), max_bytes=2_000_000)
+    assert not (tmp_path / "kept").exists()
 
 
 def test_nobody_else_can_upload(server, tmp_path):
