@@ -25,7 +25,7 @@ VIEWS = {
 GAMES = {"quiz": quiz.table, "faceoff": faceoff.table}
 
 heading = open_page("Compare")
-place = Place("compare")
+place = Place("compare", paths=("data", "source"))
 query = place.arrive()
 model = models.choose_model(heading)
 if place.take_news():

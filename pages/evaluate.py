@@ -14,7 +14,7 @@ from pages._ui.place import Place
 from pages._ui.training.form import data_sets
 
 open_page("Evaluate")
-place = Place("evaluate")
+place = Place("evaluate", paths=("data",))
 query = place.arrive()
 if place.take_news() or not settings.are_there():
     settings.take(query)

@@ -11,6 +11,7 @@ from ganlib.training.folder import TrainingFolder
 from ganlib.training.setup import plan
 from pages._ui import models
 from pages._ui.frame import DATASETS, empty_state, errors_told, open_page, part, show_error
+from pages._ui.paths import ask_first, is_chosen, tidy
 from pages._ui.training import place
 from pages._ui.training.draft import Draft, draft_from, draft_of
 from pages._ui.training.estimate import show_estimate
@@ -28,9 +29,11 @@ def find(query: dict[str, str], inside: str, anywhere: str = "") -> TrainingFold
         if name := query.get(inside):
             if name in ("", ".", "..") or Path(name).name != name or not (models.runs_root() / name).is_dir():
                 raise InputError(f"there is no run called {name[:80]}", "Choose one from the list.")
-            return TrainingFolder.open(models.runs_root() / name)
-        if path := query.get(anywhere):
-            return TrainingFolder.open(Path(path).expanduser())
+            path = str(models.runs_root() / name)
+            ask_first({inside: path}, (inside,), place.go)  # it may be a link that leads out
+            return TrainingFolder.open(Path(path))
+        if path := query.get(anywhere, ""):
+            return TrainingFolder.open(Path(tidy(path)))
     return None
 
 
@@ -44,10 +47,13 @@ def take_draft(query: dict[str, str], is_news: bool) -> Draft:
         return draft
     if source := query.get("from"):
         with errors_told():
-            folder = TrainingFolder.open(Path(source))
+            folder = TrainingFolder.open(Path(tidy(source)))
             done = runs.RunDir(folder.path).status.get("done")
             kimg = float(done) if isinstance(done, int | float) else 0.0
             draft = draft_from(folder.config, resume=query.get("resume", source), rev=draft.rev, done_kimg=kimg)
+            if not is_chosen(draft.values()["data"]):  # a folder made elsewhere may name any path
+                draft.put("data", "")
+                draft.renew()
     elif "preset" in query:
         draft, errors = draft_of(query, rev=draft.rev)
         for error in errors:

@@ -20,7 +20,7 @@ from ganlib.dataset.files import MANY, MAX_FILE_BYTES
 from ganlib.errors import RunError
 from ganlib.filesystem import MOST_LINES_BYTES, check_regular, open_regular, read_regular, read_text_regular
 from ganlib.runs import RunDir, replacing
-from ganlib.runs.files import read_json
+from ganlib.runs.files import mtime, read_json
 
 _SHEET = re.compile(r"fakes(\d+)(?:-(\d+)x\d+-(\w+))?\.(?:png|jpg)")
 _SNAPSHOT = re.compile(r"network-snapshot-(\d+)\.(?:safetensors|pkl)")
@@ -69,7 +69,8 @@ class TrainingFolder:
     def open(cls, path: Path) -> TrainingFolder:
         """Return the run in `path`. Raises RunError where there is none."""
         folder = cls(Path(path))
-        if not any((folder.path / name).is_file() for name in ("stats.jsonl", "training_options.json", "job.json")):
+        files = [folder.path / name for name in ("stats.jsonl", "training_options.json", "job.json")]
+        if not any(mtime(file) is not None and file.is_file() for file in files):
             raise RunError(
                 f"{path} is no training run: it has neither stats.jsonl nor training_options.json",
                 "Give a run's directory, such as runs/00042-train-fruit.",

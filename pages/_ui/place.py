@@ -1,20 +1,23 @@
 """Where on a page a person is, where a page has several views. All of it is in the address."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from pages._ui.components import address_bar
+from pages._ui.paths import ask_first
 
 _MOST_WRITTEN = 64
 
 
 class Place:
-    """The place on one page; `page` is the last part of its address."""
+    """The place on one page; `page` is the last part of its address, `paths` its parameters that name files or folders.
 
-    def __init__(self, page: str) -> None:
-        self.page = page
+    A path that nobody chose here is asked about on arrival, and the page ends there: see `pages._ui.paths`."""
+
+    def __init__(self, page: str, *, paths: Sequence[str] = ()) -> None:
+        self.page, self.paths = page, tuple(paths)
 
     def arrive(self) -> dict[str, str]:
         """Return the address's parameters: a link's, where the browser went back to, or what this page wrote last.
@@ -30,7 +33,13 @@ class Place:
             known["query"], known["is_news"] = went, True
         elif not is_told and reported not in known["written"]:
             known["query"], known["is_news"] = reported, True
-        return dict(known["query"])
+        query = dict(known["query"])
+
+        def go_back() -> None:
+            self.go(**{name: value for name, value in query.items() if name not in self.paths})
+
+        ask_first(query, self.paths, go_back)
+        return query
 
     def take_news(self) -> bool:
         """Whether a link or the browser's Back brought the address, once."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import streamlit as st
+from asking import agreed
 from streamlit.testing.v1 import AppTest
 
 from ganlib import images, runs
@@ -31,7 +32,7 @@ def open_page(repository: Path, **query: str) -> AppTest:
     app = AppTest.from_file(str(repository / "pages" / "compare.py"), default_timeout=120)
     for key, value in query.items():
         app.query_params[key] = value
-    return app.run()
+    return agreed(app.run())
 
 
 def shown(app: AppTest) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from asking import agreed
 from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
@@ -27,7 +28,7 @@ def open_page(repository: Path, **query: str) -> AppTest:
     app = AppTest.from_file(str(repository / "pages" / "datasets.py"), default_timeout=120)
     for key, value in query.items():
         app.query_params[key] = value
-    return app.run()
+    return agreed(app.run())
 
 
 def told(app: AppTest) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from asking import agreed
 from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
@@ -23,7 +24,7 @@ def open_page(repository: Path, **query: str) -> AppTest:
     app = AppTest.from_file(str(repository / "pages" / "evaluate.py"), default_timeout=180)
     for key, value in query.items():
         app.query_params[key] = value
-    return app.run()
+    return agreed(app.run())
 
 
 def shown(app: AppTest) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asking import agreed
 from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
@@ -31,7 +32,7 @@ def open_train(repository: Path, **query: str) -> AppTest:
     app = AppTest.from_file(str(repository / "pages" / "train.py"), default_timeout=120)
     for key, value in query.items():
         app.query_params[key] = value
-    return app.run()
+    return agreed(app.run())
 
 
 def told(app: AppTest) -> str:

@@ -17,11 +17,11 @@ from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.comparing.sets import MIRROR, RealSet, label_of, real_picture
 from pages._ui.components import report_sheet
-from pages._ui.datasets.intake import existing
 from pages._ui.files import file_bytes
 from pages._ui.frame import download, errors_told, part, plain, show_error
 from pages._ui.frame import sentences as told
 from pages._ui.jobs import ACTIVE, job_card, remove
+from pages._ui.paths import existing
 
 SHOWN = 6  # checks
 EVERY = 1.0  # seconds

@@ -13,8 +13,8 @@ from ganlib.dataset import Dataset
 from ganlib.dataset.preview import thumbnail
 from ganlib.latents import Recipe
 from pages._ui import models
-from pages._ui.datasets.intake import existing
 from pages._ui.frame import DATASETS, empty_state, plain
+from pages._ui.paths import existing
 from pages._ui.sets import open_set
 from pages._ui.training.form import data_sets
 

@@ -2,4 +2,4 @@
 
 from pages._ui.place import Place
 
-place = Place("datasets")
+place = Place("datasets", paths=("set", "source"))

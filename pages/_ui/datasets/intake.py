@@ -16,6 +16,7 @@ from ganlib.workspace import data_root as data_root
 from pages._ui import models
 from pages._ui.datasets import place
 from pages._ui.frame import plain, show_error
+from pages._ui.paths import existing
 from pages._ui.uploads import content
 
 MAX_NAME = 60
@@ -59,19 +60,6 @@ def _take_path() -> None:
         place.go(source=existing(st.session_state["intake-path-text"].strip()))
     except InputError as error:
         st.session_state["intake-error"] = error
-
-
-def existing(text: str) -> str:
-    """Return the path that a person or an address names. Raises InputError where nothing is there."""
-    try:
-        path = Path(text).expanduser()
-        is_there = bool(text) and path.exists()
-    except (OSError, RuntimeError, ValueError):  # too long, a home of nobody, a null character
-        is_there = False
-    if not is_there:
-        words = f"there is no {text[:200]}" if text else "no path is given"
-        raise InputError(words, "Give the path of a folder or a zip, or choose from the list.")
-    return str(path)
 
 
 def _take_upload() -> None:

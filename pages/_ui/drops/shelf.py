@@ -12,6 +12,7 @@ from pages._ui import models
 from pages._ui.files import file_bytes
 from pages._ui.frame import COMPARE, download, errors_told, part, plain, sentences
 from pages._ui.jobs import ACTIVE, files_in, folder_zip, job_card, remove
+from pages._ui.paths import remember
 
 SHOWN = 6
 EVERY = 1.0  # seconds
@@ -74,6 +75,7 @@ def _ready(run: RunDir, root: Path) -> None:
                 if advice := advise_drop(root):
                     st.warning(sentences(*advice), icon=":material/info:")
         if st.button("Copies of training pictures?", icon=":material/policy:", key=f"copies-{run.path.name}"):
+            remember(str(root))
             st.switch_page(COMPARE, query_params={"view": "copies", "source": str(root)})
         st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=remove, args=(run,))
 

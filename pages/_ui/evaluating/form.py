@@ -13,6 +13,8 @@ from ganlib.metrics.names import FEW
 from ganlib.training.folder import list_training
 from pages._ui import models
 from pages._ui.frame import plain
+from pages._ui.paths import existing
+from pages._ui.sets import open_set
 from pages._ui.training.form import data_sets
 
 KINDS = {
@@ -100,6 +102,9 @@ def show_form(asked: str) -> Wish | None:
             help="Two halves of the set against each other: what a perfect model would score.",
         )  # fmt: skip
         card = st.toggle("Write the figures into the models' cards", key="evaluate-card")
+    if data:
+        data = existing(data)
+        open_set(data)  # what is no set, or far too large for one, is told before anything is tried
     if not data or not networks or not kinds:
         missing = "a data set" if not data else "a model" if not networks else "what to measure"
         st.caption(f"Choose {missing} to go on.")

@@ -2,4 +2,4 @@
 
 from pages._ui.place import Place
 
-place = Place("train")
+place = Place("train", paths=("folder", "from", "data", "resume"))

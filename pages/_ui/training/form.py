@@ -21,6 +21,7 @@ from pages._ui import models
 from pages._ui.components.mounting import data_url
 from pages._ui.datasets.choices import ONLY_USED
 from pages._ui.frame import errors_told, is_left, plain, sentences
+from pages._ui.paths import existing, remember
 from pages._ui.training.draft import FIELDS, OWN, Draft, kinds_of
 
 ABOVE = ("data", "resume")  # asked for above the groups
@@ -83,6 +84,7 @@ def _choose_data(draft: Draft) -> bool:
     draft.put("data", (chosen or "").strip())
     if path := draft.values()["data"]:
         with st.container(key="about-data"), errors_told():
+            path = existing(path)
             words, row = _about_data(path, Path(path).stat().st_mtime_ns if Path(path).exists() else 0)
             words, *doubts = words.splitlines()
             st.image(data_url(row))
@@ -129,6 +131,7 @@ def _choose_start(draft: Draft) -> None:
         help=FIELDS["resume"].metadata["help"],
         key=f"opt-{draft.rev}-resume",
     )
+    remember(chosen or "")
     draft.put("resume", (chosen or "").strip() or None)
 
 

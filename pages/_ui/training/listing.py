@@ -12,6 +12,7 @@ from ganlib.training.folder import TrainingFolder, list_training, mean_of, sheet
 from pages._ui import models
 from pages._ui.components.mounting import data_url
 from pages._ui.frame import part, plain
+from pages._ui.paths import remember
 from pages._ui.training import place
 
 ACTIVE = ("queued", "running")
@@ -130,6 +131,7 @@ def _lengthen() -> None:
 
 def _open_other() -> None:
     if path := st.session_state["other-folder"].strip():
+        remember(path)
         place.go(folder=path)
 
 

@@ -16,6 +16,7 @@ from ganlib.training.timelapse import TimelapseJob
 from pages._ui import models
 from pages._ui.files import file_bytes
 from pages._ui.frame import EVALUATE, GALLERY, download, errors_told, part, plain, sentences, show_error
+from pages._ui.paths import remember
 from pages._ui.training import place
 from pages._ui.training.curves import figures, words_before_line
 from pages._ui.training.listing import ACTIVE, POLL_SECONDS, Run, badge
@@ -224,8 +225,8 @@ def _snapshots(run: Run, metrics: dict[str, Any]) -> None:
             icon=":material/fork_right:",
             key="fork",
             help="Opens the form with this run's settings, starting from these weights (transfer learning)",
-            on_click=place.go,
-            kwargs={"from": str(run.folder.path), "resume": str(snapshot.path)},
+            on_click=_fork,
+            args=(run, snapshot),
         )
         where = run.query()
         if "run" in where and is_ours and st.button(
@@ -235,6 +236,11 @@ def _snapshots(run: Run, metrics: dict[str, Any]) -> None:
             st.switch_page(EVALUATE, query_params=where | {"data": str(run.folder.config.get("data") or "")})
     if ready := st.session_state.pop("use-model", None):
         st.switch_page(GALLERY, query_params={"model": ready})
+
+
+def _fork(run: Run, snapshot: Snapshot) -> None:
+    remember(str(snapshot.path))
+    place.go(**{"from": str(run.folder.path), "resume": str(snapshot.path)})
 
 
 def _size(path: Path) -> str:

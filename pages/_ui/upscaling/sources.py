@@ -15,9 +15,10 @@ from ganlib.errors import GanlibError
 from ganlib.superres import ANIMATION_SUFFIXES, FILM_SUFFIXES, find_sources, picture_size
 from pages._ui import models
 from pages._ui.components import WallPicture, picture_wall
-from pages._ui.datasets.intake import data_root, existing, safe_name
+from pages._ui.datasets.intake import data_root, safe_name
 from pages._ui.frame import is_left, plain, show_error
 from pages._ui.keyframes import recipe_id, recipe_of
+from pages._ui.paths import existing
 from pages._ui.uploads import digest_of, keep_upload
 
 UPLOADS, FAVOURITES, FILMS, FOLDER = "Your files", "Favourites", "Films made here", "A folder"
