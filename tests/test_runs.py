@@ -17,7 +17,7 @@ import pytest
 
 from ganlib import runs
 from ganlib.errors import GanlibError, InputError, RunError
-from ganlib.runs import RunDir, SilentReporter
+from ganlib.runs import RunDir, SilentReporter, signals
 from ganlib.runs.reporters import Estimate
 
 QUIET = SilentReporter()
@@ -223,6 +223,21 @@ def test_a_signal_is_a_request_to_stop_and_a_second_one_interrupts(tmp_path, num
     assert runs.work(run, polite, echo=QUIET) == "stopped"
     assert runs.work(run, deaf, echo=QUIET) == "stopped" == run.state
     assert signal.getsignal(number) is before
+
+
+def test_a_second_signal_ends_a_process_that_is_in_one_long_operation(tmp_path):
+    """Python's own handlers would wait for it: it takes minutes."""
+    run = runs.create_run(tmp_path, "train", "a", {})
+    long = "import hashlib; (path / 'began').touch(); hashlib.pbkdf2_hmac('sha256', b'a', b'b', 2**31 - 1)"
+    process = worker_process(run, long)
+    wait_until((run.path / "began").exists)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert process.poll() is None  # the first one is a request
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=8) == signals.INTERRUPTED
+    assert run.state == "lost"  # as after any sudden end: it can be continued
 
 
 def test_an_ignored_hang_up_stays_ignored(tmp_path):
