@@ -74,6 +74,11 @@ def test_an_upload_is_reviewed_prepared_and_seen_in_train(page: Page, studio: St
 def test_no_step_is_wider_than_a_telephone(page: Page, photos: Path, step: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"/datasets?source={photos}&step={step}" if step else "/datasets")
+    if step:  # a link to a path that nobody chose in this studio
+        look = page.get_by_role("button", name="Look at it")
+        expect(look).to_be_visible(timeout=PATIENCE_MS)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        look.click()
     words = {"": "Upload a zip, or pictures", "findings": "Nothing is deleted", "framing": "Before and after"}
     expect(page.get_by_text(re.compile(words.get(step, "Name of the set"))).first).to_be_visible(timeout=PATIENCE_MS)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -26,8 +26,9 @@ PATIENCE_MS = 120_000
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
-    path, rng = tmp_path / "dots.zip", np.random.default_rng(0)
+def data(studio: Studio) -> Path:
+    studio.data.mkdir(exist_ok=True)
+    path, rng = studio.data / "dots.zip", np.random.default_rng(0)
     with zipfile.ZipFile(path, "w") as file:
         for i in range(64):
             file.writestr(f"img{i:03d}.png", encode(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)))
