@@ -6,6 +6,7 @@ from ganlib import runs
 from ganlib.errors import GanlibError
 from ganlib.nft import NftConfig
 from pages._ui import models
+from pages._ui.components import snippet
 from pages._ui.drops.form import show_form, summary
 from pages._ui.drops.look import preview, show_preview
 from pages._ui.drops.shelf import jobs, show_collections
@@ -69,7 +70,7 @@ with launch.container():
         show_error(failed)
     if wanted is not None:
         with st.expander("The same from a terminal"):
-            st.code(summary(wanted), language="bash", wrap_lines=True)
+            snippet(summary(wanted), key="drop-command")
 with right, errors_told():
     if view == "Collections":
         show_collections()

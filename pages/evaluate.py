@@ -5,6 +5,7 @@ import streamlit as st
 from ganlib import runs
 from ganlib.errors import GanlibError
 from pages._ui import models
+from pages._ui.components import snippet
 from pages._ui.evaluating import settings
 from pages._ui.evaluating.form import Wish, network_choices, show_form, summary, words_of
 from pages._ui.evaluating.results import jobs, show_results
@@ -51,7 +52,7 @@ def choose() -> None:
         on_click=start, args=(wish,), disabled=is_busy, width="stretch",
     )  # fmt: skip
     with st.expander("The same from a terminal"):
-        st.code(wish.command, language="bash", wrap_lines=True)
+        snippet(wish.command, key="evaluate-command")
 
 
 def begin() -> None:

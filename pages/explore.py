@@ -12,7 +12,7 @@ from ganlib.latents import Recipe
 from pages._ui import models
 from pages._ui.address import arrived, write_address
 from pages._ui.bench import Bench, fitted, groups_of, recipe_words, values_of, what_is_wrong, with_values
-from pages._ui.components import picture_stage, slider_bank
+from pages._ui.components import picture_stage, slider_bank, snippet
 from pages._ui.components.mounting import tag
 from pages._ui.exploring.children import show_children, show_crossing
 from pages._ui.exploring.directions import on_sliders, show_directions
@@ -160,7 +160,7 @@ def show_actions(recipe: Recipe) -> None:
 def show_recipe(recipe: Recipe) -> None:
     needed = f"the model and {plain(recipe.base)}.npz beside it" if recipe.base else "the model"
     st.caption(f"The address of this page is this picture. Whoever has {needed} can open it:")
-    st.code(f"/explore?{urlencode({'model': model.name, **recipe.to_query()})}", language=None, wrap_lines=True)
+    snippet(f"/explore?{urlencode({'model': model.name, **recipe.to_query()})}", key="recipe-address")
     st.file_uploader(
         "Drop a saved picture to reopen its recipe",
         key="explore-upload",

@@ -10,6 +10,7 @@ from ganlib.training.config import TrainConfig
 from ganlib.training.folder import TrainingFolder
 from ganlib.training.setup import plan
 from pages._ui import models
+from pages._ui.components import snippet
 from pages._ui.frame import DATASETS, empty_state, errors_told, open_page, part, show_error
 from pages._ui.paths import ask_first, is_chosen, tidy
 from pages._ui.training import place
@@ -80,7 +81,7 @@ def new_run(draft: Draft) -> None:
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start", width="stretch"):
             start(config, draft.command(models.runs_root()))
         with st.expander("The same from a terminal"):
-            st.code(draft.command(models.runs_root()), language="bash", wrap_lines=True)
+            snippet(draft.command(models.runs_root()), key="train-command")
 
 
 def show_way_to_data() -> None:

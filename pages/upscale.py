@@ -9,7 +9,7 @@ from ganlib import images, runs
 from ganlib.errors import GanlibError
 from ganlib.superres import EMBEDDED, Choice, UpscaleConfig, choose_size, open_enlarger
 from pages._ui import models
-from pages._ui.components import before_after
+from pages._ui.components import before_after, snippet
 from pages._ui.frame import errors_told, open_page, part, show_error
 from pages._ui.jobs import ACTIVE
 from pages._ui.upscaling.options import choose_model, choose_options, command_of, estimate
@@ -51,7 +51,7 @@ def prepare() -> None:
     if error := state.pop("upscale-error", None):
         show_error(error)
     with st.expander("The same from a terminal"):
-        st.code(command_of(choice, sources, options), language="bash", wrap_lines=True)
+        snippet(command_of(choice, sources, options), key="upscale-command")
     if is_busy != state.get("upscale-busy", False):
         state["upscale-busy"] = is_busy
         st.rerun()  # the results stand beside, in another part

@@ -269,3 +269,14 @@ def test_importing_does_nothing(tmp_path):
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_no_page_uses_streamlits_block_of_code():
+    """It loads 1.6 MB of script, more than a third of all, for its colours: every browser that opens a page pays."""
+    called = [
+        here(path, node)
+        for path in ROOF
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Attribute) and node.attr == "code" and ast.unparse(node.value) == "st"
+    ]
+    assert called == []

@@ -14,7 +14,7 @@ from ganlib.latents import Recipe
 from ganlib.runs import RunDir
 from ganlib.video import RenderJob, letter_warnings, preview_frames
 from pages._ui import models
-from pages._ui.components import film_player
+from pages._ui.components import film_player, snippet
 from pages._ui.files import file_bytes
 from pages._ui.frame import download, errors_told, part, plain, sentences
 from pages._ui.jobs import remove
@@ -67,7 +67,7 @@ def show_command(job: RenderJob, out: str) -> None:
     """The command that a person could type instead, where there is one."""
     if command := command_of(job, out):
         with st.expander("The same from a terminal"):
-            st.code(command, language="bash", wrap_lines=True)
+            snippet(command, key="film-command")
 
 
 def command_of(job: RenderJob, out: str) -> str:
@@ -136,7 +136,7 @@ def _job_card(run: RunDir, state: str) -> None:
             row.button("Remove", key=f"remove-{name}", on_click=remove, args=(run,), type="tertiary")
             if state == "failed":
                 st.error(sentences(run.message, run.hint), icon=":material/error:")
-        st.code(run.job["command"], language="bash", wrap_lines=True)
+        snippet(run.job["command"], key=f"command-{run.path.name}")
 
 
 def _words(run: RunDir, state: str) -> str:

@@ -21,7 +21,7 @@ from ganlib.latents import Recipe, embed_text, label_in_turn, parse_embedded
 from ganlib.renderer import SLOW_SECONDS, Renderer
 from ganlib.workspace import checkpoints_root as checkpoints_root
 from ganlib.workspace import runs_root as runs_root
-from pages._ui.components import ModelCard, model_shelf
+from pages._ui.components import ModelCard, model_shelf, snippet
 from pages._ui.frame import MODELS, errors_told, plain, show_error
 from pages._ui.stock.rights import warn
 from pages._ui.tabs import follow_other_tabs
@@ -111,10 +111,10 @@ def _no_model() -> None:
     )
     if st.button("Open a model", type="primary", icon=":material/add:"):
         st.switch_page(MODELS, query_params={"view": "import"})
-    st.code(
+    snippet(
         "python -m ganlib prepare --source my-pictures --dest data/mine.zip --resolution 64\n"
         "python -m ganlib train --data data/mine.zip",
-        language="bash",
+        key="first-commands",
     )
     st.button("Look again", icon=":material/refresh:")
     st.stop()

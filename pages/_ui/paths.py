@@ -15,6 +15,7 @@ import streamlit as st
 from ganlib import runs, workspace
 from ganlib.errors import InputError
 from ganlib.runs.files import read_json
+from pages._ui.components import snippet
 
 FILE = "chosen-paths.json"  # beside the jobs
 MOST = 500  # paths that are remembered; the oldest are forgotten
@@ -51,7 +52,7 @@ def ask_first(
 def _ask(text: str, go_back: Callable[[], None]) -> None:
     with st.container(border=True, key="foreign-path"):
         st.markdown("**This link names a file or folder of this computer:**")
-        st.code(text[:1000], language=None, wrap_lines=True)
+        snippet(text[:1000], key="foreign-path-text")
         st.markdown(
             "It was not chosen in this studio before, and nothing has looked at it yet. Look at it only if you know "
             "what it is: what lies there is read, and shown on this page."

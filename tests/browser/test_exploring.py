@@ -65,3 +65,16 @@ def test_the_map_shows_opens_and_gathers(page: Page, studio: Studio) -> None:
     expect(page.locator(".map .card img")).to_be_visible(timeout=PATIENCE_MS)
     page.keyboard.press("Enter")
     expect(page).not_to_have_url(re.compile("seeds=4(&|$)"), timeout=PATIENCE_MS)
+
+
+def test_the_address_is_copied_and_no_script_for_coloured_code_is_loaded(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto("/explore?model=tiny&seed=7")
+    words = page.locator(".snippet")
+    expect(words).to_contain_text("/explore?")
+    page.get_by_role("button", name="Copy", exact=True).click()
+    expect(page.get_by_role("button", name="Copy", exact=True)).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == words.inner_text()
+    assert [url for url in asked if "Highlighter" in url] == []

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+
+def snippets(app: AppTest) -> list[SimpleNamespace]:
+    """The blocks of words to copy that a page shows, each with its `value`."""
+    parts = (part.proto for part in app.get("bidi_component"))
+    return [
+        SimpleNamespace(value=json.loads(part.json)["text"])
+        for part in parts
+        if part.component_name == "atelier-snippet"
+    ]
 
 
 @pytest.fixture(autouse=True)

@@ -26,6 +26,7 @@ from pages._ui import models
 from pages._ui.comparing.sets import RealSet, large_picture, real_picture
 from pages._ui.comparing.sides import _nearest
 from tests.compare.conftest import write_set
+from tests.pages.conftest import snippets
 
 
 def open_page(repository: Path, **query: str) -> AppTest:
@@ -37,7 +38,8 @@ def open_page(repository: Path, **query: str) -> AppTest:
 
 def shown(app: AppTest) -> str:
     assert not app.exception, app.exception
-    texts = (*app.markdown, *app.caption, *app.error, *app.warning, *app.success, *app.info, *app.code, *app.subheader)
+    boxes = (*app.error, *app.warning, *app.success, *app.info)
+    texts = (*app.markdown, *app.caption, *boxes, *snippets(app), *app.subheader)
     return " | ".join(element.value for element in texts).replace("\\", "")
 
 

@@ -29,6 +29,7 @@ from pages._ui.components import (
     picture_wall,
     slider_bank,
     square_crop,
+    tab_seen,
     timeline,
 )
 
@@ -62,6 +63,12 @@ def show_wall(told: Told) -> Any:
 
 def show_shelf(told: Told) -> Any:
     return model_shelf([ModelCard("1", "a", "", "", ""), ModelCard("2", "a", "", "", "")], "1", key="k")
+
+
+def show_tab(told: Told) -> Any:
+    if tab_seen(key="k"):
+        told.append(True)
+    return None
 
 
 def show_map(told: Told) -> Any:
@@ -137,6 +144,7 @@ COMPONENTS: dict[str, tuple[Callable[[Told], Any], dict[str, Any]]] = {
     "sliders": (show_sliders, {"change": {"values": {"psi": 0.5, "a": 7, "b": None, "kind": 0}, "final": True,
                                           "echo": "r:1"}, "check": {"id": "a", "text": "abc"}}),
     "address": (show_address, {"went": {"query": "a=c", "id": "1"}}),
+    "tab": (show_tab, {"seen": True}),
 }  # fmt: skip
 SILENT = {"more", "check"}  # they tell the caller nothing
 

@@ -13,6 +13,7 @@ from ganlib import runs
 from ganlib.checkpoints import change_card, list_checkpoints
 from ganlib.favourites import add_favourite
 from ganlib.latents import Recipe
+from tests.pages.conftest import snippets
 
 
 def open_page(repository: Path, **query: str) -> AppTest:
@@ -24,7 +25,7 @@ def open_page(repository: Path, **query: str) -> AppTest:
 
 def shown(app: AppTest) -> str:
     assert not app.exception, app.exception
-    texts = (*app.markdown, *app.caption, *app.error, *app.warning, *app.success, *app.code)
+    texts = (*app.markdown, *app.caption, *app.error, *app.warning, *app.success, *snippets(app))
     return " | ".join(element.value for element in texts).replace("\\", "")
 
 

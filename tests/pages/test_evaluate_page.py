@@ -17,6 +17,7 @@ from ganlib.checkpoints import list_checkpoints, save_snapshot
 from ganlib.metrics.results import as_good_as, best_of, figures_of_runs, read_figures, to_csv, to_json
 from ganlib.networks import tiny_generator
 from pages._ui.evaluating.charts import curve, has_line
+from tests.pages.conftest import snippets
 from tests.test_metrics import write_set
 
 
@@ -29,7 +30,7 @@ def open_page(repository: Path, **query: str) -> AppTest:
 
 def shown(app: AppTest) -> str:
     assert not app.exception, app.exception
-    texts = (*app.markdown, *app.caption, *app.error, *app.info, *app.code)
+    texts = (*app.markdown, *app.caption, *app.error, *app.info, *snippets(app))
     return " | ".join(element.value for element in texts).replace("\\", "")
 
 

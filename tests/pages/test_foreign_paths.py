@@ -12,6 +12,7 @@ from asking import agreed, is_asked
 from streamlit.testing.v1 import AppTest
 
 from pages._ui import paths
+from tests.pages.conftest import snippets
 
 PARAMETERS = [
     ("datasets", "source"), ("datasets", "set"), ("compare", "data"), ("compare", "source"), ("train", "data"),
@@ -61,7 +62,7 @@ def test_a_link_asks_before_it_touches_a_path(page, parameter, repository, check
     secret = foreign / "secret.zip"
     app = open_page(repository, page, {parameter: str(secret), "preset": "quick"})
     assert not app.exception and is_asked(app)
-    assert [element.value for element in app.code] == [str(secret)]
+    assert [element.value for element in snippets(app)] == [str(secret)]
     assert [path for path in touched if path.startswith(str(foreign))] == []
     app.button(key="foreign-back").click().run()
     assert not app.exception and not is_asked(app)

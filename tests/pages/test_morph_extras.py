@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from ganlib import runs
 from ganlib.video import RenderJob
 from pages._ui.film_choices import FORMATS
+from tests.pages.conftest import snippets
 
 THREE = "seeds=1&psi=0.7@1~seeds=2&psi=0.7@1~seeds=3&psi=0.7@1"
 
@@ -55,7 +56,7 @@ def test_pace_even_speed_and_moving_styles_go_through_the_address(repository, ch
     (job,) = jobs
     assert job.even_speed and job.path.moving == "fine" and job.path.curve == "slerp"
     assert {keyframe.easing for keyframe in job.path.keyframes} == {"in-out"}
-    assert any("--even-speed" in code.value and "--moving fine" in code.value for code in app.code)
+    assert any("--even-speed" in code.value and "--moving fine" in code.value for code in snippets(app))
 
 
 def test_one_picture_is_enough_to_drift_and_none_other(repository, checkpoints, jobs):

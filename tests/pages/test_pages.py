@@ -18,6 +18,7 @@ from ganlib.latents import Recipe
 from ganlib.networks import tiny_generator
 from pages._ui.bench import groups_of
 from pages._ui.frame import SECTIONS, sentences
+from tests.pages.conftest import snippets
 
 PAGES = ("gallery", "explore", "morph")
 
@@ -57,7 +58,7 @@ def test_without_a_model_a_page_says_how_to_get_one(repository, tmp_path, monkey
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path / "nothing"))
     app = open_app(repository, page)
     assert not app.exception
-    assert "No model yet" in app.markdown[0].value and "ganlib train" in app.code[0].value
+    assert "No model yet" in app.markdown[0].value and "ganlib train" in snippets(app)[0].value
     assert [button.label for button in app.button] == ["Open a model", "Look again"]
 
 

@@ -24,6 +24,7 @@ from ganlib.training.config import TrainConfig
 from ganlib.training.presets import PRESETS, with_preset
 from pages._ui.training.curves import figures, words_before_line
 from pages._ui.training.draft import OWN, Draft, draft_from, draft_of
+from tests.pages.conftest import snippets
 
 TINY = {"preset": "quick", "cbase": "64", "cmax": "8", "z_dim": "8", "w_dim": "8", "batch": "4"}
 
@@ -213,11 +214,11 @@ def test_what_is_set_in_the_form_is_in_the_command(repository, checkpoints, data
     assert told(app) == "" and "32 pictures of 16 px" in shown(app)
     next(box for box in app.number_input if box.label == "batch").set_value(2).run()
     next(box for box in app.selectbox if box.label == "loss").set_value("r3gan").run()
-    command = app.code[0].value
+    command = snippets(app)[0].value
     assert "--preset quick" in command and "--batch 2" in command and "--loss r3gan" in command
     app.selectbox(key="preset").set_value("dcgan").run()
-    assert "--preset dcgan" in app.code[0].value and "--batch" not in app.code[0].value
-    assert str(data) in app.code[0].value
+    assert "--preset dcgan" in snippets(app)[0].value and "--batch" not in snippets(app)[0].value
+    assert str(data) in snippets(app)[0].value
 
 
 def test_classes_without_a_picture_are_told_where_they_are_learned(repository, checkpoints, data):
@@ -323,7 +324,7 @@ def test_continue_prefills_the_form(repository, checkpoints, data, tmp_path):
     path = make_run(tmp_path / "runs", "one", "done", data=str(data))
     app = press(open_train(repository, run=path.name), "continue")
     assert told(app) == ""
-    assert f"--resume {path}" in app.code[0].value and "--kimg 50.0" in app.code[0].value
+    assert f"--resume {path}" in snippets(app)[0].value and "--kimg 50.0" in snippets(app)[0].value
 
 
 def test_a_run_of_nvidias_tools_is_shown_without_buttons_for_jobs(repository, checkpoints, tmp_path):

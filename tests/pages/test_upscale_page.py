@@ -22,6 +22,7 @@ from ganlib.latents import Recipe, parse_embedded
 from ganlib.superres import models_folder
 from ganlib.superres.networks import NetworkSpec, build
 from pages._ui.jobs import folder_zip
+from tests.pages.conftest import snippets
 
 
 class Evil:
@@ -48,7 +49,7 @@ def open_page(repository: Path) -> AppTest:
 
 def shown(app: AppTest) -> str:
     assert not app.exception, app.exception
-    texts = (*app.markdown, *app.caption, *app.error, *app.warning, *app.code)
+    texts = (*app.markdown, *app.caption, *app.error, *app.warning, *snippets(app))
     return " | ".join(element.value for element in texts).replace("\\", "")
 
 

@@ -19,6 +19,7 @@ from ganlib.networks import tiny_generator
 from pages._ui.bench import fitted, groups_of, recipe_words, values_of, with_values
 from pages._ui.exploring.children import child_of
 from pages._ui.exploring.mixing import cells
+from tests.pages.conftest import snippets
 
 SPEC = tiny_generator().spec
 SIZE = Direction("size", torch.ones(SPEC.w_dim), "Size", 1, 2, (-2.0, 4.5))
@@ -39,7 +40,7 @@ def choose(app: AppTest, view: str) -> AppTest:
 
 
 def shown(app: AppTest) -> str:
-    texts = (*app.markdown, *app.caption, *app.error, *app.warning, *app.success, *app.code)
+    texts = (*app.markdown, *app.caption, *app.error, *app.warning, *app.success, *snippets(app))
     return " | ".join(element.value for element in texts).replace("\\", "")
 
 

@@ -16,7 +16,7 @@ from ganlib.latents import Recipe, parse_seeds
 from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.comparing.sets import MIRROR, RealSet, label_of, real_picture
-from pages._ui.components import report_sheet
+from pages._ui.components import report_sheet, snippet
 from pages._ui.files import file_bytes
 from pages._ui.frame import download, errors_told, part, plain, show_error
 from pages._ui.frame import sentences as told
@@ -83,7 +83,7 @@ def show_copies(model: Checkpoint, reals: RealSet) -> None:
                 on_click=_start, args=(model, reals), width="stretch",
             )  # fmt: skip
             with st.expander("The same from a terminal"):
-                st.code(_command(model, config), language="bash", wrap_lines=True)
+                snippet(_command(model, config), key="copies-command")
         if error := st.session_state.pop("copies-error", None):
             show_error(error)
     with right:

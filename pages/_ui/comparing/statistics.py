@@ -15,6 +15,7 @@ from ganlib.errors import GanlibError
 from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.comparing.sets import RealSet, label_of
+from pages._ui.components import snippet
 from pages._ui.files import file_bytes
 from pages._ui.frame import download, errors_told, part, plain, show_error
 from pages._ui.jobs import ACTIVE, job_card, remove
@@ -48,7 +49,7 @@ def show_statistics(model: Checkpoint, reals: RealSet) -> None:
                   on_click=_start, args=(model, reals, known[0]))  # fmt: skip
     with st.expander("The same from a terminal"):
         words = f"--network {shlex.quote(model.name)} --data {shlex.quote(reals.path)} --pictures {count} --psi {psi:g}"
-        st.code(f"python -m ganlib statistics {words} --outdir out/statistics", language="bash", wrap_lines=True)
+        snippet(f"python -m ganlib statistics {words} --outdir out/statistics", key="statistics-command")
     if error := st.session_state.pop("statistics-error", None):
         show_error(error)
     part(every=EVERY if is_busy else None)(_comparisons)(is_busy)

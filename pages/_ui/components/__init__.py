@@ -12,6 +12,7 @@ from pages._ui.components.player import film_player
 from pages._ui.components.sheet import report_sheet
 from pages._ui.components.shelf import ModelCard, model_shelf
 from pages._ui.components.sliders import Choice, Control, Group, Seed, Slider, slider_bank
+from pages._ui.components.snippet import snippet
 from pages._ui.components.stage import picture_stage
 from pages._ui.components.tab import tab_seen
 from pages._ui.components.timeline import Stop, timeline
@@ -38,6 +39,7 @@ __all__ = [
     "picture_wall",
     "report_sheet",
     "slider_bank",
+    "snippet",
     "square_crop",
     "tab_seen",
     "timeline",

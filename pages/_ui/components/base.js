@@ -1,6 +1,7 @@
 // Builders shared by every component. Data enters the page through text nodes and properties only, never as HTML.
 const ICONS = {
   heart: "M12 20.5 4.6 13a4.9 4.9 0 0 1 0-6.9 4.7 4.7 0 0 1 6.7 0l.7.7.7-.7a4.7 4.7 0 0 1 6.7 0 4.9 4.9 0 0 1 0 6.9Z",
+  copy: "M9 9h10v11H9ZM15 9V4H5v11h4",
   check: "m5 12.5 4.6 4.6L19 7.6",
   close: "M6.5 6.5l11 11m0-11-11 11",
   left: "M14.5 5.5 8 12l6.5 6.5",

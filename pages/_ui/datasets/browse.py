@@ -11,7 +11,7 @@ import streamlit as st
 from ganlib.dataset import Dataset
 from ganlib.dataset.figures import SetFigures, measure_set
 from ganlib.dataset.preview import thumbnail
-from pages._ui.components import WallPicture, picture_wall
+from pages._ui.components import WallPicture, picture_wall, snippet
 from pages._ui.datasets import place
 from pages._ui.datasets.choices import ONLY_USED
 from pages._ui.files import file_bytes
@@ -124,5 +124,5 @@ def _card(path: str, dataset: Dataset) -> None:
         st.markdown(
             "**Set aside:** " + plain(", ".join(f"{count} × {reason}" for reason, count in card["aside"].items()))
         )
-    st.code(json.dumps(card, indent=1, ensure_ascii=False), language="json", wrap_lines=True)
+    snippet(json.dumps(card, indent=1, ensure_ascii=False), key="set-card")
     download("Card", f"{Path(path).stem}-card.json", lambda: json.dumps(card, indent=1).encode(), icon="description")

@@ -9,6 +9,7 @@ from ganlib.hub import settle_licence
 from ganlib.modelcard import PublishJob, card_markdown
 from ganlib.runs import RunDir
 from pages._ui import models
+from pages._ui.components import snippet
 from pages._ui.frame import errors_told, part, plain, show_error
 from pages._ui.jobs import ACTIVE, job_card
 
@@ -33,7 +34,7 @@ def show_publish(model: Checkpoint) -> None:
     text = st.text_area("Words about it, for its page", key=f"{key}-text", max_chars=4000)
     private = st.toggle("Private: only you can see it", True, key=f"{key}-private")
     with st.popover("See its page first", icon=":material/preview:"), errors_told():
-        st.code(card_markdown(model, repo_id=repo_id or "owner/name", text=text), language="markdown", wrap_lines=True)
+        snippet(card_markdown(model, repo_id=repo_id or "owner/name", text=text), key="publish-card")
     st.button(
         f"Publish under {plain(licence)}", type="primary", icon=":material/cloud_upload:", key=f"{key}-start",
         disabled=not repo_id, on_click=_start, args=(model, repo_id, text, private),

@@ -14,6 +14,7 @@ from ganlib.training import doctor
 from ganlib.training.folder import Snapshot, TrainingFolder, keep_snapshot, list_training
 from ganlib.training.timelapse import TimelapseJob
 from pages._ui import models
+from pages._ui.components import snippet
 from pages._ui.files import file_bytes
 from pages._ui.frame import EVALUATE, GALLERY, download, errors_told, part, plain, sentences, show_error
 from pages._ui.paths import remember
@@ -307,11 +308,11 @@ def _papers(run: Run) -> None:
     """The log, the command and the options, as they are."""
     st.subheader("Log", anchor=False)
     with st.container(height=260, key="log", autoscroll=True):
-        st.code(run.folder.log_tail(LOG_LINES) or "Nothing yet.", language=None, wrap_lines=False)
+        snippet(run.folder.log_tail(LOG_LINES) or "Nothing yet.", key="run-log", wraps=False)
     if run.folder.is_ours:
         with st.expander("The same from a terminal"):
-            st.code(run.job.job["command"], language="bash", wrap_lines=True)
-            st.code(f"python -m ganlib run {run.folder.path}    # continues it", language="bash", wrap_lines=True)
+            snippet(run.job.job["command"], key="run-command")
+            snippet(f"python -m ganlib run {run.folder.path}    # continues it", key="run-again")
     with st.expander("Options"):
         st.json(run.folder.options, expanded=1)
         free = shutil.disk_usage(run.folder.path).free / 1e9
