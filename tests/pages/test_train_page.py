@@ -183,6 +183,13 @@ def test_a_single_point_is_large_and_the_first_line_is_promised_for_its_time():
     assert words_before_line(figures(two, {}, [], {}, dark=False)["Losses"], two, config, is_active=True) == ""
 
 
+def test_a_run_with_numbers_but_none_of_the_curves_is_shown(repository, checkpoints, tmp_path):
+    run = make_run(tmp_path / "runs", "bare", "done")
+    (run / "stats.jsonl").write_text('{"Progress/kimg": {"mean": 1.0}}\n')
+    app = open_train(repository, run=run.name)
+    assert told(app) == "" and "The run ended before a point" in shown(app)
+
+
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 

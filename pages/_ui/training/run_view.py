@@ -142,11 +142,11 @@ def _curves(run: Run, records: list[Any], metrics: dict[str, Any], other: Traini
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.subheader("Curves", anchor=False, width="content")
         _choose_other(folder, other)
-    if not records and not metrics:
-        st.caption(plain(words_before_line(None, records, folder.config, is_active=run.is_active)))
-        return
     other_records, other_metrics = _numbers(other) if other else ([], {})
     drawn = figures(records, metrics, other_records, other_metrics, dark=st.context.theme.type == "dark")
+    if not drawn:
+        st.caption(plain(words_before_line(None, records, folder.config, is_active=run.is_active)))
+        return
     waiting = {title: words_before_line(figure, records, folder.config, is_active=run.is_active)
                for title, figure in drawn.items()}  # fmt: skip
     of_all = list(waiting.values())[-1]  # said once; quality, the first, may have to wait for something else
