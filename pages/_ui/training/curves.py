@@ -6,6 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from ganlib.runs import format_seconds
+from ganlib.runs.reporters import finite
 from ganlib.training.doctor import best_snapshot, main_metric, metric_points
 from ganlib.training.folder import mean_of
 
@@ -80,7 +81,7 @@ def words_before_line(figure: Any, records: Records, config: Mapping[str, Any], 
     if not is_active:
         return "One point, and no line: the run has ended." if figure is not None else "The run ended before a point."
     is_quality = figure is not None and figure.data[0].name not in WORDS
-    every, length = (float(config.get(name) or 0.0) for name in ("snap" if is_quality else "tick", "kimg"))
+    every, length = (finite(config.get(name)) or 0.0 for name in ("snap" if is_quality else "tick", "kimg"))
     due = figure.data[0].x[-1] + every if figure is not None else every
     paces = [pace for record in records if (pace := mean_of(record, "Timing/sec_per_kimg"))]
     time = f", about {format_seconds(paces[-1] * every)} after it" if paces else ""
