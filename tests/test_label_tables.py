@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ganlib.dataset import Dataset, PrepareConfig, prepare
+from ganlib.dataset.report import PrepareReport
 from ganlib.dataset.tables import read_label_file
 from ganlib.errors import DataError, InputError
 from ganlib.images import encode
@@ -43,6 +44,78 @@ def test_a_table_of_files_and_labels(tmp_path, text):
     assert dataset.class_names == ["cat", "dog"] and dataset.labels is not None
     assert dataset.labels.tolist() == [0, 1, 0] and report.aside == {"no label": 1}
     assert dataset.card["settings"]["labels"] == "labels.csv"
+
+
+def made(tmp_path: Path, rule: str, labels: list[str], dress: str = "{}") -> PrepareReport:
+    """A set of one picture for each label, which `rule` finds in its dress."""
+    said = [dress.format(label) for label in labels]
+    names = [f"{label}_{i}.png" if rule == "prefix" else f"{label}/{i}.png" for i, label in enumerate(said)]
+    if rule == "csv":
+        names = [f"{i}.png" for i in range(len(said))]
+        rule = str(tmp_path / "labels.csv")
+        Path(rule).write_text("".join(f"{name},{label}\n" for name, label in zip(names, said, strict=True)))
+    elif rule == "artists:born":
+        rows = "".join(f"{i},A{i},{label}\n" for i, label in enumerate(said))
+        source = zipped(tmp_path / "in.zip", [f"A{i}/1.png" for i in range(len(said))],
+                        artists__csv=f"id,name,born\n{rows}")  # fmt: skip
+        return prepare(PrepareConfig(str(source), str(tmp_path / "out.zip"), 16, labels=rule, crop="center"))
+    source = zipped(tmp_path / "in.zip", names)
+    return prepare(PrepareConfig(str(source), str(tmp_path / "out.zip"), 16, labels=rule, crop="center"))
+
+
+def labels_of(report: PrepareReport) -> dict[str, int]:
+    """The number of each source picture's class."""
+    dataset = Dataset.open(report.dest)
+    assert dataset.labels is not None
+    number = dict(zip(dataset.names, dataset.labels.tolist(), strict=True))
+    return {item.name: number[item.picture] for item in report.items if item.picture}
+
+
+@pytest.mark.parametrize("rule", ["csv", "folder", "prefix", "artists:born"])
+@pytest.mark.parametrize("dress", ["{}", "{}.0", "0{}", "+{}"])
+def test_whole_numbers_from_0_stay_the_numbers_of_their_classes(tmp_path, rule, dress):
+    report = made(tmp_path, rule, [str(i) for i in range(12)], dress)
+    assert Dataset.open(report.dest).class_names == report.classes == [str(i) for i in range(12)]
+    assert {item.label: labels_of(report)[item.name] for item in report.items if item.picture} == {
+        str(i): i for i in range(12)
+    }  # fmt: skip
+    assert "numbered" not in str(report)
+
+
+@pytest.mark.parametrize("rule", ["csv", "folder", "prefix", "artists:born"])
+@pytest.mark.parametrize(("labels", "words"), [
+    (["10.0", "2.0", "10.0"], "classes 2, 10 are numbered 0, 1"),
+    (["998", "2004", "1998"], "classes 998, 1998, 2004 are numbered 0, 1, 2"),
+    (["5", "01"], "classes 1, 5 are numbered 0, 1"), (["7"], "class 7 is numbered 0"),
+    ([str(i) for i in range(1, 8)], "classes 1, 2, 3, 4, 5 … are numbered 0, 1, 2, 3, 4 …"),
+])  # fmt: skip
+def test_other_whole_numbers_are_names_in_their_order_and_it_is_said(tmp_path, rule, labels, words):
+    report = made(tmp_path, rule, labels)
+    assert report.classes == [str(n) for n in sorted({int(float(label)) for label in labels})]
+    assert words in str(report).splitlines()
+
+
+def test_a_number_without_a_picture_that_can_be_used_moves_no_other_class(tmp_path):
+    source = zipped(tmp_path / "in.zip", ["0/1.png", "2/1.png"])
+    with zipfile.ZipFile(source, "a") as archive:
+        archive.writestr("1/1.png", b"no picture")
+    report = prepare(PrepareConfig(str(source), str(tmp_path / "out.zip"), 16, labels="folder", crop="center"))
+    assert report.classes == ["0", "1", "2"] and labels_of(report) == {"0/1.png": 0, "2/1.png": 2}
+    assert "1 of 3 classes has no picture (1)" in str(report)
+
+
+def test_numbers_among_words_are_words(tmp_path):
+    assert made(tmp_path, "csv", ["10", "2", "2b"]).classes == ["10", "2", "2b"]
+
+
+@pytest.mark.parametrize(("labels", "words"), [
+    (["1", "-1"], "1.png has the label -1, and classes are counted from 0"),
+    (["1", "2.5"], "1.png has the label 2.5, which is no whole number"),
+])  # fmt: skip
+def test_numbers_in_a_table_that_are_no_class_are_refused(tmp_path, labels, words):
+    with pytest.raises(DataError) as caught:
+        made(tmp_path, "csv", labels)
+    assert words in caught.value.message and caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "only\none\n", "file,label\n", "a,\n", "\0,\0\n"])

@@ -26,7 +26,7 @@ def execute(args: argparse.Namespace) -> int:
     from ganlib.dataset import PrepareConfig, prepare
     from ganlib.dataset.classes import find_classes
     from ganlib.dataset.files import Files
-    from ganlib.dataset.labels import doubts_about
+    from ganlib.dataset.labels import doubts_about, numbering_of
     from ganlib.dataset.sources import is_ready
     from ganlib.runs import Stopped, TerminalReporter, signals_ask
 
@@ -38,7 +38,8 @@ def execute(args: argparse.Namespace) -> int:
                 classes, said = find_classes(files, config.labels)
                 found = Counter(label for name in files.pictures if (label := classes.of(name)))
                 counts = {name: found[name] for name in classes.names_of(found)}
-                for words in [*said, *(f"warning: {words}" for words in doubts_about(counts))]:
+                numbering = [words for words in [numbering_of(list(counts))] if words]
+                for words in [*said, *numbering, *(f"warning: {words}" for words in doubts_about(counts))]:
                     print(printable(words))
         print(json.dumps(config.to_dict(), indent=1))
         return 0

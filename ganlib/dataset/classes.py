@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from ganlib.dataset.config import ARTISTS
 from ganlib.dataset.files import Files
-from ganlib.dataset.labels import LABELS_NAME, read_labels
+from ganlib.dataset.labels import LABELS_NAME, numbers_of, read_labels
 from ganlib.dataset.tables import artists_of, read_label_file
 from ganlib.dataset.written import find_own, match
 
@@ -30,7 +30,7 @@ class Classes:
     names: tuple[str, ...] = ()
     """Of the classes, in the order of their numbers; empty where they are those of the pictures, sorted."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """With `given` and `artists`, the name of each picture's class."""
+    """The name of each picture's class."""
     is_own: bool = False
     """Whether they stand in the source's own dataset.json."""
 
@@ -39,15 +39,7 @@ class Classes:
 
     def of(self, picture: str) -> str | None:
         """Return the name of a picture's class; empty without classes, None where this picture has none."""
-        if self.rule == "none":
-            return ""
-        if self.rule in ("given", "artists"):
-            return self.labels.get(picture)
-        path = PurePosixPath(picture)
-        if self.rule == "folder":
-            return path.parent.name or None
-        prefix, separator, _ = path.stem.partition("_")
-        return prefix if separator and prefix else None
+        return "" if self.rule == "none" else self.labels.get(picture)
 
     def names_of(self, kept: Collection[str]) -> list[str]:
         """Return the names of all classes of a set, in the order of their numbers, of those of its pictures."""
@@ -70,11 +62,15 @@ def find_classes(files: Files, rule: str) -> tuple[Classes, list[str]]:
     if rule.lower().endswith(".csv"):
         listed = read_label_file(Path(rule))
         labels, unknown = match(listed, files.pictures)
-        return Classes("given", labels=labels), [f"{len(listed)} labels in {Path(rule).name}", *_strangers(unknown)]
+        said = [f"{len(listed)} labels in {Path(rule).name}", *_strangers(unknown)]
+        return _ordered("given", labels, listed.values()), said
     if rule.startswith(ARTISTS):
         artists = artists_of(files, rule.removeprefix(ARTISTS))
         found = {picture: label for picture in files.pictures if (label := artists.label_of(picture))}
-        return Classes("artists", labels=found), [f"{artists.count} artists in artists.csv"]
+        return _ordered("artists", found, found.values()), [f"{artists.count} artists in artists.csv"]
+    if rule in ("folder", "prefix"):
+        found = {picture: label for picture in files.pictures if (label := _in_name(picture, rule))}
+        return _ordered(rule, found, found.values()), []
     if rule not in ("keep", "used"):
         return Classes(rule), []
     own = read_labels(files)
@@ -83,6 +79,25 @@ def find_classes(files: Files, rule: str) -> tuple[Classes, list[str]]:
     given = {picture: own.names[number] for picture, number in own.numbers.items()}
     said = [f"{len(own.names)} classes in {LABELS_NAME}", *_strangers(own.unknown)]
     return Classes("given", own.names, given, is_own=True, keeps_all=rule == "keep"), said
+
+
+def _in_name(picture: str, rule: str) -> str:
+    path = PurePosixPath(picture)
+    if rule == "folder":
+        return path.parent.name
+    prefix, separator, _ = path.stem.partition("_")
+    return prefix if separator else ""
+
+
+def _ordered(rule: str, labels: Mapping[str, str], every: Collection[str]) -> Classes:
+    """Classes by `labels`. Where `every` name of one is a whole number they are in the order of these, and those that
+    are numbered from 0 without a gap keep their numbers."""
+    numbers = numbers_of(every)
+    if not numbers:
+        return Classes(rule, labels=labels)
+    order = sorted(set(numbers.values()))
+    plain = {picture: str(numbers[label]) for picture, label in labels.items()}
+    return Classes(rule, tuple(map(str, order)), plain, keeps_all=order == list(range(len(order))))
 
 
 def _strangers(names: Sequence[str]) -> list[str]:

@@ -23,7 +23,7 @@ CAMERA_NUMBERS = 25  # of EG3D's labels: a 4×4 pose and 3×3 intrinsics
 HIGH_IMBALANCE = 9.0
 FILE_WORDS = ("file", "filename", "file_name", "image", "image_name", "picture", "path", "name", "id")
 LABEL_WORDS = ("label", "class", "category", "genre", "style", "artist", "tag")
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,99}(\.[0-9]*)?")
 _WORD, _COUNT = "a word", "a number"  # kinds of labels
 _ONE_EACH = "Write one class for each picture: a whole number from 0, or a word."
 
@@ -83,6 +83,34 @@ def one_each(pairs: Iterable[tuple[str, Any]], where: str) -> dict[str, Any]:
         count = "a picture" if len(twice) == 1 else f"{len(twice):,} pictures"
         raise DataError(f"{where} lists {count} twice with different classes: {shown}", "Delete the wrong lines.")
     return found
+
+
+def numbers_of(words: Iterable[str]) -> dict[str, int]:
+    """Return the whole number that each word is, in any dress (2, 2.0, 02); empty where one is none."""
+    said = {word: _number(word) for word in words}
+    numbers = {word: number for word, number in said.items() if isinstance(number, int)}
+    return numbers if len(numbers) == len(said) else {}
+
+
+def numbering_of(names: Sequence[str]) -> str:
+    """Return how classes are numbered whose names are numbers, but other ones; empty where no one can be misled."""
+    numbers = numbers_of(names)
+    if not numbers or [numbers[name] for name in names] == list(range(len(names))):
+        return ""
+    more = " …" if len(names) > 5 else ""
+    shown, given = ", ".join(names[:5]) + more, ", ".join(map(str, range(len(names))[:5])) + more
+    return f"class {shown} is numbered {given}" if len(names) == 1 else f"classes {shown} are numbered {given}"
+
+
+def check_numbers(pairs: Iterable[tuple[str, str]], where: str, hint: str) -> None:
+    """Raise DataError, as for a `dataset.json`, for labels that are all numbers but not all of them a class's."""
+    numbers = [(name, _number(words)) for name, words in pairs]
+    if all(number is not None for _, number in numbers):
+        for name, number in numbers:
+            # However large: it is a name, as 1998 is, and no count of classes.
+            problem = _problem(min(number, 0) if isinstance(number, int) else number)
+            if problem:
+                raise DataError(f"{where}: {name} has the label {_shown(number)}, {problem}", hint)
 
 
 def doubts_about(counts: Mapping[str, int], without: str = "`prepare --labels used` leaves them out.") -> list[str]:
@@ -147,7 +175,7 @@ def _classes(
     values = [(name, _plain(label)) for name, label in pairs if label is not None]
     words = [value for _, value in values if isinstance(value, str)]
     if words and not set(words) <= set(known) and all(_NUMBER.fullmatch(word) for word in words):
-        values = [(name, _plain(float(value)) if isinstance(value, str) else value) for name, value in values]
+        values = [(name, _number(value) if isinstance(value, str) else value) for name, value in values]
     kinds = [_kind(value) for _, value in values]
     for (name, value), kind in zip(values, kinds, strict=True):
         problem = _problem(value)
@@ -173,6 +201,14 @@ def _plain(label: Any) -> Any:
     if isinstance(label, bool) or (isinstance(label, float) and label.is_integer()):
         return int(label)
     return label.strip() if isinstance(label, str) else label
+
+
+def _number(word: str) -> int | float | None:
+    """The number that a word is, as an integer where it is whole; None where it is none."""
+    whole, _, fraction = word.strip().partition(".")
+    if not _NUMBER.fullmatch(word.strip()):
+        return None
+    return float(word) if fraction.strip("0") else int(whole)
 
 
 def _kind(value: Any) -> str:

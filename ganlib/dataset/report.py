@@ -14,7 +14,7 @@ import numpy as np
 from ganlib.dataset.classes import Classes
 from ganlib.dataset.config import LEAST_RESOLUTION
 from ganlib.dataset.frames import Bounds
-from ganlib.dataset.labels import doubts_about
+from ganlib.dataset.labels import doubts_about, numbering_of
 
 TOO_SMALL, NO_LABEL, NO_PICTURE = "too small", "no label", "not a picture file"
 
@@ -81,6 +81,7 @@ class PrepareReport:
         if self.classes:
             shown = ", ".join(self.classes[:12]) + (" …" if len(self.classes) > 12 else "")
             lines.append(f"{len(self.classes)} classes: {shown}")
+            lines += [words for words in [numbering_of(self.classes)] if words]
             lines += [f"warning: {words}" for words in doubts_about(self.class_counts)]
         kept = [item for item in self.items if item.status == "kept" and not item.copy]
         noted = Counter(f"of the kept had a {item.frame} frame, removed" for item in kept if item.frame)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from ganlib.dataset.files import Files
-from ganlib.dataset.labels import FILE_WORDS, LABEL_WORDS, one_each
+from ganlib.dataset.labels import FILE_WORDS, LABEL_WORDS, check_numbers, numbers_of, one_each
 from ganlib.dataset.written import text_of
 from ganlib.errors import DataError, InputError
 from ganlib.filesystem import read_regular
@@ -39,8 +39,8 @@ class ArtistTable:
 def read_label_file(path: Path) -> dict[str, str]:
     """Return picture → label of a CSV with the columns file and label; a row of headings may be there or not.
 
-    Raises InputError for a file that is missing, no text, or has fewer than two columns, and DataError for a picture
-    with two different labels.
+    Where all labels are whole numbers, 2.0 is 2. Raises InputError for a file that is missing, no text, or has fewer
+    than two columns, and DataError for a picture with two different labels and for numbers that are no class.
     """
     hint = "Give --labels a CSV with a picture's name and its label in each row."
     try:
@@ -57,7 +57,10 @@ def read_label_file(path: Path) -> dict[str, str]:
         named = [word for word in LABEL_WORDS if word in others] or others
         rows, label = rows[1:], first.index(named[0]) if named else 1
     cells = [(row[file].strip(), row[label].strip()) for row in rows if len(row) > max(file, label)]
-    pairs = one_each(((name, words) for name, words in cells if name and words), str(path))
+    cells = [(name, words) for name, words in cells if name and words]
+    check_numbers(cells, str(path), hint)
+    numbers = numbers_of(words for _, words in cells)
+    pairs = one_each(((name, str(numbers.get(words, words))) for name, words in cells), str(path))
     if not pairs:
         raise InputError(f"the table {path} has no rows of a file and a label", hint)
     return pairs
