@@ -154,6 +154,7 @@ def show_settings() -> RenderJob | None:
                 st.caption(f"about {runs.format_seconds(cost.seconds)} and {cost.megabytes:.1f} MB")
         if st.button("Export the film", type="primary", icon=":material/movie:", width="stretch"):
             runs.submit(models.runs_root(), "video", f"{model.title}, {len(track.stops)} pictures", job.to_dict())
+            st.toast("The film is being made: it stands below this form.", icon=":material/movie:")
             st.rerun()
     show_command(job, f"{model.name}{job.suffix}")
     return job

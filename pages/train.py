@@ -55,7 +55,7 @@ def take_draft(query: dict[str, str], is_news: bool) -> Draft:
             if not is_chosen(draft.values()["data"]):  # a folder made elsewhere may name any path
                 draft.put("data", "")
                 draft.renew()
-    elif "preset" in query:
+    elif {"preset", "data"} & query.keys():
         draft, errors = draft_of(query, rev=draft.rev)
         for error in errors:
             show_error(error)

@@ -37,6 +37,8 @@ SECTIONS = {
 }
 
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
+_ADDRESS = re.compile(r"https?(?=:)|www(?=\.)|@", re.IGNORECASE)
+WORD_JOINER = "\u2060"
 _inside_app = ContextVar("_inside_app", default=False)
 
 
@@ -135,7 +137,10 @@ def sentences(*parts: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return text that Streamlit's Markdown shows as it is."""
+    """Return text that Streamlit's Markdown shows as it is.
+
+    Addresses in it would become links, escaped or not: an invisible joiner keeps them from that."""
+    text = _ADDRESS.sub(lambda sign: f"{sign[0]}{WORD_JOINER}", text)
     for character in "\\`*_{}[]()<>#+-.!|$~:":
         text = text.replace(character, f"\\{character}")
     return text

@@ -86,7 +86,8 @@ def words_before_line(figure: Any, records: Records, config: Mapping[str, Any], 
     paces = [pace for record in records if (pace := mean_of(record, "Timing/sec_per_kimg"))]
     time = f", about {format_seconds(paces[-1] * every)} after it" if paces else ""
     if figure is None:
-        return f"The first point comes at {due:.3g} kimg, and with the next one a line."
+        when = f"at {due:.3g} kimg" if due else "soon"  # the first settings are written when the run begins
+        return f"The first point comes {when}, and with the next one a line."
     if due >= length + every:
         return f"One point, and no line: the run ends at {length:.3g} kimg."
     return f"One point so far; the line begins at {min(due, length):.3g} kimg{time}."
