@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import unicodedata
 import zipfile
@@ -162,6 +163,33 @@ def test_members_named_with_a_backslash_lie_in_folders(tmp_path, rule):
     assert report.classes == ["cat", "dog"] and report.kept == 3
 
 
+ONE_HOT: list[Callable[[list[int]], str]] = [
+    str, lambda row: str([float(one) for one in row]), lambda row: str(tuple(row)), lambda row: str(np.array(row)),
+    lambda row: str(np.array(row, float)), lambda row: str([bool(one) for one in row]),
+    lambda row: f" {json.dumps(row)} ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dress", range(len(ONE_HOT)))
+def test_one_hot_lists_written_as_text_are_one_hot(tmp_path, dress):
+    pairs = [(name, ONE_HOT[dress]([int(i == number) for i in range(4)])) for name, number in PAIRS]
+    source = zipped(tmp_path / "in.zip", said(pairs))
+    assert both(source) == [(CLASSES, ["0", "1", "2", "3"])] * 2
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label\n" + "".join(f'{name},"{label}"\n' for name, label in pairs))
+    source = zipped(tmp_path / "in.zip", said(None))
+    report = prepare(PrepareConfig(str(source), str(tmp_path / "out.zip"), 16, crop="center", labels=str(table)))
+    dataset = Dataset.open(report.dest)
+    assert dataset.class_names == ["0", "1", "2", "3"] and dataset.labels is not None
+    assert dataset.labels.tolist() == CLASSES
+
+
+def test_words_in_brackets_stay_words(tmp_path):
+    words = ["[untitled]", "(2)", "[]"]
+    source = zipped(tmp_path / "in.zip", said(list(zip(NAMES, words, strict=False))), NAMES[:3])
+    assert both(source)[0][1] == ["(2)", "[]", "[untitled]"]
+
+
 # --- what is something else -------------------------------------------------------------------------------------------
 
 POSE = [*([0.25] * 16), *([0.5] * 9)]
@@ -173,6 +201,12 @@ POSE = [*([0.25] * 16), *([0.5] * 9)]
     ([[name, ["cat", "dog"]] for name in NAMES], "several labels at once"),
     ([[name, 0, 1] for name in NAMES], "2 labels at once"),
     ([[name, POSE] for name in NAMES], "25 numbers that are no class, such as a camera pose"),
+    ([[NAMES[0], [0] * 25], [NAMES[1], POSE]], "25 numbers that are no class, such as a camera pose"),
+    ([[name, [0.0] * 25] for name in NAMES], "25 numbers that are no class, such as a camera pose"),
+    ([[NAMES[0], [0, 0, 0]], [NAMES[1], [0.5, 1, 0]]], "3 numbers that are no class"),
+    ([[NAMES[0], [1, 1, 0]], [NAMES[1], [-1, 1, 0]]], f"{NAMES[0]} has the label [1, 1, 0], 3 numbers that are no"),
+    ([[name, str(POSE)] for name in NAMES], "25 numbers that are no class"),
+    ([[name, [10**400, 1]] for name in NAMES], "at once"),
     ([[name, [0.5, 0.5]] for name in NAMES], "2 numbers that are no class"),
     ([[NAMES[0], 0], [NAMES[1], -1]], f"{NAMES[1]} has the label -1"),
     ([[NAMES[0], 0], [NAMES[1], "-1"]], "no"),
@@ -208,7 +242,61 @@ def test_broken_json_is_refused_with_line_and_column(tmp_path, text, place):
                     lambda: Dataset.open(source)):  # fmt: skip
         with pytest.raises(DataError, match="not readable JSON") as caught:
             attempt()
-        assert place in caught.value.message and caught.value.hint
+        assert place in caught.value.message and "--labels none" in caught.value.hint
+
+
+@pytest.mark.parametrize(("data", "words"), [
+    (b'{"labels": [["1.png", "Stilleben"],\n ["2.png", "Fr\xe9d\xe9ric"]]}', "line 2, column 15 (byte 0xe9)"),
+    (b'\xef\xbb\xbf{"\xc3\xa4": "\xff"}', "line 1, column 8 (byte 0xff)"),
+])  # fmt: skip
+def test_labels_in_no_utf_8_are_refused_with_their_place_and_how_to_save_them(tmp_path, data, words):
+    source = zipped(tmp_path / "in.zip", data)
+    for attempt in (lambda: prepare(PrepareConfig(str(source), str(tmp_path / "out.zip"), 16)),
+                    lambda: Dataset.open(source)):  # fmt: skip
+        with pytest.raises(DataError, match="is no UTF-8 text") as caught:
+            attempt()
+        assert words in caught.value.message
+        assert "save it as UTF-8" in caught.value.hint and "--labels none" in caught.value.hint
+
+
+def link_out(at: Path) -> None:
+    outside = next(folder for folder in at.parents if folder.name == "in").parent
+    (outside / "elsewhere.json").write_bytes(said(PAIRS))
+    at.symlink_to(outside / "elsewhere.json")
+
+
+@pytest.mark.parametrize(("put", "why"), [
+    (link_out, "a link out of the folder"), (os.mkfifo, "a device or pipe"),
+    (lambda at: at.symlink_to("nowhere"), "a link that leads nowhere"), (lambda at: at.symlink_to(at), "leads nowhere"),
+    (lambda at: at.symlink_to(at.parent), "a link to a folder"), (lambda at: at.symlink_to("/dev/zero"), "a link out"),
+])  # fmt: skip
+@pytest.mark.parametrize("where", [".", "set"])
+def test_labels_that_are_not_read_are_not_lost_without_a_word(tmp_path, put, why, where):
+    source = tmp_path / "in"
+    for name in NAMES:
+        (source / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / "set" / name).write_bytes(PICTURE)
+    put(source / where / "dataset.json")
+    for attempt in (lambda: prepare(PrepareConfig(str(source), str(tmp_path / "out.zip"), 16)),
+                    lambda: Dataset.open(source)):  # fmt: skip
+        with pytest.raises(DataError, match=r"dataset\.json in .* is not read") as caught:
+            attempt()
+        assert why in caught.value.message and "--labels none" in caught.value.hint
+    report = prepare(PrepareConfig(str(source), str(tmp_path / "out.zip"), 16, labels="none", crop="center"))
+    assert report.kept == len(NAMES)
+
+
+@pytest.mark.parametrize(("at", "key", "labels", "words"), [
+    ("dataset.json", "Labels", PAIRS,
+     "warning: dataset.json says nothing of labels (it has Labels): the set has no classes"),
+    ("Dataset.JSON", "labels", PAIRS,
+     "warning: Dataset.JSON is not read, the set has no classes: call it dataset.json"),
+    ("dataset.json", "labels", None, "dataset.json says nothing of labels: the set has no classes"),
+])  # fmt: skip
+def test_a_set_that_has_no_classes_against_expectation_comes_with_a_warning(tmp_path, at, key, labels, words):
+    recorder, source = Recorder(), zipped(tmp_path / "in.zip", json.dumps({key: labels}).encode(), at=at)
+    prepare(PrepareConfig(str(source), str(tmp_path / "out.zip"), 16, crop="center"), reporter=recorder)
+    assert words in recorder.texts
 
 
 def test_labels_larger_than_any_list_of_classes_are_not_unpacked(tmp_path):

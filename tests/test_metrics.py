@@ -414,7 +414,8 @@ def test_fid_of_few_pictures_says_that_its_interval_is_not_all(studio, own_model
 
 @pytest.mark.parametrize(("name", "num_real", "num_fake", "words"), [
     ("fid2k_x", 2000, 2000, ""), ("fid50k_full_x", 12, 50_000, "12 real pictures are"), ("kid1k_x", 12, 1000, ""),
-    ("fid500_full_x", 9000, 500, "500 generated pictures are"), ("pr1k3_x_recall", 12, 1000, ""),
+    ("fid500_full_x", 9000, 500, "500 generated pictures are"),
+    ("pr1k3_x_recall", 12, 1000, "12 real pictures are too few for precision and recall"), ("pr1k3_x", 900, 1000, ""),
     ("fid5k_x", 0, 0, ""),
 ])  # fmt: skip
 def test_figures_know_how_many_pictures_are_too_few(name, num_real, num_fake, words):

@@ -10,7 +10,7 @@ from ganlib.dataset.config import ARTISTS
 from ganlib.dataset.files import Files
 from ganlib.dataset.labels import LABELS_NAME, numbers_of, read_labels
 from ganlib.dataset.tables import artists_of, read_label_file
-from ganlib.dataset.written import find_own, match
+from ganlib.dataset.written import find_own, match, read_object
 
 _RULES = {
     "folder": "--labels folder takes the folder that a picture lies in",
@@ -60,10 +60,10 @@ def find_classes(files: Files, rule: str) -> tuple[Classes, list[str]]:
     is missing or is none.
     """
     if rule.lower().endswith(".csv"):
-        listed = read_label_file(Path(rule))
+        listed, names = read_label_file(Path(rule))
         labels, unknown = match(listed, files.pictures)
         said = [f"{len(listed)} labels in {Path(rule).name}", *_strangers(unknown)]
-        return _ordered("given", labels, listed.values()), said
+        return _ordered("given", labels, [*listed.values(), *names]), said
     if rule.startswith(ARTISTS):
         artists = artists_of(files, rule.removeprefix(ARTISTS))
         found = {picture: label for picture in files.pictures if (label := artists.label_of(picture))}
@@ -107,7 +107,14 @@ def _strangers(names: Sequence[str]) -> list[str]:
 def _why_none(files: Files) -> list[str]:
     """What is to be said of a source that has a file of that name and no labels."""
     if find_own(files, LABELS_NAME) is not None:
-        return [f"{LABELS_NAME} says nothing of labels: the set has no classes"]
+        value = read_object(files, LABELS_NAME)
+        words = f"{LABELS_NAME} says nothing of labels"
+        if value and "labels" not in value:  # else it says so itself
+            words = f"warning: {words} (it has {_listed(list(value))})"
+        return [f"{words}: the set has no classes"]
+    others = [name for name in files.names if PurePosixPath(name).name.casefold() == LABELS_NAME]
+    if others and PurePosixPath(others[0]).name != LABELS_NAME:
+        return [f"warning: {others[0]} is not read, the set has no classes: call it {LABELS_NAME}"]
     deeper = [name for name in files.names if PurePosixPath(name).name == LABELS_NAME]
     words = "are about parts of the pictures" if len(deeper) > 1 else "is about a part of the pictures"
     hint = "give its folder alone as the source to keep them"

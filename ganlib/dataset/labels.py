@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from ganlib.dataset.files import Files
-from ganlib.dataset.written import Object, find_own, match, read_json, read_object, tidy
+from ganlib.dataset.written import Object, find_own, match, own_paths, read_json, read_object, tidy
 from ganlib.errors import DataError
 from ganlib.reports import printable
 
@@ -24,6 +24,8 @@ HIGH_IMBALANCE = 9.0
 FILE_WORDS = ("file", "filename", "file_name", "image", "image_name", "picture", "path", "name", "id")
 LABEL_WORDS = ("label", "class", "category", "genre", "style", "artist", "tag")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,99}(\.[0-9]*)?")
+# As Python writes a list or a tuple, and numpy an array.
+_LIST = re.compile(r"\[[-+.0-9e,\s]*\]|\([-+.0-9e\s]*,[-+.0-9e,\s]*\)")
 _WORD, _COUNT = "a word", "a number"  # kinds of labels
 _ONE_EACH = "Write one class for each picture: a whole number from 0, or a word."
 
@@ -45,10 +47,15 @@ def read_labels(files: Files, *, without: str = "Use --labels none to go without
 
     `{"labels": [[name, class], …]}`, or an object of names and classes. Classes are whole numbers from 0 (2, 2.0, "2"),
     one-hot lists, or words, which are numbered in the order of the card's `classes` or else of the alphabet. Names may
-    have `\\` for `/`, other outer folders, or another suffix. Raises DataError for broken JSON, for what is no single
+    have `\\` for `/`, other outer folders, or another suffix. Raises DataError for a file that may not be
+    read, for broken JSON, for what is no single
     class of a picture, for two classes of one picture, and where nothing is about these pictures. `without` is what
     its hint says of going without labels.
     """
+    for path in own_paths(files, LABELS_NAME):
+        if why := files.skipped.get(path):
+            advice = f"Put the file itself there, so that its labels are not lost. {without}"
+            raise DataError(f"{path} in {files.path} is not read: {why}", advice)
     own = find_own(files, LABELS_NAME)
     if own is None:
         return Labels()
@@ -100,6 +107,15 @@ def numbering_of(names: Sequence[str]) -> str:
     more = " …" if len(names) > 5 else ""
     shown, given = ", ".join(names[:5]) + more, ", ".join(map(str, range(len(names))[:5])) + more
     return f"class {shown} is numbered {given}" if len(names) == 1 else f"classes {shown} are numbered {given}"
+
+
+def read_lists(pairs: list[tuple[str, str]], where: str, hint: str) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
+    """Return names and classes of one-hot lists written as text, and the names of all classes; without such a list,
+    `pairs` and none. Raises DataError, as for a `dataset.json`."""
+    if all(isinstance(_plain(words), str) for _, words in pairs):
+        return pairs, ()
+    numbers, names = _classes([*pairs], [], where, hint)
+    return [(name, names[number]) for name, number in numbers], names
 
 
 def check_numbers(pairs: Iterable[tuple[str, str]], where: str, hint: str) -> None:
@@ -177,8 +193,11 @@ def _classes(
     if words and not set(words) <= set(known) and all(_NUMBER.fullmatch(word) for word in words):
         values = [(name, _number(value) if isinstance(value, str) else value) for name, value in values]
     kinds = [_kind(value) for _, value in values]
+    has_vectors = any(map(_is_vector, (value for _, value in values)))
     for (name, value), kind in zip(values, kinds, strict=True):
         problem = _problem(value)
+        if problem and has_vectors and isinstance(value, list):
+            problem = _vector_words(value)  # also of one that is zero, as a list without its 1 is
         if not problem and kind != kinds[0]:
             problem = f"{kind}, where {values[0][0]} has {kinds[0]}, {_shown(values[0][1])}"
         if problem:
@@ -195,7 +214,12 @@ def _classes(
 
 
 def _plain(label: Any) -> Any:
-    """A label without what only dresses it: 2 for 2.0, true for 1, [2] for 2."""
+    """A label without what only dresses it: 2 for 2.0, true for 1, [2] for 2, and a list for one in quotes."""
+    if isinstance(label, str):
+        written = label.strip().casefold().replace("true", "1").replace("false", "0")
+        if _LIST.fullmatch(written):
+            with suppress(ValueError):
+                label = [float(one) for one in written[1:-1].replace(",", " ").split()] or label
     if isinstance(label, list) and len(label) == 1:
         label = label[0]
     if isinstance(label, bool) or (isinstance(label, float) and label.is_integer()):
@@ -233,13 +257,25 @@ def _problem(value: Any) -> str:
         return "several labels at once"
     if not value or not all(isinstance(one, int | float) for one in value):
         return "which is no class"
-    if not all(math.isfinite(one) and one == int(one) >= 0 for one in value):
-        camera = ", such as a camera pose" if len(value) == CAMERA_NUMBERS else ""
-        return f"{len(value)} numbers that are no class{camera}"
+    if _is_vector(value):
+        return _vector_words(value)
     ones = sum(one == 1 for one in value)
     if ones == 0 and not any(value):
         return "a one-hot list without its 1"
     return "" if ones == 1 and sum(map(bool, value)) == 1 else "several labels at once"
+
+
+def _is_vector(value: Any) -> bool:
+    """Whether a label is a list of numbers of which one is no count, as in no one-hot list."""
+    if not isinstance(value, list) or not all(isinstance(one, int | float) for one in value):
+        return False
+    is_pose = len(value) == CAMERA_NUMBERS and all(isinstance(one, float) for one in value) and not any(value)
+    return is_pose or not all(one >= 0 and (isinstance(one, int) or one.is_integer()) for one in value)
+
+
+def _vector_words(value: list[Any]) -> str:
+    camera = ", such as a camera pose" if len(value) == CAMERA_NUMBERS else ""
+    return f"{len(value)} numbers that are no class{camera}"
 
 
 def _known_names(files: Files) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from ganlib.dataset.files import Files
-from ganlib.dataset.labels import FILE_WORDS, LABEL_WORDS, check_numbers, numbers_of, one_each
+from ganlib.dataset.labels import FILE_WORDS, LABEL_WORDS, check_numbers, numbers_of, one_each, read_lists
 from ganlib.dataset.written import text_of
 from ganlib.errors import DataError, InputError
 from ganlib.filesystem import read_regular
@@ -36,8 +36,9 @@ class ArtistTable:
         return None
 
 
-def read_label_file(path: Path) -> dict[str, str]:
-    """Return picture → label of a CSV with the columns file and label; a row of headings may be there or not.
+def read_label_file(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return picture → label of a CSV with the columns file and label, and the names of its classes where one-hot lists
+    say how many there are; a row of headings may be there or not.
 
     Where all labels are whole numbers, 2.0 is 2. Raises InputError for a file that is missing, no text, or has fewer
     than two columns, and DataError for a picture with two different labels and for numbers that are no class.
@@ -58,12 +59,13 @@ def read_label_file(path: Path) -> dict[str, str]:
         rows, label = rows[1:], first.index(named[0]) if named else 1
     cells = [(row[file].strip(), row[label].strip()) for row in rows if len(row) > max(file, label)]
     cells = [(name, words) for name, words in cells if name and words]
+    cells, names = read_lists(cells, str(path), hint)
     check_numbers(cells, str(path), hint)
     numbers = numbers_of(words for _, words in cells)
     pairs = one_each(((name, str(numbers.get(words, words))) for name, words in cells), str(path))
     if not pairs:
         raise InputError(f"the table {path} has no rows of a file and a label", hint)
-    return pairs
+    return pairs, names
 
 
 def artists_of(files: Files, column: str) -> ArtistTable:

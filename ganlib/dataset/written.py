@@ -41,11 +41,11 @@ class Object(dict[str, Any]):
 def read_json(files: Files, name: str, *, without: str = "") -> Any:
     """Return the JSON in a file of the source; its objects are `Object`s. A comma behind the last entry is overlooked.
 
-    Raises DataError, with line and column, for what is no JSON, and for more than `MAX_JSON_BYTES`; the hint of the
-    latter ends in `without`.
+    Raises DataError, with line and column, for what is no JSON or no text, and for more than `MAX_JSON_BYTES`; its hint
+    ends in `without`.
     """
     where = f"{name} in {files.path}"
-    hint = f"Mend {PurePosixPath(name).name} with a text editor, or write it anew."
+    hint = f"Mend {PurePosixPath(name).name} with a text editor, or write it anew. {without}".strip()
     try:
         data = files.read(name, MAX_JSON_BYTES + 1)
         if len(data) > MAX_JSON_BYTES:
@@ -60,6 +60,11 @@ def read_json(files: Files, name: str, *, without: str = "") -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise DataError(f"{where} is not readable JSON: {error.msg}, {place}", hint) from error
+    except UnicodeDecodeError as error:
+        lines = error.object[: error.start].decode(error.encoding).split("\n")
+        place = f"line {len(lines)}, column {len(lines[-1]) + 1}"
+        words = f"{where} is no {error.encoding.upper()} text: {place} (byte 0x{error.object[error.start]:02x})"
+        raise DataError(words, f"Open it with a text editor, and save it as UTF-8. {without}".strip()) from error
     except RecursionError as error:
         raise DataError(f"{where} is not readable JSON: it is nested too deeply", hint) from error
     except ValueError as error:
@@ -78,13 +83,17 @@ def read_object(files: Files, name: str) -> Object:
 
 def find_own(files: Files, name: str) -> str | None:
     """Return the path of a set's own file: at the top, or in the folder in which all pictures lie; None without one."""
+    return next((path for path in own_paths(files, name) if path in files), None)
+
+
+def own_paths(files: Files, name: str) -> list[str]:
+    """Return where a set's own file of that name is looked for, in this order."""
     if not files.pictures:
-        return name if name in files else None
+        return [name]
     # What the first and the last of a sorted list have in common, all have.
     folders = (picture.split("/")[:-1] for picture in (files.pictures[0], files.pictures[-1]))
     shared = [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(*folders, strict=False))]
-    paths = ("/".join([*shared[:length], name]) for length in range(len(shared) + 1))
-    return next((path for path in paths if path in files), None)
+    return ["/".join([*shared[:length], name]) for length in range(len(shared) + 1)]
 
 
 # --- names of pictures ------------------------------------------------------------------------------------------------

@@ -26,6 +26,10 @@ NEIGHBOURS = 3
 FEW = 2000
 """Pictures of either kind below which a Fréchet distance says more about their number than about the model: about as
 many as Inception-v3 has features, 2,048, and with fewer a covariance of them has no full rank (Heusel et al., 2017)."""
+FEW_FOR_PR = 500
+"""Pictures of either kind below which precision and recall say more about their number than about the model: each is
+counted within the distance to its third nearest neighbour, which shrinks as pictures are added. Kynkäänniemi et al.,
+2019, use 50,000 of both."""
 PATHS = 50_000
 """Paths of `ppl2_wend` where its name has no number."""
 MAX_COUNT = 1_000_000
@@ -63,9 +67,16 @@ def doubt_about(name: str, num_real: int, num_fake: int) -> str:
     """Return why a figure of that name is not to be relied on with so few pictures; empty where it is.
 
     A number of 0 is not known."""
-    few = [f"{num:,} {kind}" for num, kind in ((num_real, "real"), (num_fake, "generated")) if 0 < num < FEW]
-    if not name.startswith("fid") or not few:
+    enough = FEW if name.startswith("fid") else FEW_FOR_PR if name.startswith("pr") else 0
+    few = [f"{num:,} {kind}" for num, kind in ((num_real, "real"), (num_fake, "generated")) if 0 < num < enough]
+    if not few:
         return ""
+    if enough == FEW_FOR_PR:
+        return (
+            f"{' and '.join(few)} pictures are too few for precision and recall: the figure depends on their number "
+            f"more than on the model; take {FEW_FOR_PR:,} or more of both (the paper has 50,000), and compare equal "
+            "numbers only"
+        )
     return (
         f"{' and '.join(few)} pictures are too few for FID: it comes out too high, for a perfect model too, and the "
         f"95 % interval does not cover that; take {FEW:,} or more of both, or KID, which has no such bias"
