@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from ganlib import networks, runs, workspace
 from ganlib.errors import CheckpointError, GanlibError, InputError
-from ganlib.filesystem import NotRegularError, check_regular, open_regular
+from ganlib.filesystem import NotRegularError, check_regular, open_regular, reason
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 from ganlib.rights import UNKNOWN, read_licence, stricter
 
@@ -321,7 +321,7 @@ def save_snapshot(
             temporary.chmod(0o644)  # safetensors writes files that only their owner may read
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(
-            f"{path} could not be written: {error}", "free some disk space; nothing was lost"
+            f"{path} could not be written: {reason(error)}", "free some disk space; nothing was lost"
         ) from error
     return read_card(path)
 
@@ -366,9 +366,8 @@ def change_card(
                 shutil.copyfileobj(source, stream, 2**20)
             temporary.chmod(0o644)
     except OSError as error:
-        raise CheckpointError(f"{path} could not be written: {error}", "free some disk space; nothing was lost") from (
-            error
-        )
+        what = f"{path} could not be written: {reason(error)}"
+        raise CheckpointError(what, "free some disk space; nothing was lost") from error
     return read_card(old.path)
 
 
@@ -425,7 +424,7 @@ def _load(
             names: Iterable[str] = stream.keys()
             tensors = {name: stream.get_tensor(name) for name in names if verify or name.startswith(f"{prefix}.")}
     except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{Path(path).name} cannot be read: {error}", _DAMAGED) from error
+        raise CheckpointError(f"{Path(path).name} cannot be read: {reason(error)}", _DAMAGED) from error
     if verify and model_digest(tensors_digest(tensors), card.spec) != card.digest:
         raise CheckpointError(f"{card.path.name} does not match its own digest: weights or spec differ", _DAMAGED)
     with torch.device("meta"):

@@ -21,7 +21,7 @@ from torch import Tensor
 from ganlib import checkpoints, rights
 from ganlib.checkpoints import Checkpoint
 from ganlib.errors import CheckpointError
-from ganlib.filesystem import check_regular
+from ganlib.filesystem import check_regular, reason
 from ganlib.networks.base import Generator
 from ganlib.runs import replacing
 
@@ -53,7 +53,7 @@ def save_delta(path: Path, tuned: Checkpoint, parent: Checkpoint) -> Path:
             safetensors.torch.save_file(tensors, temporary, metadata={KEY: json.dumps(about)})
             temporary.chmod(0o644)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} could not be written: {error}", "free some disk space") from error
+        raise CheckpointError(f"{path} could not be written: {reason(error)}", "free some disk space") from error
     return Path(path)
 
 

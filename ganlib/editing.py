@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ganlib.errors import DataError, InputError
-from ganlib.filesystem import open_regular
+from ganlib.filesystem import check_regular, open_regular
 from ganlib.latents import NAME
 from ganlib.networks.base import GeneratorSpec
 from ganlib.runs import write_bytes
@@ -148,21 +148,26 @@ def list_directions(folder: Path) -> tuple[list[Direction], list[DataError]]:
 def find_direction(folder: Path, words: str) -> Direction:
     """Return the direction that a person calls by its name or, in whatever case, its title.
 
-    Raises InputError where there is none, naming those there are, and where several have this title, naming them."""
+    Raises InputError where there is none, naming those there are, and where several are called so, naming them: also
+    where what is one's name is another's title."""
     there = list_directions(folder)[0]
     called = words.strip().casefold()
     named = [each for each in there if each.name == words]
     called_so = [each for each in there if called in (each.name.casefold(), each.title.casefold())]
-    for found in (named, called_so):
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise InputError(
-                f"{len(found)} directions are called {words[:40]!r}",
-                f"use the name of one: {', '.join(each.name for each in found)[:300]}",
-            )
-    names = ", ".join(f"{each.name} ({each.title})" if each.title else each.name for each in there) or "none"
-    raise InputError(f"no direction named {words[:40]!r}", f"directions of this model: {names[:300]}")
+    if named:  # another name in other letters, such as D2 beside d2, is no doubt; another's title is
+        called_so = named + [each for each in there if each.name != words and each.title.casefold() == called]
+    if len(called_so) == 1:
+        return called_so[0]
+    if called_so:
+        names = ", ".join(each.name for each in called_so)[:300]
+        hint = f"rename one: {_listed(called_so)}" if named else f"use the name of one: {names}"
+        raise InputError(f"{len(called_so)} directions are called {words[:40]!r}", hint)
+    raise InputError(f"no direction named {words[:40]!r}", f"directions of this model: {_listed(there) or 'none'}")
+
+
+def _listed(directions: list[Direction]) -> str:
+    """Names with titles, for a sentence."""
+    return ", ".join(f"{each.name} ({each.title})" if each.title else each.name for each in directions)[:300]
 
 
 def rename_direction(folder: Path, name: str, new: str, title: str | None = None) -> Direction:
@@ -204,9 +209,8 @@ def read_directions(path: Path, spec: GeneratorSpec) -> list[Direction]:
     """
     path = Path(path)
     try:
-        size = path.stat().st_size
-        if not 0 < size <= MOST_BYTES:
-            raise DataError(f"{path.name} has {size} bytes", f"directions take at most {MOST_BYTES >> 20} MiB")
+        if not check_regular(path, max_bytes=MOST_BYTES).st_size:
+            raise DataError(f"{path.name} has 0 bytes", "choose another file")
         arrays = _arrays(path)
     except FileNotFoundError as error:
         raise DataError(f"no file {path}", "check the path") from error
@@ -214,7 +218,8 @@ def read_directions(path: Path, spec: GeneratorSpec) -> list[Direction]:
         OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, AttributeError, IndexError,
         zipfile.BadZipFile, pickle.UnpicklingError,
     ) as error:  # fmt: skip
-        raise DataError(f"{path.name} holds no arrays that can be read", _HINT) from error
+        why = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
+        raise DataError(f"{path.name} holds no arrays that can be read{why}", _HINT) from error
     if "card" in arrays and "direction" in arrays:
         return [_suiting(load_direction(path), spec)]
     found: list[Direction] = []

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ganlib.errors import DataError, InputError
+from ganlib.filesystem import reason
 from ganlib.latents import Recipe
 from ganlib.runs import write_json
 from ganlib.runs.files import read_json
@@ -42,7 +43,7 @@ def load_favourites(folder: Path) -> list[Favourite]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
-        message = f"{path} is damaged: {error}"
+        message = f"{path} is damaged: {reason(error)}"
         raise DataError(message, "Mend it in a text editor, or rename it to begin a new list.") from error
     return [Favourite(_recipe_id(recipe), recipe, *text) for recipe, text in zip(recipes, texts, strict=True)]
 

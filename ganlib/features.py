@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from ganlib import checkpoints, efficientnet, inception
 from ganlib.device import out_of_memory_hint
 from ganlib.errors import CheckpointError, InputError
-from ganlib.filesystem import read_regular
+from ganlib.filesystem import read_regular, reason
 from ganlib.networks.base import Discriminator
 from ganlib.workspace import cache_root, studio_folder
 
@@ -320,7 +320,7 @@ def load_squeezenet(path: Path) -> tuple[SqueezeNet, str]:
     try:
         network.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("classifier.")})
     except UNREADABLE as error:
-        raise CheckpointError(f"{path} cannot be read: {error}", "copy the file again") from error
+        raise CheckpointError(f"{path} cannot be read: {reason(error)}", "copy the file again") from error
     return network, digest
 
 
@@ -334,7 +334,7 @@ def _known_tensors(path: Path, sha256: str, what: str) -> tuple[Mapping[str, Ten
             raise CheckpointError(f"{path} is not the known {what}: its sha256 is {digest}", hint)
         tensors = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except UNREADABLE as error:
-        raise CheckpointError(f"{path} cannot be read: {error}", "copy the file again") from error
+        raise CheckpointError(f"{path} cannot be read: {reason(error)}", "copy the file again") from error
     if not isinstance(tensors, Mapping):
         raise CheckpointError(f"{path} holds no table of tensors", "copy the file again")
     return tensors, digest

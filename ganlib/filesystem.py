@@ -66,6 +66,12 @@ def read_text_regular(path: Path | str, *, max_bytes: int, encoding: str = "utf-
     return read_regular(path, max_bytes=max_bytes).decode(encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
 
 
+def reason(error: BaseException) -> str:
+    """Return why, for a sentence of its own: what the system says, without its number and path, else the error's words.
+    """
+    return str(getattr(error, "strerror", None) or error)
+
+
 def _open(path: Path | str, max_bytes: int | None) -> tuple[OpenFile, int]:
     check_regular(path, max_bytes=max_bytes)
     descriptor = os.open(path, _FLAGS)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ganlib import checkpoints, features
 from ganlib.errors import CheckpointError, InputError
 from ganlib.features import DiscriminatorFeatures, Fire, SqueezeNet
-from ganlib.filesystem import open_regular
+from ganlib.filesystem import open_regular, reason
 from ganlib.workspace import cache_root
 
 MOST_SIDE = 256  # larger pictures are made smaller before a network looks at them
@@ -340,7 +340,7 @@ def _tensors(path: Path) -> Mapping[str, Any]:
         with open_regular(path, max_bytes=features.MOST_WEIGHTS_BYTES) as file:
             tensors = torch.load(file, map_location="cpu", weights_only=True)
     except features.UNREADABLE as error:
-        raise CheckpointError(f"{path.name} cannot be read: {error}", "copy the file again") from error
+        raise CheckpointError(f"{path.name} cannot be read: {reason(error)}", "copy the file again") from error
     if not isinstance(tensors, Mapping):
         raise CheckpointError(f"{path.name} holds no table of tensors", "copy the file again")
     return tensors

@@ -33,6 +33,8 @@ _W_CACHE_SIZE = 4096
 _CENTRE_SAMPLES, _CENTRE_BATCH, _CENTRE_SEED = 5000, 1000, 7
 _LATENT_NAMES = ("w", "w_plus", "projected_w", "latent", "ws")
 _Z_NAMES = ("z", "zs", "projected_z")
+_NAMELESS = {"", "arr_0"}
+"""What an array is called that was saved without a name: in an .npy or a .pt, and in an .npz."""
 _MOST_LATENT_BYTES = 256 * 2**20
 _PIXELS_PER_BATCH = {"cpu": 8 * 128 * 128, "cuda": 32 * 512 * 512, "mps": 8 * 512 * 512}
 
@@ -340,8 +342,9 @@ def load_w_plus(
 ) -> Tensor:
     """Read the latents in an .npz, .npy or .pt → `[N, num_ws, w_dim]` float32.
 
-    Of a file with several arrays those called `w`, `w_plus`, `projected_w`, `latent` or `ws` count, else `z`, else the
-    only one; a .pt may hold a tensor, a table of tensors, or a table of tables for each picture; nothing in it is run.
+    Of a file's arrays the one called `w`, `w_plus`, `projected_w`, `latent` or `ws` counts, else `z`, `zs` or
+    `projected_z`, in any case, else the only one if nobody named it; a .pt may hold a tensor, a table of tensors, or a
+    table of tables for each picture; nothing in it is run.
     Shapes: `[N, num_ws, w_dim]`, `[num_ws, w_dim]`, `[N, w_dim]`, `[w_dim]`, and these with more axes of length 1
     before. An array called `z`, `[N, z_dim]` or `[z_dim]`, goes through `mapping`, z → w `[N, w_dim]`; where that is
     None, or the model has classes, it is refused. `say` gets a sentence where a shape could mean something else.
@@ -388,8 +391,8 @@ def load_w_plus(
 
 def _mapped(file: str, z: np.ndarray, spec: GeneratorSpec, mapping: Callable[[Tensor], Tensor] | None) -> np.ndarray:
     """Return w_plus `[N, num_ws, w_dim]` of z `[N, z_dim]` or `[z_dim]`."""
-    rows = z.reshape(-1, z.shape[-1]) if z.ndim and z.size == max(z.shape[:-1], default=1) * z.shape[-1] else z
-    if rows.ndim != 2 or rows.shape[1] != spec.z_dim:
+    rows = z.reshape(-1, z.shape[-1]) if z.ndim and z.size == max(z.shape[:-1], default=1) * z.shape[-1] > 0 else z
+    if rows.ndim != 2 or rows.shape[1] != spec.z_dim or not len(rows):
         raise DataError(f"{file} has z of shape {list(z.shape)}", f"z of this model has the shape [N, {spec.z_dim}]")
     if mapping is None or spec.label_dim:
         why = f", and which of the {spec.label_dim} classes is meant it does not say" if spec.label_dim else ""
@@ -408,16 +411,23 @@ def _latents_in(path: Path) -> list[tuple[str, np.ndarray]]:
         tables = list(value.values()) if isinstance(value, Mapping) else []
         if not tables or not all(isinstance(each, Mapping) for each in tables):  # else one table for each picture
             tables = [value if isinstance(value, Mapping) else {"": value}]
-        return [_named({str(k): v.detach().numpy() for k, v in t.items() if isinstance(v, Tensor)}) for t in tables]
+        found = [{str(k): v.detach().numpy() for k, v in t.items() if isinstance(v, Tensor)} for t in tables]
+        return [_named(path.name, each) for each in found]
     arrays = editing.read_arrays(path, max_bytes=_MOST_LATENT_BYTES)
-    return [("", arrays[""]) if "" in arrays else _named(arrays)]
+    return [("", arrays[""]) if "" in arrays else _named(path.name, arrays)]
 
 
-def _named(arrays: Mapping[str, Any]) -> tuple[str, Any]:
-    name = next((name for name in (*_LATENT_NAMES, *_Z_NAMES) if name in arrays), None)
-    if name is None and len(arrays) != 1:
-        raise KeyError("no array with the name of a latent")
-    return (name, arrays[name]) if name is not None else ("", next(iter(arrays.values())))
+def _named(file: str, arrays: Mapping[str, Any]) -> tuple[str, Any]:
+    """The array that is a latent, under the name that we know it by, or an empty one where nobody named it."""
+    for known in (*_LATENT_NAMES, *_Z_NAMES):
+        name = known if known in arrays else next((name for name in arrays if name.casefold() == known), None)
+        if name is not None:
+            return known, arrays[name]
+    if len(arrays) == 1 and set(arrays) <= _NAMELESS:
+        return "", next(iter(arrays.values()))
+    there = ", ".join(repr(name[:40]) for name in list(arrays)[:8]) or "no array"
+    hint = f"call it {', '.join(_LATENT_NAMES)}, or, if it goes into the mapping network, {', '.join(_Z_NAMES)}"
+    raise DataError(f"{file} holds {there}, and none is known as the name of a latent", hint)
 
 
 def keep_w_plus(

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import hostile
 import pytest
 
 from ganlib.__main__ import main
+from ganlib.compare.sources import Stored
+from ganlib.dataset import Dataset, PrepareConfig, prepare
+from ganlib.dataset.checks.config import ExamineConfig
+from ganlib.dataset.examine import examine
+from ganlib.errors import DataError
+from ganlib.filesystem import MOST_LINES_BYTES
 from ganlib.images import encode
+from ganlib.superres.job import find_sources
 
 # {} is the path in question, GOOD a set of pictures, MODEL a model, OUT a new file or folder.
 FLAGS = (
@@ -77,3 +86,51 @@ def test_a_flag_refuses_what_has_no_end(words, kind, tmp_path, good, tiny_model,
         return
     assert code == 2, said
     assert "error: " in said and "hint: " in said
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "file"])
+def test_what_is_no_folder_is_not_called_damaged(kind, tmp_path, tiny_model, capsys):
+    path = Path("/dev/zero") if kind == "device" else tmp_path / "thing"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "file":
+        path.write_bytes(b"")
+    for argv, words in (
+        (["nft", "--check", str(path)], f"{path} is no folder of a collection"),
+        (["timelapse", str(path)], f"{path} is no training run"),
+        (["directions", "--network", str(tiny_model), "--import", str(path)],
+         "0 bytes" if kind == "file" else f"it is a {kind}, not a file"),
+    ):  # fmt: skip
+        assert main(argv) == 2
+        said = capsys.readouterr().err
+        assert words in said and "Errno" not in said, argv
+    with (tmp_path / "list.txt").open("wb") as large:
+        large.truncate(MOST_LINES_BYTES + 1)
+    argv = ["prepare", "--source", str(tmp_path / "list.txt"), "--dest", str(tmp_path / "set.zip")]
+    assert main([*argv, "--i-have-the-rights"]) == 2
+    said = capsys.readouterr().err
+    assert "cannot be read: it is 536,870,913 bytes large" in said and "Errno" not in said
+    assert main(["timelapse", str(tmp_path / "absent")]) == 2 and not (tmp_path / "absent").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="who may read is told otherwise there")
+def test_a_folder_that_may_not_be_read_is_not_called_empty():
+    with TemporaryDirectory() as root:
+        Path(root).chmod(0o755)
+        locked, user = Path(root, "locked"), os.geteuid()
+        locked.mkdir(mode=0)
+        if user == 0:
+            os.seteuid(65534)  # the system keeps nothing from root
+        try:
+            for opened in (
+                lambda: prepare(PrepareConfig(str(locked), Path(root, "set.zip"))),
+                lambda: examine(ExamineConfig(str(locked), Path(root, "out"))),
+                lambda: Dataset.open(locked),
+                lambda: Stored(locked),
+                lambda: find_sources([locked], without=Path(root, "out")),
+            ):
+                with pytest.raises(DataError) as error:
+                    opened()
+                assert error.value.message == f"{locked} cannot be read: Permission denied"
+        finally:
+            os.seteuid(user)

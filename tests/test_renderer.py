@@ -210,7 +210,7 @@ def test_z_is_mapped_and_never_drawn_as_if_it_were_w(tmp_path, renderer):
     torch.testing.assert_close(load_w_plus(tmp_path / "d.npz", spec, mapping=renderer.mapping), expected[:1])
     np.savez(tmp_path / "both.npz", z=z, w=expected.numpy())
     assert torch.equal(load_w_plus(tmp_path / "both.npz", spec), expected)
-    for shape in ((2, spec.z_dim + 1), (3, 3, spec.z_dim), ()):
+    for shape in ((2, spec.z_dim + 1), (3, 3, spec.z_dim), (), (0, spec.z_dim), (3, 0)):
         np.savez(tmp_path / "odd.npz", z=np.ones(shape, np.float32))
         with pytest.raises(DataError, match="has z of shape"):
             load_w_plus(tmp_path / "odd.npz", spec, mapping=renderer.mapping)
@@ -220,6 +220,23 @@ def test_z_is_mapped_and_never_drawn_as_if_it_were_w(tmp_path, renderer):
     (tmp_path / "model" / "w_plus" / "mine.npz").write_bytes((tmp_path / "a.npz").read_bytes())
     with pytest.raises(DataError, match="holds z"):
         kept.render([Recipe(base="mine")])
+
+
+@pytest.mark.parametrize("name", ["Z", "ZS", "lat", "arr_1"])
+def test_an_array_of_another_name_is_never_taken_as_w(tmp_path, renderer, name):
+    spec, z = renderer.spec, np.random.RandomState(5).randn(2, renderer.spec.z_dim).astype(np.float32)
+    np.savez(tmp_path / "a.npz", **{name: z})
+    torch.save({name: torch.from_numpy(z)}, tmp_path / "a.pt")
+    for path in (tmp_path / "a.npz", tmp_path / "a.pt"):
+        if name.startswith("Z"):
+            expected = renderer.mapping(z)[:, None].repeat(1, spec.num_ws, 1)
+            assert torch.equal(load_w_plus(path, spec, mapping=renderer.mapping), expected)
+        else:
+            with pytest.raises(DataError, match=f"{path.name} holds '{name}'") as error:
+                load_w_plus(path, spec, mapping=renderer.mapping)
+            assert all(known in error.value.hint for known in ("w, w_plus, projected_w, latent, ws", "z, zs"))
+    np.savez(tmp_path / "b.npz", W=z)
+    assert torch.equal(load_w_plus(tmp_path / "b.npz", spec)[:, 0], torch.from_numpy(z))
 
 
 def test_z_of_a_model_with_classes_does_not_say_its_class(tmp_path):

@@ -24,6 +24,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     from ganlib.errors import InputError
     from ganlib.runs import TerminalReporter
+    from ganlib.training.folder import TrainingFolder
     from ganlib.training.timelapse import TimelapseJob, make_timelapse
     from ganlib.video import FILM_FORMATS
 
@@ -32,6 +33,7 @@ def execute(args: argparse.Namespace) -> int:
     if kind not in FILM_FORMATS:
         raise InputError(f"cannot tell the format of '{dest}'", "end --out in .mp4 or .gif")
     job = TimelapseJob(**{**values_from_flags(TimelapseJob, args), "format": kind})
+    TrainingFolder.open(Path(args.run))  # before a folder is made in what is none
     dest.parent.mkdir(parents=True, exist_ok=True)
     print(make_timelapse(job, dest, TerminalReporter()))
     return 0

@@ -151,9 +151,14 @@ def execute(args: argparse.Namespace) -> int:
 
 def _path(args: argparse.Namespace, card: Checkpoint) -> LatentPath:
     """The keyframes that the flags name, and how they are joined."""
-    from ganlib.paths import Keyframe, LatentPath
+    from ganlib.paths import CIRCULAR, Keyframe, LatentPath
 
     recipes = _swept(args, card, _recipes(args, card))
+    if not args.loop and (args.curve == "circle" or (args.curve in CIRCULAR and len(recipes) == 1)):
+        is_circle = args.curve == "circle"
+        why = "a circle ends where it begins" if is_circle else "of one keyframe it makes a loop alone"
+        else_ = "choose another --curve" if is_circle else "give another keyframe"
+        raise InputError(f"--no-loop with --curve {args.curve}: {why}", f"leave --no-loop out, or {else_}")
     return LatentPath(
         tuple(Keyframe(recipe, args.seconds, args.easing) for recipe in recipes), curve=args.curve, loop=args.loop,
         moving=args.moving, radius=args.radius, swings=args.swings, seed=args.path_seed,
@@ -173,7 +178,9 @@ def _recipes(args: argparse.Namespace, card: Checkpoint) -> list[Recipe]:
         seeds, kinds = parse_seeds(args.seeds), card.spec.label_dim
         labels: list[int | None] = [None] if args.label is None else [*read_classes(args.label, card)]
         if len(labels) not in (1, len(seeds)):
-            raise InputError(f"{len(labels)} classes for {len(seeds)} seeds", "give --class one, or one for each seed")
+            one = f"give --class one; --sweep-class {args.label} draws one picture in each of these classes"
+            hint = one if len(seeds) == 1 else "give --class one, or one for each seed"
+            raise InputError(f"{len(labels)} classes for {len(seeds)} seed{'s' * (len(seeds) != 1)}", hint)
         labels = labels * len(seeds) if len(labels) == 1 else labels
         recipes += [
             Recipe.of_seed(seed, psi=psi, label=label_in_turn(seed, label, kinds))

@@ -26,7 +26,7 @@ from ganlib.dataset import Dataset
 from ganlib.device import choose_device
 from ganlib.errors import DataError
 from ganlib.features import open_extractor
-from ganlib.filesystem import MOST_LINES_BYTES, open_regular
+from ganlib.filesystem import MOST_LINES_BYTES, open_regular, reason
 from ganlib.runs import Reporter, SilentReporter, write_bytes, write_json
 from ganlib.runs.files import read_json
 from ganlib.workspace import cache_root
@@ -59,7 +59,8 @@ class CopyCheck:
             if not isinstance(summary, dict) or not all(isinstance(row, dict) for row in rows + reals):
                 raise ValueError("not tables")
         except (OSError, ValueError) as error:
-            raise DataError(f"{folder} holds no copy check: {error}", "run `python -m ganlib copies` again") from error
+            words = f"{folder} holds no copy check: {reason(error)}"
+            raise DataError(words, "run `python -m ganlib copies` again") from error
         return cls(folder, rows, summary, reals)
 
     def __str__(self) -> str:

@@ -67,8 +67,7 @@ class Stored:
 
     def __init__(self, path: Path, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Raises `DataError` for a place without pictures, Stopped when `should_stop()`."""
-        inside = path / "images"
-        self.files = Files(inside if inside.is_dir() else path, should_stop=should_stop)
+        self.files = Files(_pictures_of(path), should_stop=should_stop)
         self.items = [Item(name) for name in self.files.pictures]
         self.mark, self.batch = str(self.files.stamp()), 4  # they may be large
         if not self.items:
@@ -83,6 +82,14 @@ class Stored:
             return decode(self.files.read(name), name=name)
         except DataError as error:
             return error
+
+
+def _pictures_of(path: Path) -> Path:
+    """The folder of a collection's pictures, or what else `path` leads to."""
+    try:
+        return path / "images" if (path / "images").is_dir() else path
+    except OSError:  # it may not be looked into: opening it says why, and names it
+        return path
 
 
 def open_source(config: CopiesConfig, should_stop: Callable[[], bool] = lambda: False) -> Source:

@@ -23,6 +23,7 @@ from ganlib.compare.training import stop_if_asked
 from ganlib.dataset import Dataset
 from ganlib.device import choose_device
 from ganlib.errors import DataError, InputError
+from ganlib.filesystem import reason
 from ganlib.latents import Recipe
 from ganlib.options import check_types
 from ganlib.perceptual import DISTANCES, Distance, open_distance
@@ -130,7 +131,7 @@ def load_statistics(folder: Path) -> dict[str, Any]:
         if not isinstance(found, dict) or not {"real", "fake", "diversity_ratio"} <= found.keys():
             raise ValueError("something is missing")
     except (OSError, ValueError) as error:
-        raise DataError(f"{folder} holds no statistics: {error}", "compare again") from error
+        raise DataError(f"{folder} holds no statistics: {reason(error)}", "compare again") from error
     return found
 
 

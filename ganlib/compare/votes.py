@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlib.errors import DataError, InputError
+from ganlib.filesystem import reason
 from ganlib.options import check_types
 from ganlib.runs import write_json
 from ganlib.runs.files import locked, read_json
@@ -127,7 +128,7 @@ def load_games(root: Path) -> list[Game]:
         return []
     except (OSError, ValueError, KeyError, TypeError, InputError) as error:
         hint = "Mend it in a text editor, or rename it to begin anew."
-        raise DataError(f"{path} is damaged: {error}", hint) from error
+        raise DataError(f"{path} is damaged: {reason(error)}", hint) from error
 
 
 def keep_game(root: Path, game: Game) -> None:

@@ -63,8 +63,9 @@ class Files:
         """Raises DataError, with the reason, if `path` is neither a folder nor a zip that can be listed.
 
         A folder is looked through when `names` is asked for, within `bounds`: what lies beyond is told by `unfinished`
-        with `may_be_part`, and a DataError without. What may not be read, links out of the folder, and what the system
-        keeps in /proc, /sys and /dev are left out, and told by `skipped`. Raises Stopped when `should_stop()`.
+        with `may_be_part`, and a DataError without. A folder that may not be read is a DataError; what below it may
+        not, links out of the folder, and what the system keeps in /proc, /sys and /dev are left out, and told by
+        `skipped`. Raises Stopped when `should_stop()`.
         """
         self.path = Path(path)
         self._archive: zipfile.ZipFile | None = None
@@ -206,7 +207,10 @@ def _walk(folder: Path, bounds: Bounds, should_stop: Callable[[], bool]) -> _Fou
                     if not _is_hidden(entry.name):
                         _sort(entry, name, real, found, waiting)
         except OSError as error:
-            found.skipped[below or "."] = f"cannot be read: {error.strerror or error}"
+            if not below:
+                words = f"{folder} cannot be read: {error.strerror or error}"
+                raise DataError(words, "Check its permissions.") from error
+            found.skipped[below] = f"cannot be read: {error.strerror or error}"
     found.names.sort()
     return found
 

@@ -17,6 +17,7 @@ from ganlib.export.about import facts_of, licence_text
 from ganlib.export.graphs import OPSET, PARTS, Writer, write_onnx, write_torch
 from ganlib.export.pickles import pickle_refusal, write_pickle
 from ganlib.export.tensors import Report, nvidia_file, nvidia_refusal, rosinality_file, rosinality_refusal
+from ganlib.filesystem import reason
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 
 SIDECAR = ".licence.txt"
@@ -159,9 +160,8 @@ def export_model(
                 _tell_difference(row.write(G, temporary, part, facts_of(card)), tell)
         runs.write_bytes(dest.with_name(dest.stem + SIDECAR), licence_text(card).encode("utf-8"))
     except OSError as error:
-        raise CheckpointError(f"{dest} could not be written: {error}", "free some disk space; nothing was lost") from (
-            error
-        )
+        words = f"{dest} could not be written: {reason(error)}"
+        raise CheckpointError(words, "free some disk space; nothing was lost") from error
     return dest
 
 

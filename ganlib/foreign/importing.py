@@ -11,7 +11,7 @@ from typing import Any
 from ganlib import checkpoints
 from ganlib.checkpoints import Checkpoint
 from ganlib.errors import CheckpointError, InputError
-from ganlib.filesystem import check_regular
+from ganlib.filesystem import check_regular, reason
 from ganlib.foreign.opening import Foreign, check_dest, open_foreign, save_foreign
 from ganlib.foreign.safety import FILE_NAME, SafetyReport, describe
 from ganlib.options import check_types
@@ -112,7 +112,7 @@ def _take_own(
         with replacing(config.dest) as temporary:
             shutil.copyfile(config.file, temporary)
     except OSError as error:
-        raise CheckpointError(f"{config.dest} could not be written: {error}", "free some disk space") from error
+        raise CheckpointError(f"{config.dest} could not be written: {reason(error)}", "free some disk space") from error
     if config.title or config.licence:
         checkpoints.change_card(config.dest, title=config.title or None, licence=config.licence or None)
     reporter.artefact(config.dest)

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ganlib.errors import DataError, InputError
+from ganlib.filesystem import reason
 from ganlib.options import check_types
 from ganlib.rights import read_licence, rights_words
 from ganlib.runs.files import read_json
@@ -71,7 +72,8 @@ def read_catalogue(path: Path = TABLE) -> Catalogue:
         value: Any = read_json(path)
         rows, checked = value["models"], str(value["checked"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path.name} is no catalogue: {error}", "copy it again from the studio's own files") from error
+        hint = "copy it again from the studio's own files"
+        raise DataError(f"{path.name} is no catalogue: {reason(error)}", hint) from error
     entries: list[Entry] = []
     for number, row in enumerate(rows, 1):
         try:

@@ -81,7 +81,7 @@ class GeneratorSpec:
             raise CheckpointError(f"the model's spec has missing or unknown fields: {_short(', '.join(odd))}", _HINT)
         clean = dict(values)
         limits = {
-            "resolution": (4, 8192), "img_channels": (1, 4), "z_dim": (1, 8192), "w_dim": (1, 8192),
+            "resolution": (4, 8192), "img_channels": (1, 8192), "z_dim": (1, 8192), "w_dim": (1, 8192),
             "num_ws": (1, 64), "label_dim": (0, 100_000),
         }  # fmt: skip
         for name, (low, high) in limits.items():

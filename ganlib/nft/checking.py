@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlib.errors import DataError
-from ganlib.filesystem import read_text_regular
+from ganlib.filesystem import read_text_regular, reason
 from ganlib.nft.cid import Link, file_link, folder_link
 from ganlib.nft.config import NO_CREATORS, NO_SYMBOL
 from ganlib.nft.metadata import Places, schema_errors
@@ -39,7 +39,11 @@ def validate_drop(folder: Path) -> list[str]:
     except FileNotFoundError as error:
         hint = "it is written last: run the same `nft` command again to finish the collection"
         raise DataError(f"there is no {PROVENANCE} in {folder}", hint) from error
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except NotADirectoryError as error:
+        raise DataError(f"{folder} is no folder of a collection", "give the --outdir of an `nft` command") from error
+    except OSError as error:
+        raise DataError(f"{folder / PROVENANCE} cannot be read: {reason(error)}", "check its permissions") from error
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise DataError(f"{folder / PROVENANCE} is damaged", "make the collection again") from error
     if standard not in ("erc721", "metaplex", "both") or layout not in ("plain", "folders"):
         raise DataError(f"{folder / PROVENANCE} is of an unknown kind", "make the collection again")

@@ -21,7 +21,7 @@ from ganlib.deltas import save_delta
 from ganlib.device import choose_device, crowding, out_of_memory_hint
 from ganlib.errors import CheckpointError, InputError
 from ganlib.features import UNREADABLE
-from ganlib.filesystem import open_regular
+from ganlib.filesystem import open_regular, reason
 from ganlib.latents import Recipe
 from ganlib.networks.base import Generator
 from ganlib.perceptual import open_distance
@@ -370,7 +370,7 @@ def _write_state(path: Path, state: Mapping[str, Any]) -> None:
         with replacing(path, durable=False) as temporary:
             torch.save(dict(state), temporary)
     except OSError as error:
-        raise CheckpointError(f"{path.name} could not be written: {error}", "free some disk space") from error
+        raise CheckpointError(f"{path.name} could not be written: {reason(error)}", "free some disk space") from error
 
 
 def _load_state(path: Path, key: str) -> Mapping[str, Any] | None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ganlib.errors import CheckpointError
-from ganlib.filesystem import check_regular, open_regular
+from ganlib.filesystem import check_regular, open_regular, reason
 from ganlib.foreign.pickles import Budget, Stream
 from ganlib.foreign.torchfiles import LEGACY_MAGIC, read_legacy, read_zip
 from ganlib.foreign.values import ALLOWED, View
@@ -82,7 +82,7 @@ def read_card(path: Path) -> Card | None:
         metrics = {str(name): float(value) for name, value in dict(card.get("metrics") or {}).items()}
         words = {name: str(card.get(name, ""))[:2000] for name in ("title", "licence", "data", "source")}
     except (OSError, safetensors.SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path.name} cannot be read: {error}", _DAMAGED) from error
+        raise CheckpointError(f"{path.name} cannot be read: {reason(error)}", _DAMAGED) from error
     return Card(**words, metrics=metrics)
 
 
@@ -112,7 +112,7 @@ def open_upscaler(path: Path) -> OpenedUpscaler:
         with open_regular(path) as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{path.name} cannot be read: {error}", _DAMAGED) from error
+        raise CheckpointError(f"{path.name} cannot be read: {reason(error)}", _DAMAGED) from error
     except MemoryError as error:
         raise CheckpointError(f"{path.name} does not fit in memory", "close other programs") from error
     except CheckpointError as error:

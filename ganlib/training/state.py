@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ganlib import networks, runs
 from ganlib.errors import CheckpointError, RunError
-from ganlib.filesystem import open_regular
+from ganlib.filesystem import open_regular, reason
 from ganlib.networks.base import GeneratorSpec
 from ganlib.training.ada import PIPES, AugmentPipe
 from ganlib.training.ada_control import AdaptiveStrength
@@ -209,7 +209,7 @@ def save_state(
         if _was_interrupted(error):
             raise KeyboardInterrupt from error
         raise RunError(
-            f"{path.name} could not be written: {error}", "free some disk space, then resume the run"
+            f"{path.name} could not be written: {reason(error)}", "free some disk space, then resume the run"
         ) from error
 
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, UnidentifiedImageError
 
 from ganlib.dataset.files import MAX_FILE_BYTES
 from ganlib.errors import DataError
-from ganlib.filesystem import read_regular
+from ganlib.filesystem import read_regular, reason
 from ganlib.lettering import Letters
 from ganlib.video.job import RenderJob
 
@@ -75,8 +75,10 @@ def _open_logo(path: Path) -> Image.Image:
         data = read_regular(path, max_bytes=MAX_FILE_BYTES)
         with Image.open(BytesIO(data), formats=("PNG", "WEBP", "JPEG", "GIF")) as file:
             return file.convert("RGBA")
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"the logo {path.name} cannot be read: {error}", "Choose a PNG file with alpha.") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        is_other = isinstance(error, UnidentifiedImageError)
+        why = "is no PNG, WebP, JPEG or GIF" if is_other else f"cannot be read: {reason(error)}"
+        raise DataError(f"the logo {path.name} {why}", "Choose a PNG file with alpha.") from error
 
 
 def _lay_logo(layer: Image.Image, logo: Image.Image, corner: str, opacity: float) -> None:

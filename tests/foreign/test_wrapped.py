@@ -79,10 +79,10 @@ def test_wrappings_without_end_are_refused_in_time(tmp_path):
 # ---- Pictures that cannot be drawn ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("channels", [2, 4])
-def test_two_and_four_channels_are_refused_at_import_in_words(tmp_path, channels, monkeypatch):
+@pytest.mark.parametrize("channels", [2, 4, 5])
+def test_other_numbers_of_channels_are_refused_at_import_in_words(tmp_path, channels, monkeypatch):
     with monkeypatch.context() as allowed:
-        allowed.setattr(base, "DRAWABLE_CHANNELS", (1, 2, 3, 4))
+        allowed.setattr(base, "DRAWABLE_CHANNELS", (1, 2, 3, 4, 5))
         G, D = files.tiny(img_channels=channels)
         old = checkpoints.save_snapshot(tmp_path / "old.safetensors", G_ema=G, D=D).path
     torch.save(G.state_dict(), tmp_path / "state.pt")

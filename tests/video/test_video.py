@@ -354,3 +354,28 @@ def test_directions_of_a_film_are_named_by_title_in_any_case(classes, tmp_path, 
     assert "d2, d3" in capsys.readouterr().err
     assert main([*argv, "tall:bass:1"]) == 2
     assert "Ripe: sweet" in capsys.readouterr().err
+
+
+def test_a_name_that_is_the_title_of_another_direction_is_not_guessed(classes):
+    folder = read_card(classes).folder
+    for name, title in (("Ripeness", "Size"), ("d1", "Ripeness"), ("size-2", "size-2")):
+        save_direction(folder, Direction(name, torch.ones(read_card(classes).spec.w_dim), title))
+    for words in ("Ripeness", "ripeness"):
+        with pytest.raises(InputError, match="2 directions are called") as error:
+            find_direction(folder, words)
+        assert "Ripeness" in error.value.hint and "d1" in error.value.hint
+    assert find_direction(folder, "d1").name == "d1" and find_direction(folder, "Size").name == "Ripeness"
+    assert find_direction(folder, "size-2").name == "size-2"
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [("--seeds 7 --curve circle --no-loop", "--no-loop with --curve circle"),
+     ("--seeds 1-3 --curve circle --no-loop", "--no-loop with --curve circle"),
+     ("--seeds 7 --curve noise --no-loop", "--no-loop with --curve noise"),
+     ("--seeds 5 --class 0,1", "2 classes for 1 seed\n"), ("--seeds 5 --class 0,1", "--sweep-class 0,1"),
+     ("--seeds 5-7 --class 0,1", "2 classes for 3 seeds\n")],
+)  # fmt: skip
+def test_flags_that_contradict_each_other_are_both_named(classes, capsys, flags, words):
+    assert main(["video", "--network", str(classes), *flags.split(), "--out", "x.gif", "--dry-run"]) == 2
+    assert words in capsys.readouterr().err

@@ -20,7 +20,7 @@ import numpy as np
 from ganlib.dataset.checks.measure import TILE_SIDE, VERSION, Measured, Measures
 from ganlib.dataset.files import Files
 from ganlib.errors import DataError
-from ganlib.filesystem import check_regular
+from ganlib.filesystem import check_regular, reason
 
 FILE_NAME = "scores.sqlite"
 _TABLES = """
@@ -123,7 +123,7 @@ class Store:
             yield
         except (sqlite3.OperationalError, OSError) as error:
             hint = "Is another examination writing there? Is the disk full, or the folder read-only?"
-            raise DataError(f"{self._path} cannot be used: {error}", hint) from error
+            raise DataError(f"{self._path} cannot be used: {reason(error)}", hint) from error
         except sqlite3.DatabaseError as error:
             raise DataError(f"{self._path} is damaged: {error}", "Delete the file; it is made anew.") from error
 

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from ganlib.dataset.files import is_picture_name
 from ganlib.errors import DataError
-from ganlib.filesystem import MOST_LINES_BYTES, read_regular, read_text_regular
+from ganlib.filesystem import MOST_LINES_BYTES, read_regular, read_text_regular, reason
 from ganlib.images import decode
 from ganlib.runs import Reporter, Stopped, write_bytes
 from ganlib.runs.files import append_text
@@ -60,7 +60,8 @@ def fetch(listed: Path, folder: Path, reporter: Reporter) -> dict[str, str]:
     try:
         lines = read_regular(listed, max_bytes=MOST_LINES_BYTES).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{listed} cannot be read: {error}", "Give a text file with one address per line.") from error
+        hint = "Give a text file with one address per line."
+        raise DataError(f"{listed} cannot be read: {reason(error)}", hint) from error
     wanted = list(dict.fromkeys(words for line in lines if (words := line.strip()) and not words.startswith("#")))
     if not wanted:
         raise DataError(f"{listed} holds no addresses", "Write one per line, such as https://example.org/a.jpg.")
