@@ -25,7 +25,7 @@ PICTURE_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".heic", ".heif")
 )
 _KERNELS = frozenset(("/proc", "/sys", "/dev"))
-_LOOK_UP_EVERY = 256  # files between two looks whether a stop is asked for
+LOOK_UP_EVERY = 256  # files between two looks whether a stop is asked for
 MAX_LIST_BYTES = 256 * 2**20  # of a zip's own list of its files
 MAX_FILE_BYTES = 512 * 2**20  # of one picture file; a zip can claim to hold far more than the disk
 # What the zip module raises on damaged, encrypted (RuntimeError) or exotic (NotImplementedError) entries.
@@ -201,7 +201,7 @@ def _walk(folder: Path, bounds: Bounds, should_stop: Callable[[], bool]) -> _Fou
                         found.unfinished = f"{words}; only the first {count - 1:,} were looked at"
                         waiting.clear()
                         break
-                    if count % _LOOK_UP_EVERY == 0 and should_stop():
+                    if count % LOOK_UP_EVERY == 0 and should_stop():
                         raise Stopped
                     name = f"{below}/{entry.name}" if below else entry.name
                     if not _is_hidden(entry.name):

@@ -15,8 +15,8 @@ from tests.hostile_workspace import SIGNS, Workspace, make_workspace
 
 # What the browser shows as text: components write into text nodes, the others are plain in Streamlit.
 TEXT_ELEMENTS = {"bidi_component", "code", "json", "text", "arrow_data_frame", "plotly_chart", "imgs"}
-TEXT_FIELDS = {"options", "raw_value", "value", "default", "set_value", "placeholder", "id", "url", "element_id",
-               "form_id", "key", "query_string"}  # fmt: skip
+TEXT_FIELDS = {"options", "raw_value", "raw_values", "value", "default", "set_value", "placeholder", "id", "url",
+               "element_id", "form_id", "key", "query_string"}  # fmt: skip
 MARKDOWN_VALUES = {"radio", "button_group", "slider", "metric"}
 
 

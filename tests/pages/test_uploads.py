@@ -8,7 +8,8 @@ import io
 import os
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +34,12 @@ HEAD = (
 )
 TAIL = b"\r\n--edge--\r\n"
 FULL = Path("/dev/full")
+
+
+def run_apart(work: Coroutine[Any, Any, None]) -> None:
+    """Run in a thread of its own: where a browser is open for other tests, this one has a loop already."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
 
 
 class Server:
@@ -65,7 +72,7 @@ class Server:
         async def send(message: Any) -> None:
             answers.append(message)
 
-        asyncio.run(self.app(scope, receive, send))
+        run_apart(self.app(scope, receive, send))
         return int(answers[0]["status"]) if answers else 0
 
     def upload(self, session: str = "s") -> UploadedFile:
@@ -229,7 +236,7 @@ def test_another_streamlit_keeps_uploads_itself_and_the_log_says_so(server, monk
             pass
 
     caplog.clear()
-    asyncio.run(start())
+    run_apart(start())
     assert "uploads are held in memory" in caplog.text
 
 
