@@ -55,7 +55,7 @@ def kinds(studio: Studio) -> Iterator[str]:
 
 
 def test_a_keyframe_has_a_menu_of_classes_and_keeps_the_choice_in_the_address(page: Page, kinds):
-    page.goto(address(kinds, range(1, 4)).replace("seeds%3D1%26", "seeds%3D1%26class%3D1%26"))
+    page.goto(address(kinds, range(1, 4)).replace("seeds%3D1%26", "seeds%3D1%26label%3D1%26"))
     menus = page.locator(".timeline .kinds")
     expect(menus).to_have_count(3)
     expect(menus.first).to_have_value("1")
@@ -63,7 +63,7 @@ def test_a_keyframe_has_a_menu_of_classes_and_keeps_the_choice_in_the_address(pa
     menus.first.select_option(label="plum")
     expect(page.locator(".timeline img").first).not_to_have_attribute("src", before)
     expect(menus.first).to_have_value("2")
-    page.wait_for_function("decodeURIComponent(location.search).includes('class=2')")
+    page.wait_for_function("decodeURIComponent(location.search).includes('label=2')")
     page.reload()
     expect(page.locator(".timeline .kinds").first).to_have_value("2")
 
