@@ -14,36 +14,10 @@ from collections.abc import Sequence
 from typing import NoReturn, TextIO
 
 from ganlib import __version__
-from ganlib.commands.flags import printable
+from ganlib.commands.flags import flags_from_dataclass, printable
+from ganlib.commands.verbs import VERBS
 from ganlib.device import tune_allocator
 from ganlib.errors import GanlibError
-
-# Each verb is a module of ganlib.commands with EXAMPLES, add_flags(parser) and execute(args) -> exit code.
-VERBS = {
-    "generate": "make pictures from seeds or from a projected latent",
-    "video": "make a morph video between seeds",
-    "project": "find a picture in a model's latent space, and tune the model to it",
-    "upscale": "enlarge pictures and films by a network",
-    "upscaler": "train an upscaling network on pictures of your own",
-    "prepare": "turn a folder or zip of pictures into a training set",
-    "examine": "find copies, blur, frames and outliers among pictures; a person decides",
-    "train": "train a model on a prepared set",
-    "metrics": "measure how far a model is from a data set",
-    "copies": "look for pictures that are copies of training pictures, and report the nearest",
-    "statistics": "how varied, coloured and fine a model's pictures are beside a data set's",
-    "directions": "find, import and list directions of a model, and see what they do",
-    "nft": "make a collection with traits, rarity, metadata and hashes, or check one",
-    "doctor": "say in plain words how a training run is doing",
-    "timelapse": "make a film of a training run's samples",
-    "models": "list the models in a folder",
-    "import": "read a model file of another tool, without running anything in it",
-    "export": "write a model for other tools: NVIDIA's or rosinality's tensors, ONNX, PyTorch's program",
-    "blend": "make one model of two: their average, or the coarse layers of one with the fine layers of the other",
-    "hub": "find, download and publish models on the Hugging Face Hub",
-    "catalogue": "list well-known public models and their licences, fetch one",
-    "run": "do the job described by a run directory, or continue it",
-    "bench": "measure how fast a model makes pictures here",
-}
 
 
 class Parser(argparse.ArgumentParser):
@@ -65,18 +39,21 @@ def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ganlib {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
-    for name, summary in VERBS.items():
+    for row in VERBS.values():
         sub = verbs.add_parser(
-            name,
-            help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}.",
+            row.name,
+            help=row.summary,
+            description=f"{row.summary[0].upper()}{row.summary[1:]}.",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        if name == verb:
-            command = importlib.import_module(f"ganlib.commands.{name}")
-            command.add_flags(sub)
-            sub.epilog = "examples:\n" + "\n".join(f"  {line}" for line in command.EXAMPLES)
+        if row.name == verb:
+            command = importlib.import_module(f"ganlib.commands.{row.name}")
+            if row.options:
+                flags_from_dataclass(sub, row.options_class())
+            if hasattr(command, "add_flags"):
+                command.add_flags(sub)
+            sub.epilog = "examples:\n" + "\n".join(f"  {line}" for line in row.commands())
             sub.set_defaults(execute=command.execute)
     return parser
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ganlib import hub, images
 from ganlib.checkpoints import Checkpoint, find_checkpoint, read_card
 from ganlib.hub import CARD_NAME, SHEET_NAME, TAG, Published
 from ganlib.latents import Recipe, label_in_turn
-from ganlib.options import check_types
+from ganlib.options import Options, option
 from ganlib.renderer import Renderer
 from ganlib.rights import UNKNOWN, read_licence, rights_words
 from ganlib.runs import Reporter, SilentReporter, Stopped, write_bytes
@@ -36,40 +36,23 @@ _LONGEST_TEXT = 5000
 
 
 @dataclass(frozen=True)
-class PublishJob:
+class PublishJob(Options):
     """Publishing as a job of the verb `publish`. It holds no token: the worker finds it in the usual places."""
 
-    network: str
-    """Model: a path, or a name below checkpoints/."""
-    repo_id: str
-    """`owner/name` on the Hub."""
-    private: bool = True
-    """Only its owner can see the page."""
-    revision: str = ""
-    """Branch; made where there is none. Empty is the main branch."""
-    licence: str = ""
-    """Licence, for a model that has none; such as CC-BY-4.0."""
-    message: str = ""
-    """First line of the commit; empty is a plain one."""
-    text: str = ""
-    """Words of your own about the model, for its page; plain text."""
-    device: str = "auto"
-    """Where the contact sheet is made."""
+    verb = "hub publish"
 
-    def validate(self) -> PublishJob:
-        """Return itself; raises `InputError` for a name that no page or branch can have."""
+    network: str = option(help="Model: a path, or a name below checkpoints/")
+    repo_id: str = option(help="`owner/name` on the Hub")
+    private: bool = option(True, "Only its owner can see the page")
+    revision: str = option("", "Branch; made where there is none. Empty is the main branch")
+    licence: str = option("", "Licence, for a model that has none; such as CC-BY-4.0")
+    message: str = option("", "First line of the commit; empty is a plain one")
+    text: str = option("", "Words of your own about the model, for its page; plain text")
+    device: str = option("auto", "Where the contact sheet is made")
+
+    def check(self) -> None:
         hub.check_repo_id(self.repo_id)
         hub.check_revision(self.revision)
-        return self
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON for a job."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, config: Mapping[str, Any]) -> PublishJob:
-        """Read what `to_dict` wrote; raises `InputError`."""
-        return cls(**check_types(cls, config, hint="see `python -m ganlib hub publish --help`")).validate()
 
 
 def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> None:

@@ -1,7 +1,14 @@
-"""Options from outside (a job's JSON, a form) held against the types that a dataclass states for its fields.
+"""One way to state an option. A frozen dataclass that inherits from `Options` states each of its fields once, with
+`option(default, help, …)`: its type, limits, choices, group and words. Flags and their help, the command that a page
+shows, JSON in and out, the pages' fields and the reference of the documentation are all made from that.
 
-Types that are understood: `bool`, `int`, `float`, `str`, `Path`, `Literal[…]`, `tuple[X, ...]`, `tuple[X, Y]`, and any
-of them `| None`. Ranges, and rules between fields, are the dataclass's own business.
+    @dataclass(frozen=True)
+    class Blur(Options):
+        radius: float = option(2.0, "how far it reaches, in pixels", low=0, high=100)
+        edges: str = option("mirror", "what lies beyond the picture", choices=("mirror", "black"))
+
+Types that are understood: `bool`, `int`, `float`, `str`, `Path`, `Literal[…]`, `tuple[X, ...]`, `tuple[X, Y]`, other
+`Options`, and any of them `| None`. Rules between fields are the dataclass's own: `check`.
 """
 
 from __future__ import annotations
@@ -9,14 +16,101 @@ from __future__ import annotations
 import math
 import types
 import typing
-from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from ganlib.errors import InputError
 
 _LONGEST_SHOWN = 60  # characters of a wrong value that an error repeats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of an option beside its name, type and default."""
+
+    help: str = ""
+    """One sentence, with the unit."""
+    group: str = ""
+    """Under which heading it stands in forms, help and documentation."""
+    low: float | None = None
+    """Least number, and the largest; of a list, of each of its numbers. None means no limit."""
+    high: float | None = None
+    above: float | None = None
+    """What a number must be above, and below."""
+    below: float | None = None
+    choices: Collection[str] | None = None
+    """What a text may be. A registry may be given itself: what is registered later is a choice too."""
+    longest: int | None = None
+    """Most characters of a text."""
+    flag: str = ""
+    """Name of the flag without its dashes, where it is not the field's with - for _."""
+    metavar: str = ""
+    """What stands for the value in the help of the command line."""
+    is_required: bool = False
+    """Whether the command line insists on it, though the dataclass has a default."""
+    is_model: bool = False
+    """Whether it names a model: a file, or a name in checkpoints/."""
+    is_repeated: bool = False
+    """Whether a list is written in words, `--target A B`, and not with commas."""
+    is_flag: bool = True
+    """Whether the command line has it; otherwise only JSON does."""
+    is_expert: bool = False
+    """Whether it is for those who know what it means, and folded away in forms."""
+
+
+def option(default: Any = MISSING, help: str = "", **facts: Any) -> Any:
+    """Return a dataclass field with `Facts`."""
+    return field(default=default, metadata={"facts": Facts(help=help, **facts)})
+
+
+def facts_of(item: Field[Any]) -> Facts:
+    """Return what is known of a field; nothing where it was not made by `option`."""
+    return item.metadata.get("facts", _NO_FACTS)
+
+
+_NO_FACTS = Facts()
+
+
+class Options:
+    """Base of a dataclass of options."""
+
+    verb: ClassVar[str] = ""
+    """Whose `--help` lists them; empty where no command does."""
+
+    def validate(self) -> Self:
+        """Return self. Raises InputError that names the option and its legal values."""
+        check_types(type(self), {item.name: getattr(self, item.name) for item in _given(type(self))})
+        self.check()
+        return self
+
+    def check(self) -> None:
+        """Raise InputError where options, each legal by itself, do not go together."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict; `from_dict` restores it."""
+        return {item.name: _as_json(getattr(self, item.name)) for item in _given(type(self))}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the options in JSON data. Raises InputError for wrong names and types, then as `validate`."""
+        hint = f"see `python -m ganlib {cls.verb} --help`" if cls.verb else ""
+        made = cls(**check_types(cls, values, hint=hint))
+        made.check()
+        return made
+
+
+def _given(cls: type) -> Iterator[Field[Any]]:
+    return (item for item in fields(cls) if item.init)
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Options):
+        return value.to_dict()
+    if isinstance(value, Path):
+        return str(value)
+    return [_as_json(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 def check_types(cls: type, values: Mapping[str, Any], *, hint: str = "") -> dict[str, Any]:
@@ -32,7 +126,7 @@ def check_types(cls: type, values: Mapping[str, Any], *, hint: str = "") -> dict
     """
     if not isinstance(values, Mapping):
         raise InputError(f"the options are no table of names and values: {_shown(values)}", hint)
-    known = {item.name: item for item in fields(cls) if item.init}
+    known = {item.name: item for item in _given(cls)}
     unknown = [_shown(name) for name in values if name not in known]
     if unknown:
         raise InputError(f"unknown options: {', '.join(sorted(unknown))}", hint)
@@ -44,8 +138,10 @@ def check_types(cls: type, values: Mapping[str, Any], *, hint: str = "") -> dict
     for name, value in values.items():
         try:
             checked[name] = _as_kind(value, wanted[name])
+            _check_limits(checked[name], facts_of(known[name]))
         except ValueError as error:
-            raise InputError(f"{name} = {_shown(value)} is not possible", f"use {error}") from None
+            called = facts_of(known[name]).flag or name
+            raise InputError(f"{called} = {_shown(value)} is not possible", f"use {error}") from None
     return checked
 
 
@@ -58,9 +154,11 @@ def _as_kind(value: Any, kind: Any) -> Any:
         for choice in arguments:
             if type(value) is type(choice) and value == choice:
                 return choice
-        raise ValueError(_listed(arguments))
+        raise ValueError(listed(arguments))
     if origin is tuple:
         return _as_tuple(value, arguments)
+    if isinstance(kind, type) and issubclass(kind, Options):
+        return value if isinstance(value, kind) else kind.from_dict(value)
     if kind is types.NoneType and value is None:
         return None
     if kind is bool and isinstance(value, bool):
@@ -86,6 +184,36 @@ _WORDS: dict[Any, str] = {
     str: "text without NUL characters",
     Path: "a path without NUL characters",
 }
+
+
+def _check_limits(value: Any, facts: Facts) -> None:
+    """Raise ValueError, whose text says what is legal, for a value outside the limits of its option."""
+    if isinstance(value, tuple):
+        for item in value:
+            _check_limits(item, facts)
+    elif isinstance(value, str):
+        if facts.choices is not None and value not in facts.choices:
+            raise ValueError(listed(facts.choices))
+        if facts.longest is not None and len(value) > facts.longest:
+            raise ValueError(f"at most {facts.longest} characters")
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        too_low = (facts.low is not None and value < facts.low) or (facts.above is not None and value <= facts.above)
+        too_high = (facts.high is not None and value > facts.high) or (facts.below is not None and value >= facts.below)
+        if too_low or too_high:
+            raise ValueError(f"{'a whole number' if isinstance(value, int) else 'a number'} {range_of(facts)}")
+
+
+def range_of(facts: Facts) -> str:
+    """Return the limits of a number in words: `from 1 to 20`, `above 0`; empty where there are none."""
+    lower = [f"from {_number(facts.low)}"] if facts.low is not None else []
+    lower += [f"above {_number(facts.above)}"] if facts.above is not None else []
+    upper = [f"to {_number(facts.high)}"] if facts.high is not None else []
+    upper += [f"below {_number(facts.below)}"] if facts.below is not None else []
+    return " ".join(lower + upper)
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else f"{value:g}"
 
 
 def _as_one_of(value: Any, kinds: tuple[Any, ...]) -> Any:
@@ -116,7 +244,8 @@ def _as_float(value: int | float) -> float:
     return number
 
 
-def _listed(choices: tuple[Any, ...]) -> str:
+def listed(choices: Collection[Any]) -> str:
+    """Return the choices as a text: `a, b or c`."""
     words = [str(choice) for choice in choices]
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 from dataclasses import replace
@@ -12,8 +11,8 @@ import numpy as np
 import pytest
 import safetensors
 
+from ganlib.__main__ import build_parser
 from ganlib.checkpoints import Checkpoint, list_checkpoints, read_card
-from ganlib.commands import train as train_command
 from ganlib.commands.flags import values_from_flags
 from ganlib.editing import list_directions
 from ganlib.features import BUNDLED
@@ -41,9 +40,7 @@ def config_of(command: str, **changes: object) -> TrainConfig:
     """The options that a documented command stands for."""
     words = shlex.split(command)
     assert words[:4] == ["python", "-m", "ganlib", "train"]
-    parser = argparse.ArgumentParser()
-    train_command.add_flags(parser)
-    args = parser.parse_args(words[4:])
+    args = build_parser("train").parse_args(words[3:])
     given = values_from_flags(TrainConfig, args) | changes
     return with_preset(args.preset, given) if args.preset else TrainConfig.from_dict(given)
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from ganlib.__main__ import VERBS, build_parser, main
-from ganlib.commands.run import WORKERS, worker_of
+from ganlib.commands.verbs import JOBS, worker_of
 
 RUN_DIRECTORY_FILES = {"job.json", "status.json", "lock"}
 
@@ -270,7 +270,7 @@ def test_a_job_runs_from_its_directory_alone(tiny_model, tmp_path):
     assert [film.suffix for film in run.artefacts] == [".mp4"]
 
 
-@pytest.mark.parametrize("verb", sorted(WORKERS))
+@pytest.mark.parametrize("verb", sorted(JOBS))
 def test_every_kind_of_job_has_a_worker(verb):
     assert callable(worker_of(verb))
 
@@ -344,11 +344,10 @@ def test_every_verb_shows_an_example(verb, capsys):
 
 
 def test_examples_parse():
-    import importlib
     import shlex
 
-    for verb in VERBS:
-        for example in importlib.import_module(f"ganlib.commands.{verb}").EXAMPLES:
+    for row in VERBS.values():
+        for example in row.commands():
             words = shlex.split(example, comments=True)
             words = words[words.index("ganlib") - 2 :]  # after `python` or `torchrun --nproc_per_node 2`
             assert words[1:3] == ["-m", "ganlib"]

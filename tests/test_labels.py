@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from ganlib.__main__ import main
-from ganlib.commands.prepare import add_flags
 from ganlib.dataset import Dataset, PrepareConfig, prepare
 from ganlib.dataset.labels import doubts_about
 from ganlib.errors import DataError, GanlibError, InputError
@@ -348,17 +347,14 @@ def test_names_that_no_picture_has_are_said(tmp_path):
 
 def followed(hint: str, folder: Path) -> Path:
     """Do what a hint's command says, and return what it makes."""
-    import argparse
     import shlex
 
-    from ganlib.commands.prepare import execute
+    from ganlib.__main__ import main
 
     words = shlex.split(hint.split("`")[1])
     assert words[:4] == ["python", "-m", "ganlib", "prepare"]
     words[words.index("NEW.zip")] = str(folder / "NEW.zip")
-    parser = argparse.ArgumentParser()
-    add_flags(parser)
-    assert execute(parser.parse_args(words[4:])) == 0
+    assert main(words[3:]) == 0
     return folder / "NEW.zip"
 
 

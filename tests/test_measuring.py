@@ -332,7 +332,7 @@ def test_a_job_writes_into_its_own_directory(config, tmp_path):
     [
         ({"network": []}, "no model"),
         ({"metrics": "none"}, "no metric"),
-        ({"seed": -1}, "--seed -1"),
+        ({"seed": -1}, "seed = -1"),
         ({"network": ["empty"]}, "no snapshots"),
         ({"data": "missing.zip"}, "missing.zip"),
         ({"features": "vgg"}, "no features named"),

@@ -6,8 +6,6 @@ import argparse
 
 from ganlib.commands.flags import add_network_flags, open_renderer
 
-EXAMPLES = ("python -m ganlib bench --network checkpoints/NAME",)
-
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     add_network_flags(parser)

@@ -7,11 +7,6 @@ from pathlib import Path
 
 from ganlib.commands.flags import CHECKPOINTS, printable
 
-EXAMPLES = (
-    "python -m ganlib blend --network A --other B --amount 0.5 --dest checkpoints/C.safetensors",
-    "python -m ganlib blend --network A --other B --swap-at 16 --dest checkpoints/C.safetensors",
-)
-
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

@@ -8,7 +8,6 @@ from pathlib import Path
 from ganlib.commands.flags import CHECKPOINTS, printable
 from ganlib.commands.hub import run_download
 
-EXAMPLES = ("python -m ganlib catalogue", "python -m ganlib catalogue --get stylegan3-t-metfaces-1024")
 _MAY = {True: "may be sold", False: "not for sale", None: "licence not known"}
 
 

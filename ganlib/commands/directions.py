@@ -6,23 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ganlib.commands.flags import CHECKPOINTS, flags_from_dataclass, printable, values_from_flags
+from ganlib.commands.flags import printable, values_from_flags, work_in_terminal
 from ganlib.errors import InputError
 
-EXAMPLES = (
-    "python -m ganlib directions --network fruit --method sefa --layers coarse --count 5",
-    "python -m ganlib directions --network fruit --there 3,17,40 --here 5,8 --name rounder",
-    "python -m ganlib directions --network fruit --import smile.npy",
-    "python -m ganlib directions --network fruit --list --strips strips.png",
-)
 STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    from ganlib.directions import DirectionsConfig
-
-    parser.add_argument("--network", required=True, metavar="MODEL", help="a model file, or a name in checkpoints/")
-    flags_from_dataclass(parser, DirectionsConfig, skip=("network",))
     parser.add_argument("--there", metavar="SEEDS", help="the direction that leads to these pictures")
     parser.add_argument("--here", metavar="SEEDS", help="… from these (default: the centre of w)")
     parser.add_argument("--name", default="", metavar="NAME", help="what it is called (default: from the seeds)")
@@ -32,15 +22,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from ganlib.checkpoints import find_checkpoint, read_card
+    from ganlib.checkpoints import read_card
     from ganlib.directions import DirectionsConfig, find_directions
     from ganlib.editing import list_directions, read_directions, save_direction
-    from ganlib.runs import Stopped, TerminalReporter, signals_ask
 
-    path = find_checkpoint(args.network, CHECKPOINTS)
+    given = values_from_flags(DirectionsConfig, args)
+    path = given["network"]
     card = read_card(path)
     made: list[Any] = []
-    given = values_from_flags(DirectionsConfig, args)
     if args.here and not args.there:
         raise InputError("--here without --there leads nowhere", "name the pictures to go to with --there")
     if args.there:
@@ -50,13 +39,9 @@ def execute(args: argparse.Namespace) -> int:
         for direction in made:
             save_direction(card.folder, direction)
     elif given.keys() - {"device", "network"} or not (args.list or args.strips):
-        config = DirectionsConfig(**{**given, "network": path}).validate()
-        reporter = TerminalReporter()
-        try:
-            with signals_ask(reporter):
-                made = find_directions(config, reporter)
-        except Stopped:
-            raise KeyboardInterrupt("directions found so far are kept") from None
+        config = DirectionsConfig(**given).validate()
+        stopped = "directions found so far are kept"
+        made = work_in_terminal(lambda reporter: find_directions(config, reporter), stopped=stopped)
     found, damaged = list_directions(card.folder)
     shown = made or found
     for direction in shown:

@@ -6,10 +6,6 @@ import argparse
 import json
 from pathlib import Path
 
-EXAMPLES = (
-    "python -m ganlib doctor runs/00042-train-fruit",
-    "python -m ganlib doctor training-runs/00000-fruit-auto1 --json    # a run of NVIDIA's tools",
-)
 MARKS = {"stop": "STOP", "warning": "warning", "note": "note", "good": "ok"}
 
 

@@ -7,12 +7,6 @@ from pathlib import Path
 
 from ganlib.commands.flags import CHECKPOINTS, printable
 
-EXAMPLES = (
-    "python -m ganlib export --network NAME --format onnx --dest out/NAME.onnx",
-    "python -m ganlib export --network NAME --format nvidia --dest out/NAME.pt",
-    "python -m ganlib export --network NAME --format nvidia-pkl --dest out/NAME.pkl",
-    "python -m ganlib export --network NAME --format torch --part synthesis --dest out/NAME.pt2",
-)
 FORMATS = ("nvidia", "nvidia-pkl", "nvidia-ada-pkl", "autolume-pkl", "rosinality", "onnx", "torch")
 PARTS = ("whole", "mapping", "synthesis")
 

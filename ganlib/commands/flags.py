@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import ast
-import inspect
-import textwrap
+import shlex
 import types
 import typing
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ganlib.errors import InputError
+from ganlib.options import Options, facts_of
 
 if TYPE_CHECKING:
     from ganlib.checkpoints import Checkpoint
     from ganlib.renderer import Renderer
+    from ganlib.runs import Reporter, TerminalReporter
 
 CHECKPOINTS = Path("checkpoints")
+GOES_ON = "the same command goes on from here"
+AnyOptions = TypeVar("AnyOptions", bound=Options)
+Result = TypeVar("Result")
 
 
 def printable(text: str) -> str:
@@ -65,41 +68,127 @@ def read_classes(text: str, card: Checkpoint) -> list[int]:
     return [label for part in parts if (label := read_label(part, card)) is not None]
 
 
-def flags_from_dataclass(
-    parser: argparse.ArgumentParser, cls: type, *, skip: Collection[str] = (), required: Collection[str] = ()
-) -> None:
+def flags_from_dataclass(parser: argparse.ArgumentParser, cls: type, *, skip: Collection[str] = ()) -> None:
     """One flag per field: `snap_kimg: float = 50` becomes `--snap-kimg X`.
 
-    bool becomes `--mirror` and `--no-mirror`; `Literal` becomes choices; a tuple is written `1,2,3`; a field that may
-    be None accepts the word `none`. The help text is the field's metadata `help`, or the string under the field, with
-    its metadata `choices`. Flags not given are absent from the namespace, so that defaults are stated once, in the
-    dataclass.
+    bool becomes `--mirror` and `--no-mirror`; `Literal` becomes choices; a tuple is written `1,2,3`, or `A B C` where
+    its facts say so; a field that may be None accepts the word `none`. Help, and how the flag is called, are the
+    field's `ganlib.options.Facts`. Flags not given are absent from the namespace, so that defaults are stated once, in
+    the dataclass.
     """
-    texts = _strings_under_fields(cls)
     hints = typing.get_type_hints(cls)
     for item in fields(cls):
-        if item.name in skip:
+        facts = facts_of(item)
+        if item.name in skip or not facts.is_flag:
             continue
-        default = "" if item.name in required else _default_text(item)
-        text = str(item.metadata.get("help") or texts.get(item.name, ""))
-        if choices := item.metadata.get("choices"):
+        is_required = facts.is_required or is_without_default(item)
+        text = facts.help
+        if choices := facts.choices:
             text += f"; one of {', '.join(choices)}"
+        reading = _reading(hints[item.name], is_repeated=facts.is_repeated)
+        if facts.metavar:
+            reading["metavar"] = facts.metavar
         parser.add_argument(
-            f"--{item.name.replace('_', '-')}",
+            f"--{flag_of(item)}",
             dest=item.name,
-            required=item.name in required,
+            required=is_required,
             default=argparse.SUPPRESS,
-            help=(text + default).strip().replace("%", "%%"),
-            **_reading(hints[item.name]),
+            help=(text + ("" if is_required else _default_text(item))).strip().replace("%", "%%"),
+            **reading,
         )
 
 
+def flag_of(item: Field[Any]) -> str:
+    """The name of a field's flag, without its dashes."""
+    return facts_of(item).flag or item.name.replace("_", "-")
+
+
+def is_without_default(item: Field[Any]) -> bool:
+    """Whether a field has to be given."""
+    return item.default is MISSING and item.default_factory is MISSING
+
+
 def values_from_flags(cls: type, args: argparse.Namespace) -> dict[str, Any]:
-    """The fields of `cls` that were given as flags; pass them on as `cls(**values)`."""
-    return {item.name: getattr(args, item.name) for item in fields(cls) if hasattr(args, item.name)}
+    """The fields of `cls` that were given as flags; pass them on as `cls(**values)`. Models are looked up: the name of
+    one in checkpoints/ becomes its file. Raises InputError for a model that is not there."""
+    values = {item.name: getattr(args, item.name) for item in fields(cls) if hasattr(args, item.name)}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    for item in fields(cls):
+        if facts_of(item).is_model and values.get(item.name):
+            from ganlib.checkpoints import find_checkpoint
+
+            values[item.name] = find_checkpoint(str(values[item.name]), CHECKPOINTS)
+    return values
 
 
-def _reading(hint: Any) -> dict[str, Any]:
+def read_options(cls: type[AnyOptions], args: argparse.Namespace, **more: Any) -> AnyOptions:
+    """The options that flags state, checked. `more` are values that no flag states. Raises InputError."""
+    return cls(**values_from_flags(cls, args) | more).validate()
+
+
+def command_line(verb: str, options: Any, *more: str, leave_out: Collection[str] = ()) -> str:
+    """The command that does the same in a terminal: every option that differs from its default, then `more` words,
+    quoted for a shell."""
+    words = []
+    for item in fields(options):
+        value, facts = getattr(options, item.name), facts_of(item)
+        if item.name not in leave_out and facts.is_flag and (facts.is_required or value != item.default):
+            words += flag_words(item, value)
+    return shlex.join(["python", "-m", "ganlib", verb, *words, *more])
+
+
+def flag_words(item: Field[Any], value: Any) -> list[str]:
+    """The words that state a value of an option on a command line."""
+    flag = f"--{flag_of(item)}"
+    if isinstance(value, bool):
+        return [flag if value else f"--no-{flag_of(item)}"]
+    if facts_of(item).is_repeated:
+        return [flag, *(f"./{each}" if str(each).startswith("-") else str(each) for each in value)]
+    text = _as_flag(value)
+    return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+
+
+def _as_flag(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_as_flag, value))
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return "none" if value is None else str(value)
+
+
+def work_in_terminal(
+    do: Callable[[Reporter], Result], reporter: TerminalReporter | None = None, *, stopped: str = GOES_ON
+) -> Result:
+    """Do work that reports on the terminal and can be stopped by Ctrl-C or SIGTERM; `stopped` says what became of it.
+    Raises KeyboardInterrupt with these words."""
+    from ganlib.runs import Stopped, TerminalReporter, signals_ask
+
+    reporter = reporter or TerminalReporter()
+    try:
+        with signals_ask(reporter):
+            return do(reporter)
+    except Stopped:
+        raise KeyboardInterrupt(stopped) from None
+
+
+def curve_reporter(outdir: Path) -> TerminalReporter:
+    """A terminal's reporter that also keeps the curve, `stats.jsonl`, among the results; they are named at the end."""
+    import json
+
+    from ganlib.runs import TerminalReporter
+    from ganlib.runs.files import append_text, plain
+
+    class Keeping(TerminalReporter):
+        def stats(self, record: Mapping[str, Any]) -> None:
+            append_text(outdir / "stats.jsonl", json.dumps(plain(record)) + "\n")
+
+        def artefact(self, path: Path) -> None:
+            pass
+
+    return Keeping()
+
+
+def _reading(hint: Any, *, is_repeated: bool = False) -> dict[str, Any]:
     """The argparse options that read a value of type `hint`."""
     alternatives = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
     kinds = [kind for kind in alternatives if kind is not types.NoneType]
@@ -114,6 +203,8 @@ def _reading(hint: Any) -> dict[str, Any]:
         return {"type": lambda text: by_text.get(text, text), "choices": values}
     if typing.get_origin(kind) is tuple:
         element = typing.get_args(kind)[0]
+        if is_repeated:
+            return {"type": element, "nargs": "+"}
         return {"type": _list_of(element), "metavar": f"{element.__name__.upper()},…"}
     if kind not in (int, float, str, Path):
         raise TypeError(f"no flag can be made for {hint}")
@@ -140,19 +231,7 @@ def _list_of(kind: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
 
 
 def _default_text(item: Field[Any]) -> str:
-    if item.default is MISSING or item.default in (None, "", ()):
+    if item.default is MISSING or item.default in (None, "", (), Path()):
         return ""
     value = ",".join(map(str, item.default)) if isinstance(item.default, tuple) else item.default
     return f" (default: {str(value).lower() if isinstance(value, bool) else value})"
-
-
-def _strings_under_fields(cls: type) -> dict[str, str]:
-    """The string literal that follows each field in the source of `cls`, on one line."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
-    assert isinstance(body, ast.ClassDef)
-    texts = {}
-    for item, after in zip(body.body, body.body[1:], strict=False):
-        is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and is_text:
-            texts[item.target.id] = " ".join(str(after.value.value).split()).rstrip(".")  # type: ignore[attr-defined]
-    return texts

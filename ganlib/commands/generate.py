@@ -13,13 +13,6 @@ if TYPE_CHECKING:
     from ganlib.networks.base import GeneratorSpec
     from ganlib.runs import Reporter
 
-EXAMPLES = (
-    "python -m ganlib generate --network checkpoints/NAME --seeds 6600-6625 --trunc 0.7 --outdir out",
-    "python -m ganlib generate --network NAME --seeds 1,5,9-12 --class 2 --noise-mode none --outdir out",
-    "python -m ganlib generate --network NAME --seeds 85 --translate 0.1,0.2 --rotate 30 --outdir out",
-    "python -m ganlib generate --network NAME --projected-w projected_w.npz --outdir out",
-)
-
 
 GRAIN_HINT = "write style inputs and a factor from 0 to 10, such as 0-4:0,7:2"
 
@@ -96,9 +89,7 @@ def _from_seeds(args: argparse.Namespace, reporter: Reporter) -> int:
         for seed, pixels in zip(part, pictures, strict=True):
             if reporter.should_stop():
                 raise Stopped
-            text = embed_text(
-                recipes[seed], digest=renderer.digest, model=renderer.name, licence=renderer.licence
-            )
+            text = embed_text(recipes[seed], digest=renderer.digest, model=renderer.name, licence=renderer.licence)
             write_bytes(args.outdir / f"seed{seed:04d}.png", encode(pixels, "png", recipe=text), durable=False)
         reporter.progress(start + len(part), len(seeds), f"seed{part[-1]:04d}.png")
     return len(seeds)

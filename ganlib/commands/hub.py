@@ -13,14 +13,6 @@ from ganlib.commands.flags import CHECKPOINTS, printable
 if TYPE_CHECKING:
     from ganlib.hub import DownloadJob
 
-EXAMPLES = (
-    "python -m ganlib hub search fruit",
-    "python -m ganlib hub search --tag stylegan2 --limit 10",
-    "python -m ganlib hub download me/fruit --file fruit.safetensors",
-    "python -m ganlib hub publish fruit me/fruit --licence CC0-1.0",
-    "python -m ganlib hub list",
-)
-
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="hub_verb", metavar="search|list|forget|download|publish", required=True)
@@ -100,9 +92,7 @@ def _download(args: argparse.Namespace) -> None:
     from ganlib import hub
 
     run_download(
-        hub.DownloadJob(
-            repo_id=args.repo, filename=args.file, revision=args.revision, dest=args.dest, name=args.name
-        )
+        hub.DownloadJob(repo_id=args.repo, filename=args.file, revision=args.revision, dest=args.dest, name=args.name)
     )
 
 

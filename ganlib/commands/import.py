@@ -7,11 +7,6 @@ from pathlib import Path
 
 from ganlib.commands.flags import CHECKPOINTS, printable
 
-EXAMPLES = (
-    "python -m ganlib import network-snapshot-025000.pkl --dest checkpoints/NAME.safetensors",
-    'python -m ganlib import stylegan2-ffhq.pt --title "Faces" --licence CC-BY-NC-4.0',
-)
-
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from ganlib.commands.flags import flags_from_dataclass, printable, values_from_flags
-
-EXAMPLES = (
-    "python -m ganlib metrics --network fruit --data data/fruit-64.zip --metrics kid1k,pr1k",
-    "python -m ganlib metrics --network runs/00000-train-fruit-64 --data F.zip --metrics kid5k --real-floor --outdir m",
-    "python -m ganlib metrics --network F.safetensors --data F.zip --metrics fid50k_full,is50k --fetch --outdir m",
-    "torchrun --nproc_per_node 8 -m ganlib metrics --network F.safetensors --data F.zip --metrics fid50k_full "
-    "--outdir m",
-)
+from ganlib.commands.flags import GOES_ON, printable, read_options, work_in_terminal
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    from ganlib.metrics import MetricsConfig
-
-    parser.add_argument(
-        "--network", required=True, nargs="+", type=Path, metavar="MODEL",
-        help="model files, names in checkpoints/, or run directories: all of their snapshots",
-    )  # fmt: skip
-    flags_from_dataclass(parser, MetricsConfig, skip=("network",), required=("data",))
     parser.add_argument("--dry-run", action="store_true", help="check everything, print what would be measured")
 
 
@@ -34,10 +18,9 @@ def execute(args: argparse.Namespace) -> int:
     from ganlib.metrics import MetricsConfig, measure
     from ganlib.metrics.job import estimate_seconds, plan_measurement
     from ganlib.metrics.names import doubt_about
-    from ganlib.runs import SilentReporter, Stopped, TerminalReporter, format_seconds, signals_ask
+    from ganlib.runs import SilentReporter, format_seconds
 
-    given = values_from_flags(MetricsConfig, args)
-    config = MetricsConfig(**(given | {"network": tuple(args.network)})).validate()
+    config = read_options(MetricsConfig, args)
     if not is_first():
         measure(config, SilentReporter())
         return 0
@@ -53,13 +36,8 @@ def execute(args: argparse.Namespace) -> int:
                 print(f"warning: {doubt}")
         print(f"about {format_seconds(estimate_seconds(config))} here")
         return 0
-    reporter = TerminalReporter()
-    try:
-        with signals_ask(reporter):
-            records = measure(config, reporter)
-    except Stopped:
-        raise KeyboardInterrupt("the same command goes on from here" if config.outdir else "") from None
-    for record in records:
+    stopped = GOES_ON if config.outdir else ""
+    for record in work_in_terminal(lambda reporter: measure(config, reporter), stopped=stopped):
         _print(record)
     return 0
 

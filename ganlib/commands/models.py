@@ -7,8 +7,6 @@ from pathlib import Path
 
 from ganlib.commands.flags import CHECKPOINTS, printable
 
-EXAMPLES = ("python -m ganlib models", "python -m ganlib models --dir runs/00042-train-fruit")
-
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dir", type=Path, default=CHECKPOINTS, help="folder to look in (default: %(default)s)")

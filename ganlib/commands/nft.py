@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
-from ganlib.commands.flags import CHECKPOINTS, flags_from_dataclass, printable, values_from_flags
+from ganlib.commands.flags import printable, read_options, work_in_terminal
 from ganlib.errors import InputError
-
-EXAMPLES = (
-    "python -m ganlib nft --network fruit --seeds 0-99 --outdir drop",
-    "python -m ganlib nft --network fruit --seeds 0-499 --count 100 --floor 0.4 --psi 0.7 --collection Orchard "
-    "--description 'A {Main colour} fruit, number {number} of {count}' --layout folders --outdir orchard",
-    "python -m ganlib nft --network fruit --seeds 0-19 --seconds 3 --targets 'Cluster=A:30%' --dry-run",
-    "python -m ganlib nft --check drop",
-)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    from ganlib.nft.config import NftConfig
-
-    flags_from_dataclass(parser, NftConfig, skip=("recipes", "label"))
-    parser.add_argument(
-        "--class", dest="label", type=int, metavar="N", default=argparse.SUPPRESS, help="class of seeds"
-    )
     parser.add_argument("--check", type=Path, metavar="DIR", help="look through a finished collection, make none")
     parser.add_argument("--dry-run", action="store_true", help="show traits and costs of the first ones, write nothing")
 
@@ -33,26 +18,20 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     if args.check is not None:
         return _check(args.check)
-    from ganlib.checkpoints import find_checkpoint
+    from ganlib.distributed import is_first
     from ganlib.nft import NftConfig, make_drop
-    from ganlib.runs import Reporter, SilentReporter, Stopped, TerminalReporter, signals_ask
+    from ganlib.runs import SilentReporter
 
-    given = values_from_flags(NftConfig, args)
-    if "network" not in given:
+    if not hasattr(args, "network"):
         raise InputError("no model is named", "give --network, or --check to look through a collection")
-    given["network"] = find_checkpoint(str(given["network"]), CHECKPOINTS)
-    config = NftConfig(**given).validate()
+    config = read_options(NftConfig, args)
     if args.dry_run:
         return _preview(config)
-    is_first = int(os.environ.get("RANK", "0")) == 0
-    terminal = TerminalReporter()
-    reporter: Reporter = terminal if is_first else SilentReporter()
-    try:
-        with signals_ask(terminal):
-            drop = make_drop(config, reporter)
-    except Stopped:
-        raise KeyboardInterrupt("finished pieces are kept; the same command continues") from None
-    if is_first:
+    drop = work_in_terminal(
+        lambda reporter: make_drop(config, reporter if is_first() else SilentReporter()),
+        stopped="finished pieces are kept; the same command continues",
+    )
+    if is_first():
         skipped = drop.skipped["near"] + drop.skipped["copies"]
         looked = drop.skipped["looked"]
         print(f"{drop.pieces} pieces in {drop.root}; {skipped} of {looked} candidates were too like others")

@@ -7,18 +7,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from ganlib.commands.flags import flags_from_dataclass, printable, values_from_flags
-
-EXAMPLES = (
-    "python -m ganlib prepare --source pictures.zip --dest data/fruit-64.zip --resolution 64",
-    "python -m ganlib prepare --source paintings --dest data/paintings.zip --labels folder --crop center",
-)
+from ganlib.commands.flags import printable, read_options, work_in_terminal
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    from ganlib.dataset.config import PrepareConfig
-
-    flags_from_dataclass(parser, PrepareConfig, required=("source", "dest"))
     parser.add_argument("--dry-run", action="store_true", help="check source and settings, print them, do nothing")
 
 
@@ -28,9 +20,8 @@ def execute(args: argparse.Namespace) -> int:
     from ganlib.dataset.files import Files
     from ganlib.dataset.labels import doubts_about, numbering_of
     from ganlib.dataset.sources import is_ready
-    from ganlib.runs import Stopped, TerminalReporter, signals_ask
 
-    config = PrepareConfig(**values_from_flags(PrepareConfig, args)).validate()
+    config = read_options(PrepareConfig, args)
     if args.dry_run:
         if is_ready(config):
             with Files(Path(config.source)) as files:
@@ -43,10 +34,5 @@ def execute(args: argparse.Namespace) -> int:
                     print(printable(words))
         print(json.dumps(config.to_dict(), indent=1))
         return 0
-    reporter = TerminalReporter()
-    try:
-        with signals_ask(reporter):
-            print(prepare(config, reporter=reporter))
-    except Stopped:
-        raise KeyboardInterrupt("the same command goes on from here") from None
+    print(work_in_terminal(lambda reporter: prepare(config, reporter=reporter)))
     return 0

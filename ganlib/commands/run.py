@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import chdir, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganlib.errors import RunError
+from ganlib.commands.verbs import worker_of
 
 if TYPE_CHECKING:
     from ganlib.runs import Reporter, RunDir
 
-EXAMPLES = ("python -m ganlib run runs/00042-train-fruit",)
 
-# The module whose `run_job(config, run_dir, reporter)` does the jobs of a verb.
-WORKERS = {"video": "ganlib.video", "prepare": "ganlib.dataset", "train": "ganlib.training"}
-WORKERS |= {"examine": "ganlib.dataset.examine", "import": "ganlib.foreign"}
-WORKERS |= {"directions": "ganlib.directions", "nft": "ganlib.nft", "project": "ganlib.projection"}
-WORKERS |= {"timelapse": "ganlib.training.timelapse", "estimate": "ganlib.training.estimate"}
-WORKERS |= {"upscale": "ganlib.superres", "upscaler": "ganlib.superres.training"}
-WORKERS |= {"download": "ganlib.hub", "publish": "ganlib.modelcard"}
-WORKERS |= {"metrics": "ganlib.metrics"}
-WORKERS |= {"copies": "ganlib.compare", "statistics": "ganlib.compare.statistics"}
 EXIT_CODES = {"done": 0, "failed": 2, "stopped": 130}
 
 
@@ -60,10 +49,3 @@ def do_job(run: RunDir) -> int:
             worker_of(job["verb"])(job["config"], run.path, SilentReporter())
             return 0
         return EXIT_CODES[work(run, execute)]
-
-
-def worker_of(verb: str) -> Callable[[Mapping[str, Any], Path, Reporter], None]:
-    """The function that does jobs of `verb`. Raises RunError for a verb that this version does not know."""
-    if verb not in WORKERS:
-        raise RunError(f"unknown kind of job '{verb}'", f"this version knows {', '.join(WORKERS)}")
-    return importlib.import_module(WORKERS[verb]).run_job

@@ -8,25 +8,16 @@ import shlex
 import sys
 from pathlib import Path
 
-from ganlib.commands.flags import flags_from_dataclass, values_from_flags
-
-EXAMPLES = (
-    "python -m ganlib train --data data/fruit-64.zip --outdir runs --preset cpu",
-    "python -m ganlib train --data data/fruit-64.zip --outdir runs --arch dcgan --kimg 100 --dry-run",
-    "python -m ganlib train --data mine-64.zip --preset transfer --resume checkpoints/fruit.safetensors",
-    "torchrun --nproc_per_node 2 -m ganlib train --data data/fruit-64.zip --outdir runs --batch 32",
-    "python -m ganlib run runs/00042-train-fruit-64    # continues a run that was stopped",
-)
+from ganlib.commands.flags import values_from_flags
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    from ganlib.training import PRESETS, TrainConfig
+    from ganlib.training import PRESETS
 
     parser.add_argument("--outdir", type=Path, default=Path("runs"), help="where the run directory goes (runs)")
     parser.add_argument("--name", help="name of the run (default: the data set's)")
     parser.add_argument("--preset", choices=PRESETS, help="settings to start from; flags given beside it count more")
     parser.add_argument("--dry-run", action="store_true", help="check data and settings, print them, do nothing")
-    flags_from_dataclass(parser, TrainConfig, required=("data",))
 
 
 def execute(args: argparse.Namespace) -> int:

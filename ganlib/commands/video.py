@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from ganlib.paths import LatentPath
     from ganlib.video import Reaction, RenderJob
 
-EXAMPLES = (
-    "python -m ganlib video --network checkpoints/NAME --seeds 85,100,75 --seconds 2 --trunc 0.7 --out morph.mp4",
-    "python -m ganlib video --network NAME --seeds 1-6 --curve slerp --no-loop --size 512 --out morph.gif",
-    "python -m ganlib video --network NAME --seeds 85 --curve noise --seconds 8 --even-speed --out drift.webm",
-    "python -m ganlib video --network NAME --seeds 1-8 --sound song.mp3 --length track --beats --out song.mp4",
-)
 SUFFIXES = {
     ".mp4": "mp4", ".webm": "webm", ".gif": "gif", ".png": "apng", ".apng": "apng", ".webp": "webp", ".zip": "png",
     "": "png",
@@ -39,7 +33,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     key.add_argument("--seeds", metavar="LIST", help="such as 1,2,3 or 10-15")
     key.add_argument("--favourites", action="store_true", help="those kept beside the model, oldest first")
     key.add_argument(
-        "--projected-w", type=Path, nargs="+", action="extend", metavar="FILE",
+        "--projected-w",
+        type=Path,
+        nargs="+",
+        action="extend",
+        metavar="FILE",
         help="saved w, any number: .npz, .npy or .pt",
     )
     key.add_argument("--trunc", type=float, metavar="PSI", help="truncation psi of seeds (default: 1)")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from ganlib.device import choose_device
 from ganlib.errors import DataError, InputError
 from ganlib.filesystem import reason
 from ganlib.latents import Recipe
-from ganlib.options import check_types
+from ganlib.options import Options, option
 from ganlib.perceptual import DISTANCES, Distance, open_distance
 from ganlib.renderer import Renderer
 from ganlib.runs import Reporter, SilentReporter, write_json
@@ -40,47 +40,22 @@ _LIGHTNESS = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
-class StatisticsConfig:
+class StatisticsConfig(Options):
     """Options of one comparison."""
 
-    network: Path
-    """the model"""
-    data: Path
-    """the data set: a zip or folder"""
-    outdir: Path = Path("statistics")
-    """where statistics.json goes"""
-    pictures: int = 500
-    """real ones and generated ones; fewer where the set is smaller"""
-    psi: float = 1.0
-    """truncation of the generated ones"""
-    label: int | None = None
-    """class of the generated ones, for a model with classes; none draws each at random"""
-    distance: str = "auto"
-    """how far two pictures are: auto, embedded, squeezenet, pixels, lpips-vgg, lpips-alex or lpips-squeeze"""
-    seed: int = 0
-    """of everything that is drawn"""
-    device: str = "auto"
-    """auto, cpu, cuda or mps"""
-
-    def validate(self) -> StatisticsConfig:
-        """Return self, or raise `InputError` that names the option and its legal values."""
-        for name, low, high in (("pictures", 4, 50_000), ("psi", -2.0, 2.0), ("seed", 0, 2**31)):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise InputError(f"{name} {value:g} is not between {low:g} and {high:g}", "change it")
-        if self.distance not in DISTANCES:
-            known = ", ".join(DISTANCES)
-            raise InputError(f"there is no distance named {self.distance[:40]!r}", f"choose one of: {known}")
-        return self
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> StatisticsConfig:
-        """Return the options in JSON data. Raises `InputError` for wrong names, types or values."""
-        return cls(**check_types(cls, values)).validate()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able dict; `from_dict` restores it."""
-        return asdict(self) | {name: str(getattr(self, name)) for name in ("network", "data", "outdir")}
+    network: Path = option(help="a model file, or a name in checkpoints/", is_model=True, metavar="MODEL")
+    data: Path = option(help="the data set: a zip or folder")
+    outdir: Path = option(Path("statistics"), "where statistics.json goes", is_required=True)
+    pictures: int = option(500, "real ones and generated ones; fewer where the set is smaller", low=4, high=50_000)
+    psi: float = option(1.0, "truncation of the generated ones", low=-2, high=2)
+    label: int | None = option(None, "class of the generated pictures (default: each at random)", flag="class", low=0)
+    distance: str = option(
+        "auto",
+        "how far two pictures are",
+        choices=DISTANCES,
+    )
+    seed: int = option(0, "of everything that is drawn", low=0, high=2**31)
+    device: str = option("auto", "auto, cpu, cuda or mps")
 
 
 def compare_statistics(config: StatisticsConfig, reporter: Reporter | None = None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from ganlib.editing import Direction, list_directions, save_direction
 from ganlib.errors import InputError
 from ganlib.features import FeatureExtractor, discriminator_extractor, open_extractor
 from ganlib.latents import style_groups
-from ganlib.options import check_types
+from ganlib.options import Options, option
 from ganlib.renderer import Renderer
 from ganlib.runs import Reporter, SilentReporter, Stopped
 
@@ -26,45 +26,23 @@ RANGES = ("all", "coarse", "middle", "fine")
 
 
 @dataclass(frozen=True)
-class DirectionsConfig:
+class DirectionsConfig(Options):
     """Options of one search for directions."""
 
-    network: Path
-    """the model"""
-    method: Literal["pca", "sefa", "shown"] = "pca"
-    """pca: principal components of w (GANSpace); sefa: what moves the styles most; shown: what pictures show (size,
-    lightness, redness …), measured in them"""
-    count: int = 10
-    """how many, the strongest or best told first"""
-    layers: Literal["all", "coarse", "middle", "fine"] = "all"
-    """style inputs: sefa looks at these alone, and every direction acts on them by default"""
-    samples: int = SAMPLES
-    """how many w are drawn"""
-    seed: int = 0
-    """of those"""
-    measure: bool = True
-    """measure how far each may be followed"""
-    device: str = "auto"
-    """auto, cpu, cuda or mps"""
-
-    def validate(self) -> DirectionsConfig:
-        """Return self, or raise `InputError` that names the option and its legal values."""
-        if not 1 <= self.count <= COMPONENTS:
-            raise InputError(f"count {self.count} is not between 1 and {COMPONENTS}", f"choose 1 to {COMPONENTS}")
-        if not 100 <= self.samples <= 1_000_000:
-            raise InputError(f"samples {self.samples} is not between 100 and 1000000", f"{SAMPLES} is usual")
-        if self.seed < 0:
-            raise InputError(f"seed {self.seed} is below 0", "give 0 or more")
-        return self
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> DirectionsConfig:
-        """Return the options in JSON data. Raises `InputError` for wrong names, types or values."""
-        return cls(**check_types(cls, values)).validate()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able dict; `from_dict` restores it."""
-        return asdict(self) | {"network": str(self.network)}
+    network: Path = option(help="a model file, or a name in checkpoints/", is_model=True, metavar="MODEL")
+    method: Literal["pca", "sefa", "shown"] = option(
+        "pca",
+        "pca: principal components of w (GANSpace); sefa: what moves the styles most; shown: what pictures show "
+        "(size, lightness, redness …), measured in them",
+    )
+    count: int = option(10, "how many, the strongest or best told first", low=1, high=COMPONENTS)
+    layers: Literal["all", "coarse", "middle", "fine"] = option(
+        "all", "style inputs: sefa looks at these alone, and every direction acts on them by default"
+    )
+    samples: int = option(SAMPLES, "how many w are drawn", low=100, high=1_000_000, is_expert=True)
+    seed: int = option(0, "of those", low=0, is_expert=True)
+    measure: bool = option(True, "measure how far each may be followed")
+    device: str = option("auto", "auto, cpu, cuda or mps")
 
 
 def find_directions(config: DirectionsConfig, reporter: Reporter | None = None) -> list[Direction]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +14,24 @@ from ganlib.errors import CheckpointError, InputError
 from ganlib.filesystem import check_regular, reason
 from ganlib.foreign.opening import Foreign, check_dest, open_foreign, save_foreign
 from ganlib.foreign.safety import FILE_NAME, SafetyReport, describe
-from ganlib.options import check_types
+from ganlib.options import Options, option
 from ganlib.runs import Reporter, SilentReporter, Stopped, replacing, write_json
 
 _STEPS = 3
 
 
 @dataclass(frozen=True)
-class ImportConfig:
+class ImportConfig(Options):
     """Options of one import."""
 
-    file: Path
-    """The file of another tool, or a `.safetensors` of this studio, which is checked and copied."""
-    dest: Path
-    """The model to write, a `.safetensors` that does not exist yet."""
-    title: str = ""
-    """A name for people; the file's name where it is empty."""
-    licence: str = ""
-    """Licence of the weights; unknown where it is empty, since these formats do not say it."""
-    source: str = ""
-    """Where the file comes from; its format and name where it is empty."""
-    is_upload: bool = False
-    """Whether the file is the studio's own copy, which goes when the model is written."""
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ImportConfig:
-        """Return the options in JSON data. Raises `InputError` for wrong names or types."""
-        return cls(**check_types(cls, values))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able dict; `from_dict` restores it."""
-        return asdict(self) | {"file": str(self.file), "dest": str(self.dest)}
+    file: Path = option(
+        help="The file of another tool, or a `.safetensors` of this studio, which is checked and copied"
+    )
+    dest: Path = option(help="The model to write, a `.safetensors` that does not exist yet")
+    title: str = option("", "A name for people; the file's name where it is empty")
+    licence: str = option("", "Licence of the weights; unknown where it is empty, since these formats do not say it")
+    source: str = option("", "Where the file comes from; its format and name where it is empty")
+    is_upload: bool = option(False, "Whether the file is the studio's own copy, which goes when the model is written")
 
 
 def inspect(path: Path) -> tuple[Foreign | None, SafetyReport]:
@@ -93,9 +80,7 @@ def import_with_report(
     return card, report
 
 
-def _take_own(
-    config: ImportConfig, report_dir: Path | None, reporter: Reporter
-) -> tuple[Checkpoint, SafetyReport]:
+def _take_own(config: ImportConfig, report_dir: Path | None, reporter: Reporter) -> tuple[Checkpoint, SafetyReport]:
     """Copy a model of this studio, having held its weights against its digest."""
     card = checkpoints.read_card(config.file)
     checkpoints.load_generator(config.file)

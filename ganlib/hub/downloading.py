@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ganlib.hub.catalogue import Entry, find_entry
 from ganlib.hub.client import asking, check_repo_id, endpoint, find_token
 from ganlib.hub.fetching import Wanted, check_room, fetch
 from ganlib.hub.models import HubFile, HubModel, choose_file, look
-from ganlib.options import check_types
+from ganlib.options import Options, option
 from ganlib.rights import UNKNOWN, read_licence, stricter
 from ganlib.runs import Reporter, SilentReporter, Stopped, replacing, write_json
 
@@ -31,24 +31,19 @@ _GENERIC = re.compile(r"(model|pytorch_model|generator|g_ema|ema|weights|checkpo
 
 
 @dataclass(frozen=True)
-class DownloadJob:
+class DownloadJob(Options):
     """A download as a job of the verb `download`. It holds no token: the worker finds it in the usual places."""
 
-    repo_id: str = ""
-    """`owner/name` on the Hub; empty for a model of the catalogue."""
-    entry: str = ""
-    """Name in the catalogue; empty for a model of the Hub."""
-    filename: str = ""
-    """The file in the repository; empty where only one can be meant."""
-    revision: str = ""
-    """Branch, tag or commit; empty is the main branch."""
-    dest: Path = CHECKPOINTS
-    """Folder that the model goes to."""
-    name: str = ""
-    """Name of the new model; empty is one made from its page."""
+    verb = "hub download"
 
-    def validate(self) -> DownloadJob:
-        """Return itself; raises `InputError` unless exactly one of page and row is named."""
+    repo_id: str = option("", "`owner/name` on the Hub; empty for a model of the catalogue")
+    entry: str = option("", "Name in the catalogue; empty for a model of the Hub")
+    filename: str = option("", "The file in the repository; empty where only one can be meant")
+    revision: str = option("", "Branch, tag or commit; empty is the main branch")
+    dest: Path = option(CHECKPOINTS, "Folder that the model goes to")
+    name: str = option("", "Name of the new model; empty is one made from its page")
+
+    def check(self) -> None:
         if bool(self.repo_id) == bool(self.entry):
             raise InputError("name a model of the Hub or one of the catalogue", "fill in repo_id or entry")
         if self.repo_id:
@@ -56,16 +51,6 @@ class DownloadJob:
         else:
             find_entry(self.entry)
         _check_name(self.name)
-        return self
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON for a job."""
-        return asdict(self) | {"dest": str(self.dest)}
-
-    @classmethod
-    def from_dict(cls, config: Mapping[str, Any]) -> DownloadJob:
-        """Read what `to_dict` wrote; raises `InputError`."""
-        return cls(**check_types(cls, config, hint="see `python -m ganlib hub download --help`")).validate()
 
 
 def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from string import Formatter
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from ganlib.errors import InputError
 from ganlib.favourites import load_favourites
 from ganlib.latents import Recipe, parse_seeds
-from ganlib.options import check_types
+from ganlib.options import Options, option
 
 TRAITS = ("palette", "cluster", "pca", "psi", "directions", "class")
 MOST_PIECES = 50_000
@@ -35,97 +35,74 @@ Standard = Literal["erc721", "metaplex", "both"]
 
 
 @dataclass(frozen=True)
-class NftConfig:
+class NftConfig(Options):
     """Options of one collection. The same options give the same bytes on the same machine."""
 
-    network: Path = Path()
-    """the model"""
-    seeds: str = ""
-    """candidates, such as 0-99 or 1,5,9-12"""
-    favourites: tuple[str, ...] = ()
-    """candidates: ids of favourites of the model, or all"""
-    recipes: tuple[str, ...] = ()
-    """candidates: recipes as JSON; favourites come first, then these, then seeds"""
-    outdir: Path = Path("drop")
-    """where the collection goes"""
-    count: int | None = None
-    """pieces wanted; none takes every candidate that passes"""
-    floor: float = 0.0
-    """likeness floor, 0 to 1: no two pieces closer in features than this share of two candidates' usual distance"""
-    features: str = "auto"
-    """features that likeness is measured in, as for metrics"""
-    psi: float = 1.0
-    """truncation of seeds"""
-    psi_to: float | None = None
-    """then each seed has its own, drawn between --psi and this"""
-    label: int | None = None
-    """class of seeds, for a model with labels"""
-    size: int | None = None
-    """side of the pictures in pixels; none is the model's"""
-    picture: Literal["png", "jpeg"] = "png"
-    """format of the pictures"""
-    traits: tuple[str, ...] = TRAITS
-    """what is looked at: palette, cluster, pca, psi, directions, class"""
-    clusters: int = 6
-    """groups that the pieces fall into"""
-    cluster_names: tuple[str, ...] = ()
-    """what they are called, the largest first"""
-    targets: tuple[str, ...] = ()
-    """wanted shares, such as Cluster=A:10%"""
-    collection: str = "Untitled"
-    """name of the collection"""
-    name: str = "{collection} #{number}"
-    """template of a piece's name"""
-    description: str = ""
-    """template of its description; knows {collection}, {number}, {seed}, {rank} and traits, such as {Main colour}"""
-    symbol: str = ""
-    """short name for wallets, 10 letters at most"""
-    creators: tuple[str, ...] = ()
-    """address:share,… with shares that add up to 100: a fact in the metadata, nothing is paid"""
-    royalty: int = 0
-    """in hundredths of a per cent: a fact in the metadata, marketplaces may ignore it"""
-    external_url: str = ""
-    """template of a page about the piece"""
-    base_uri: str = ""
-    """where the files will lie: ipfs://CID or https://…; empty gives them their own IPFS addresses"""
-    start: int = 0
-    """number of the first piece"""
-    standard: Standard = "both"
-    """of the metadata; both makes files that satisfy the two"""
-    layout: Layout = "plain"
-    """plain puts N.png, N.json and N.mp4 side by side; folders into images, metadata and animations"""
-    seconds: float = 0.0
-    """length of a looped film of each piece; 0 makes none"""
-    fps: float = 24.0
-    """its frames per second"""
-    reach: float = 0.25
-    """how far the film goes towards other pictures, 0 to 1"""
-    mark_ai: bool = True
-    """say inside each picture that a trained model made it (IPTC digital source type, XMP)"""
-    allow_noncommercial: bool = False
-    """go on with a model whose licence forbids sale: such a collection must not be sold"""
-    workers: int = 1
-    """processes that render"""
-    device: str = "auto"
-    """auto, cpu, cuda or mps"""
+    network: Path = option(Path(), "a model file, or a name in checkpoints/", is_model=True, metavar="MODEL")
+    seeds: str = option("", "candidates, such as 0-99 or 1,5,9-12")
+    favourites: tuple[str, ...] = option((), "candidates: ids of favourites of the model, or all")
+    recipes: tuple[str, ...] = option(
+        (), "candidates: recipes as JSON; favourites come first, then these, then seeds", is_flag=False
+    )
+    outdir: Path = option(Path("drop"), "where the collection goes")
+    count: int | None = option(None, "pieces wanted; none takes every candidate that passes", low=1, high=MOST_PIECES)
+    floor: float = option(
+        0.0,
+        "likeness floor, 0 to 1: no two pieces closer in features than this share of two candidates' usual distance",
+        low=0,
+        high=1,
+    )
+    features: str = option("auto", "features that likeness is measured in, as for metrics")
+    psi: float = option(1.0, "truncation of seeds", low=-2, high=2)
+    psi_to: float | None = option(None, "then each seed has its own, drawn between --psi and this", low=-2, high=2)
+    label: int | None = option(None, "class of seeds, for a model with labels", flag="class", low=0)
+    size: int | None = option(None, "side of the pictures in pixels; none is the model's", low=16, high=8192)
+    picture: Literal["png", "jpeg"] = option("png", "format of the pictures")
+    traits: tuple[str, ...] = option(TRAITS, "what is looked at", choices=TRAITS)
+    clusters: int = option(6, "groups that the pieces fall into", low=1, high=32)
+    cluster_names: tuple[str, ...] = option((), "what they are called, the largest first")
+    targets: tuple[str, ...] = option((), "wanted shares, such as Cluster=A:10%")
+    collection: str = option("Untitled", "name of the collection")
+    name: str = option("{collection} #{number}", "template of a piece's name")
+    description: str = option(
+        "",
+        "template of its description; knows {collection}, {number}, {seed}, {rank} and traits, such as {Main colour}",
+    )
+    symbol: str = option("", "short name for wallets, 10 letters at most")
+    creators: tuple[str, ...] = option(
+        (), "address:share,… with shares that add up to 100: a fact in the metadata, nothing is paid"
+    )
+    royalty: int = option(
+        0, "in hundredths of a per cent: a fact in the metadata, marketplaces may ignore it", low=0, high=10_000
+    )
+    external_url: str = option("", "template of a page about the piece")
+    base_uri: str = option(
+        "", "where the files will lie: ipfs://CID or https://…; empty gives them their own IPFS addresses"
+    )
+    start: int = option(0, "number of the first piece", low=0, high=10**9)
+    standard: Standard = option("both", "of the metadata; both makes files that satisfy the two")
+    layout: Layout = option(
+        "plain", "plain puts N.png, N.json and N.mp4 side by side; folders into images, metadata and animations"
+    )
+    seconds: float = option(0.0, "length of a looped film of each piece; 0 makes none", low=0, high=60)
+    fps: float = option(24.0, "its frames per second", low=1, high=120)
+    reach: float = option(0.25, "how far the film goes towards other pictures, 0 to 1", low=0, high=1)
+    mark_ai: bool = option(True, "say inside each picture that a trained model made it (IPTC digital source type, XMP)")
+    allow_noncommercial: bool = option(
+        False, "go on with a model whose licence forbids sale: such a collection must not be sold"
+    )
+    workers: int = option(1, "processes that render", low=1, high=64)
+    device: str = option("auto", "auto, cpu, cuda or mps")
 
-    def validate(self) -> NftConfig:
-        """Return self, or raise `InputError` that names the option and its legal values."""
+    def check(self) -> None:
         if not (self.seeds.strip() or self.favourites or self.recipes):
             raise InputError("there are no candidates", "name seeds, such as --seeds 0-99, or favourites")
-        for option, low, high in _LIMITS:
-            value = getattr(self, option)
-            if value is not None and not low <= value <= high:
-                raise InputError(f"{option} {value} is not between {low} and {high}", f"choose {low} to {high}")
         if 0 < self.seconds < 0.5:
             raise InputError(f"films of {self.seconds:g} seconds", "give 0 for none, or 0.5 or more")
         if not self.collection.strip():
             raise InputError("the collection has no name", "give it one with --collection")
-        for trait in self.traits:
-            if trait not in TRAITS:
-                raise InputError(f"there is no trait '{trait[:40]}'", f"choose of {', '.join(TRAITS)}")
-        for option in ("name", "description", "external_url"):
-            words_in(getattr(self, option), option)
+        for name in ("name", "description", "external_url"):
+            words_in(getattr(self, name), name)
         if not self.name.strip():
             raise InputError("the template of names is empty", "use {collection} #{number}")
         if self.base_uri and not _BASE_URI.fullmatch(self.base_uri):
@@ -135,7 +112,6 @@ class NftConfig:
             raise InputError(f"the symbol '{self.symbol[:20]}' is too long", f"use {MOST_SYMBOL} letters at most")
         self.creator_shares()
         self.target_shares()
-        return self
 
     @property
     def wants_metaplex(self) -> bool:
@@ -177,16 +153,6 @@ class NftConfig:
             found.append((match[1].strip(), match[2].strip(), share))
         return found
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> NftConfig:
-        """Return the options in JSON data. Raises `InputError` for wrong names, types or values."""
-        return cls(**check_types(cls, values)).validate()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able dict; `from_dict` restores it."""
-        return {k: str(v) if isinstance(v, Path) else list(v) if isinstance(v, tuple) else v for k, v in
-                asdict(self).items()}  # fmt: skip
-
     def drawing(self) -> dict[str, Any]:
         """Return the options that decide pictures, films and their names; the others are words about them."""
         names = ("count", "floor", "size", "picture", "seconds", "fps", "reach", "start", "layout", "mark_ai")
@@ -216,13 +182,6 @@ class NftConfig:
             return self.psi
         share = int.from_bytes(sha256(f"psi {seed}".encode()).digest()[:6], "big") / 2**48
         return round(self.psi + share * (self.psi_to - self.psi), 3)
-
-
-_LIMITS: tuple[tuple[str, float, float], ...] = (
-    ("count", 1, MOST_PIECES), ("floor", 0, 1), ("psi", -2, 2), ("psi_to", -2, 2), ("size", 16, 8192),
-    ("clusters", 1, 32), ("royalty", 0, 10_000), ("start", 0, 10**9), ("seconds", 0, 60), ("fps", 1, 120),
-    ("reach", 0, 1), ("workers", 1, 64),
-)  # fmt: skip
 
 
 def _favourites(folder: Path, ids: Sequence[str]) -> list[Recipe]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ganlib.errors import InputError
 from ganlib.latents import NAME
-from ganlib.options import check_types
+from ganlib.options import Options, option
 from ganlib.perceptual import DISTANCES
 
 MOST_STEPS = 20_000
@@ -19,77 +18,55 @@ LEAST_SIDE = 8  # pixels of a target's square
 
 
 @dataclass(frozen=True)
-class ProjectConfig:
+class ProjectConfig(Options):
     """Options of one projection of one or several pictures."""
 
-    network: Path
-    """the model"""
-    target: tuple[Path, ...]
-    """pictures, or folders of pictures"""
-    outdir: Path = Path("out")
-    """where the results go; each of several pictures has a folder in it"""
-    steps: int = 1000
-    """steps of the search; 100 is a draft"""
-    space: Literal["w", "w_plus", "z"] = "w"
-    """w: one w for all layers, best to edit; w_plus: one for each, nearer to the picture; z: what seeds can make"""
-    pti: bool = False
-    """tune the model to the picture afterwards (pivotal tuning); makes a model of its own"""
-    pti_steps: int = 350
-    """steps of tuning at most"""
-    seed: int = 303
-    """of everything that is drawn"""
-    start: Literal["auto", "average", "random", "kmeans"] = "auto"
-    """the average picture, or the nearest of random ones or of centres of many; auto: average where there is one"""
-    starts: int = 64
-    """how many random ones or centres are compared"""
-    distance: str = "auto"
-    """what is made small: auto, embedded, squeezenet, pixels, lpips-vgg, lpips-alex or lpips-squeeze"""
-    label: int | None = None
-    """class of a model with classes; none looks for the nearest"""
-    crop: Literal["center", "subject", "face", "whole"] = "center"
-    """the largest square in the middle, the subject on plain ground, the face (where OpenCV is installed), or the whole
-    picture on its edges' colour"""
-    box: tuple[float, ...] = ()
-    """x, y, side, angle of the square instead, in pixels and degrees; four numbers, or four for each picture"""
-    noise: bool = False
-    """also fit the noise maps while searching; the result is shown with the model's own all the same"""
-    film: bool = True
-    """make proj.mp4"""
-    save_as: str = ""
-    """also keep it beside the model under this name, for Explore, Morph and Gallery"""
-    device: str = "auto"
-    """auto, cpu, cuda or mps"""
+    network: Path = option(help="a model file, or a name in checkpoints/", is_model=True, metavar="MODEL")
+    target: tuple[Path, ...] = option(help="pictures, or folders of pictures", is_repeated=True, metavar="F")
+    outdir: Path = option(
+        Path("out"), "where the results go; each of several pictures has a folder in it", is_required=True
+    )
+    steps: int = option(1000, "steps of the search; 100 is a draft", low=1, high=MOST_STEPS)
+    space: Literal["w", "w_plus", "z"] = option(
+        "w",
+        "w: one w for all layers, best to edit; w_plus: one for each, nearer to the picture; z: what seeds can make",
+    )
+    pti: bool = option(False, "tune the model to the picture afterwards (pivotal tuning); makes a model of its own")
+    pti_steps: int = option(350, "steps of tuning at most", low=1, high=MOST_STEPS, is_expert=True)
+    seed: int = option(303, "of everything that is drawn", low=0, high=2**31, is_expert=True)
+    start: Literal["auto", "average", "random", "kmeans"] = option(
+        "auto",
+        "the average picture, or the nearest of random ones or of centres of many; auto: average where there is one",
+    )
+    starts: int = option(64, "how many random ones or centres are compared", low=1, high=MOST_STARTS, is_expert=True)
+    distance: str = option(
+        "auto",
+        "what is made small",
+        choices=DISTANCES,
+        is_expert=True,
+    )
+    label: int | None = option(None, "class of a model with classes (default: the nearest)", flag="class", low=0)
+    crop: Literal["center", "subject", "face", "whole"] = option(
+        "center",
+        "the largest square in the middle, the subject on plain ground, the face (where OpenCV is installed), or "
+        "the whole picture on its edges' colour",
+    )
+    box: tuple[float, ...] = option(
+        (), "x, y, side, angle of the square instead, in pixels and degrees; four numbers, or four for each picture"
+    )
+    noise: bool = option(
+        False, "also fit the noise maps while searching; the result is shown with the model's own all the same"
+    )
+    film: bool = option(True, "make proj.mp4")
+    save_as: str = option("", "also keep it beside the model under this name, for Explore, Morph and Gallery")
+    device: str = option("auto", "auto, cpu, cuda or mps")
 
-    def validate(self) -> ProjectConfig:
-        """Return self, or raise `InputError` that names the option and its legal values."""
-        for name, low, high in (
-            ("steps", 1, MOST_STEPS), ("pti_steps", 1, MOST_STEPS), ("starts", 1, MOST_STARTS), ("seed", 0, 2**31),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise InputError(f"{name.replace('_', '-')} {value} is not between {low} and {high}", "change it")
+    def check(self) -> None:
         if not self.target:
             raise InputError("no picture is named", "give --target a picture or a folder")
-        if self.distance not in DISTANCES:
-            raise InputError(
-                f"there is no distance named {self.distance[:40]!r}", f"choose one of: {', '.join(DISTANCES)}"
-            )
         if len(self.box) % 4 or not all(map(math.isfinite, self.box)):
             raise InputError(f"box has {len(self.box)} numbers", "give x, y, side and angle: 40,20,300,0")
         if any(side < LEAST_SIDE for side in self.box[2::4]):
             raise InputError(f"a square of box is under {LEAST_SIDE} pixels a side", "choose a larger part")
         if self.save_as and not NAME.fullmatch(self.save_as):
             raise InputError(f"{self.save_as[:80]!r} is no name", "use letters, digits, '-' and '_'")
-        if self.label is not None and self.label < 0:
-            raise InputError(f"class {self.label} does not exist", "classes are counted from 0")
-        return self
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ProjectConfig:
-        """Return the options in JSON data. Raises `InputError` for wrong names, types or values."""
-        return cls(**check_types(cls, values)).validate()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able dict; `from_dict` restores it."""
-        paths = {"network": str(self.network), "outdir": str(self.outdir), "target": [str(p) for p in self.target]}
-        return asdict(self) | paths | {"box": list(self.box)}

@@ -24,7 +24,7 @@ from ganlib.dataset.files import Files
 from ganlib.device import choose_device
 from ganlib.errors import CheckpointError, DataError, InputError
 from ganlib.filesystem import open_regular
-from ganlib.options import check_types
+from ganlib.options import Options, option
 from ganlib.perceptual import Distance, edges, open_distance
 from ganlib.runs import Reporter, Stopped, replacing
 from ganlib.superres.degrading import degrade
@@ -42,59 +42,29 @@ _EPSILON = 1e-3  # of Charbonnier's loss
 
 
 @dataclass(frozen=True)
-class UpscalerConfig:
+class UpscalerConfig(Options):
     """Options of one training of an upscaling network."""
 
-    data: tuple[Path, ...]
-    """folders or zips of pictures; the first is also the one that pictures are held out of"""
-    outdir: Path = Path("out")
-    """where network.safetensors, the state and stats.jsonl go"""
-    features: int = 48
-    """channels of the network"""
-    blocks: int = 10
-    """convolutions in its middle"""
-    steps: int = 10_000
-    """steps in all"""
-    batch: int = 8
-    """patches in a step"""
-    patch: int = 32
-    """side of a patch of the small picture, in pixels"""
-    rate: float = 1e-3
-    """learning rate at the beginning; it falls to 1/50 along a cosine"""
-    perceptual: float = 0.03
-    """weight of the distance between features"""
-    save_every: int = 500
-    """steps between two states on disk"""
-    seed: int = 0
-    """of everything that is drawn"""
-    credit: str = ""
-    """credit and rights of the pictures, for the card"""
-    licence: str = ""
-    """licence of the network, an identifier of SPDX, for the card"""
-    device: str = "auto"
-    """auto, cpu, cuda or mps"""
+    data: tuple[Path, ...] = option(
+        help="folders or zips of pictures; of the first one some are held out", is_repeated=True, metavar="F"
+    )
+    outdir: Path = option(Path("out"), "where network.safetensors, the state and stats.jsonl go", is_required=True)
+    features: int = option(48, "channels of the network", low=4, high=256)
+    blocks: int = option(10, "convolutions in its middle", low=1, high=64)
+    steps: int = option(10_000, "steps in all", low=1, high=10_000_000)
+    batch: int = option(8, "patches in a step", low=1, high=1024)
+    patch: int = option(32, "side of a patch of the small picture, in pixels", low=12, high=256)
+    rate: float = option(1e-3, "learning rate at the beginning; it falls to 1/50 along a cosine", low=1e-6, high=0.1)
+    perceptual: float = option(0.03, "weight of the distance between features", low=0, high=100)
+    save_every: int = option(500, "steps between two states on disk", low=1, high=1_000_000, is_flag=False)
+    seed: int = option(0, "of everything that is drawn", low=0, high=2**31)
+    credit: str = option("", "credit and rights of the pictures, for the card")
+    licence: str = option("", "licence of the network, an identifier of SPDX, for the card")
+    device: str = option("auto", "auto, cpu, cuda or mps")
 
-    def validate(self) -> UpscalerConfig:
-        """Return self, or raise `InputError` that names the option and its legal values."""
-        for name, low, high in (
-            ("features", 4, 256), ("blocks", 1, 64), ("steps", 1, 10_000_000), ("batch", 1, 1024), ("patch", 12, 256),
-            ("rate", 1e-6, 0.1), ("perceptual", 0, 100), ("save_every", 1, 1_000_000), ("seed", 0, 2**31),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise InputError(f"{name.replace('_', '-')} {value} is not between {low} and {high}", "change it")
+    def check(self) -> None:
         if not self.data:
             raise InputError("no pictures are named", "give --data a folder or a zip")
-        return self
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> UpscalerConfig:
-        """Return the options in JSON data. Raises `InputError` for wrong names, types or values."""
-        return cls(**check_types(cls, values)).validate()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able dict; `from_dict` restores it."""
-        return asdict(self) | {"data": [str(path) for path in self.data], "outdir": str(self.outdir)}
 
 
 # ---- Pictures ------------------------------------------------------------------------------------------------------
@@ -380,4 +350,3 @@ def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> Non
     job's directory where that is relative."""
     values = UpscalerConfig.from_dict(config)
     train(UpscalerConfig(**{**asdict(values), "outdir": run_dir / values.outdir}), reporter)
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from PIL import Image, ImageDraw
 from ganlib import images
 from ganlib.errors import InputError, RunError
 from ganlib.lettering import Letters
+from ganlib.options import Options, option
 from ganlib.runs import Reporter
 from ganlib.training.folder import Sheet, TrainingFolder, sheet_pictures
 from ganlib.video import FILM_FORMATS, write_film
@@ -24,55 +24,33 @@ _BATCH = 16  # frames handed to the encoder at once
 
 
 @dataclass(frozen=True)
-class TimelapseJob:
-    """Everything that decides a timelapse. Each field's meaning stands in its metadata `help`."""
+class TimelapseJob(Options):
+    """Everything that decides a timelapse."""
 
-    run: str = dataclasses.field(default="", metadata={"help": "the training run's directory"})
-    format: str = dataclasses.field(default="mp4", metadata={"help": "mp4 or gif"})
-    seconds: float = dataclasses.field(default=12.0, metadata={"help": "length of the film without its last picture"})
-    hold: float = dataclasses.field(default=2.0, metadata={"help": "seconds for which the last picture stands still"})
-    fps: float = dataclasses.field(default=25.0, metadata={"help": "frames per second"})
-    fade: bool = dataclasses.field(default=True, metadata={"help": "cross-fade from sheet to sheet"})
-    columns: int = dataclasses.field(default=4, metadata={"help": "pictures side by side"})
-    rows: int = dataclasses.field(default=3, metadata={"help": "pictures below each other"})
-    width: int = dataclasses.field(default=960, metadata={"help": "width of the film in pixels, at most"})
-    caption: bool = dataclasses.field(default=True, metadata={"help": "write the kimg into a corner"})
-    font: str = dataclasses.field(default="", metadata={"help": "font file of the caption, before the bundled one"})
+    verb = "timelapse"
 
-    def validate(self) -> TimelapseJob:
-        """Return self, or raise InputError that names the option and its legal values."""
-        if not isinstance(self.run, str) or not self.run:
+    run: str = option("", "the training run's directory", is_flag=False)
+    format: str = option("mp4", "mp4 or gif", is_flag=False, choices=FILM_FORMATS)
+    seconds: float = option(12.0, "length of the film without its last picture", low=0.5, high=600)
+    hold: float = option(2.0, "seconds for which the last picture stands still", low=0, high=60)
+    fps: float = option(25.0, "frames per second", low=1, high=60)
+    fade: bool = option(True, "cross-fade from sheet to sheet")
+    columns: int = option(4, "pictures side by side", low=1, high=32)
+    rows: int = option(3, "pictures below each other", low=1, high=32)
+    width: int = option(960, "width of the film in pixels, at most", low=32, high=4096)
+    caption: bool = option(True, "write the kimg into a corner")
+    font: str = option("", "font file of the caption, before the bundled one")
+
+    def check(self) -> None:
+        if not self.run:
             raise InputError("no run given", "Name a training run's directory.")
-        if not isinstance(self.font, str):
-            raise InputError("the font is no path", "Name a .ttf or .otf file, or none.")
-        if self.format not in FILM_FORMATS:
-            raise InputError(f"there is no film format '{str(self.format)[:20]}'", f"Use {' or '.join(FILM_FORMATS)}.")
-        limits = {"seconds": (0.5, 600), "hold": (0, 60), "fps": (1, 60 if self.format == "mp4" else 50)}
-        limits |= {"columns": (1, 32), "rows": (1, 32), "width": (32, 4096)}
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            is_whole = isinstance(value, int) and not isinstance(value, bool)
-            fits = is_whole or (isinstance(value, float) and name in ("seconds", "hold", "fps"))
-            if not fits or not low <= value <= high:
-                raise InputError(f"{name} = {value!r} is not possible", f"Choose from {low} to {high}.")
-        return self
+        if self.format == "gif" and self.fps > 50:
+            raise InputError(f"fps = {self.fps:g} is not possible for a gif", "use a number from 1 to 50, or mp4")
 
     @property
     def num_frames(self) -> int:
         """Number of frames of the film."""
         return max(2, round(self.seconds * self.fps)) + round(self.hold * self.fps)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able fields: the `config` of a job with the verb `timelapse`."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TimelapseJob:
-        """The inverse of `to_dict`. Raises InputError."""
-        unknown = set(map(str, values)) - {field.name for field in dataclasses.fields(cls)}
-        if unknown:
-            raise InputError(f"a timelapse has no setting '{sorted(unknown)[0][:40]}'", "Make it anew from the run.")
-        return cls(**values).validate()
 
 
 class Reel:

@@ -72,7 +72,7 @@ def test_the_command_says_how_varied(fruit_set, tiny_model, tmp_path, capsys):
     assert "times as varied" in capsys.readouterr().out and (tmp_path / "out" / "statistics.json").is_file()
 
 
-@pytest.mark.parametrize(("options", "words"), [({"pictures": 2}, "pictures 2"), ({"distance": "x"}, "no distance")])
+@pytest.mark.parametrize(("options", "words"), [({"pictures": 2}, "pictures = 2"), ({"distance": "x"}, "distance = ")])
 def test_what_cannot_be_is_told(options, words, tmp_path):
     with pytest.raises(InputError, match=words):
         StatisticsConfig(Path("m"), Path("d"), **options).validate()

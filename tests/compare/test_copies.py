@@ -263,9 +263,9 @@ def test_it_is_a_job(fruit, fruit_set, tmp_path, monkeypatch):
         ({}, "not clear"),
         ({"seeds": "1", "source": Path()}, "not clear"),
         ({"seeds": "1"}, "no model is named"),
-        ({"source": Path(), "sample": 3}, "sample 3"),
+        ({"source": Path(), "sample": 3}, "sample = 3"),
         ({"source": Path(), "copy_percent": 2.0}, "above close"),
-        ({"source": Path(), "label": -1}, "class -1"),
+        ({"source": Path(), "label": -1}, "class = -1"),
     ],
 )
 def test_what_cannot_be_is_told(options, words):

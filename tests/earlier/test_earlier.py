@@ -18,7 +18,7 @@ import pytest
 from ganlib import images
 from ganlib.__main__ import main
 from ganlib.checkpoints import read_card
-from ganlib.commands import run as run_command
+from ganlib.commands import verbs as rows
 from ganlib.compare.copies import CopyCheck
 from ganlib.compare.statistics import load_statistics
 from ganlib.dataset import Dataset
@@ -106,7 +106,7 @@ def test_a_data_set_has_its_classes_and_pictures(workspace):
 def test_a_jobs_settings_mean_what_they_meant(path):
     """Each is read by the verb's own options, and written again has all that it had."""
     job = RunDir.open(path).job
-    worker = importlib.import_module(run_command.worker_of(job["verb"]).__module__)
+    worker = importlib.import_module(rows.worker_of(job["verb"]).__module__)
     kinds = [kind for kind in vars(worker).values() if isinstance(kind, type) and hasattr(kind, "from_dict")]
     kinds = [kind for kind in kinds if kind.__name__.endswith(("Config", "Job"))]
     assert len(kinds) == 1
@@ -181,4 +181,4 @@ def test_results_of_jobs_are_read(workspace):
 def test_every_verb_with_a_job_has_one_here():
     """`download`, `publish` and `import` reach for files elsewhere; `upscaler` trains for minutes."""
     verbs = {RunDir.open(path).job["verb"] for path in JOBS}
-    assert verbs >= set(run_command.WORKERS) - {"download", "publish", "import", "upscaler"}
+    assert verbs >= set(rows.JOBS) - {"download", "publish", "import", "upscaler"}

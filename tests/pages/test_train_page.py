@@ -115,7 +115,7 @@ def test_the_command_means_the_same_settings(preset, tmp_path):
     parser = argparse.ArgumentParser()
     parser.add_argument("--outdir", type=Path)
     parser.add_argument("--preset")
-    flags_from_dataclass(parser, TrainConfig, required=("data",))
+    flags_from_dataclass(parser, TrainConfig)
     args = parser.parse_args(words[4:])
     given = values_from_flags(TrainConfig, args)
     config = with_preset(args.preset, given) if args.preset else TrainConfig.from_dict(given)
@@ -331,7 +331,7 @@ def test_continue_prefills_the_form(repository, checkpoints, data, tmp_path):
     path = make_run(tmp_path / "runs", "one", "done", data=str(data))
     app = press(open_train(repository, run=path.name), "continue")
     assert told(app) == ""
-    assert f"--resume {path}" in snippets(app)[0].value and "--kimg 50.0" in snippets(app)[0].value
+    assert f"--resume {path}" in snippets(app)[0].value and "--kimg 50" in snippets(app)[0].value
 
 
 def test_a_run_of_nvidias_tools_is_shown_without_buttons_for_jobs(repository, checkpoints, tmp_path):

@@ -131,7 +131,7 @@ def test_the_command_line_makes_films_and_speaks_as_the_doctor(run, tmp_path, ca
     ("options", "words"),
     [
         ({"run": ""}, "no run"),
-        ({"format": "avi"}, "no film format"),
+        ({"format": "avi"}, "format = 'avi'"),
         ({"seconds": 0}, "seconds = 0"),
         ({"seconds": float("nan")}, "seconds = nan"),
         ({"columns": 2.5}, "columns = 2.5"),

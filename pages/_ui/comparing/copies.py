@@ -1,6 +1,6 @@
 """The copy check: which pictures, the job, and its report on the page."""
 
-import shlex
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import streamlit as st
 
 from ganlib import runs
 from ganlib.checkpoints import Checkpoint
+from ganlib.commands.flags import command_line
 from ganlib.compare import CopiesConfig, CopyCheck
 from ganlib.compare.report import JSONL, PAGE, sentence, sentences
 from ganlib.errors import GanlibError, InputError
@@ -108,14 +109,8 @@ def _config(model: Checkpoint, reals: RealSet) -> CopiesConfig:
 
 
 def _command(model: Checkpoint, config: CopiesConfig) -> str:
-    words = ["python -m ganlib copies", f"--data {shlex.quote(str(config.data))}"]
-    if config.source is not None:
-        words.append(f"--source {shlex.quote(str(config.source))}")
-    else:
-        words.append(f"--network {shlex.quote(model.name)}")
-        words.append("--favourites" if config.favourites else f"--seeds {shlex.quote(config.seeds)}")
-    words += [f"--psi {config.psi:g}"] * (config.psi != 1 and not config.favourites and config.source is None)
-    return " ".join([*words, "--outdir out/copies"])
+    name = Path(model.name) if config.network else None
+    return command_line("copies", replace(config, network=name, outdir=Path("out/copies")))
 
 
 def _start(model: Checkpoint, reals: RealSet) -> None:

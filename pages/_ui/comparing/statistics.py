@@ -1,6 +1,5 @@
 """How varied, how coloured and how fine: real against generated, as a job and three charts."""
 
-import shlex
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import streamlit as st
 
 from ganlib import runs
 from ganlib.checkpoints import Checkpoint
+from ganlib.commands.flags import command_line
 from ganlib.compare.statistics import FILE, StatisticsConfig, load_statistics
 from ganlib.errors import GanlibError
 from ganlib.runs import RunDir
@@ -48,8 +48,8 @@ def show_statistics(model: Checkpoint, reals: RealSet) -> None:
         st.button("Compare", type="primary", icon=":material/query_stats:", key="statistics-start", disabled=is_busy,
                   on_click=_start, args=(model, reals, known[0]))  # fmt: skip
     with st.expander("The same from a terminal"):
-        words = f"--network {shlex.quote(model.name)} --data {shlex.quote(reals.path)} --pictures {count} --psi {psi:g}"
-        snippet(f"python -m ganlib statistics {words} --outdir out/statistics", key="statistics-command")
+        config = StatisticsConfig(Path(model.name), Path(reals.path), Path("out/statistics"), count, psi)
+        snippet(command_line("statistics", config), key="statistics-command")
     if error := st.session_state.pop("statistics-error", None):
         show_error(error)
     part(every=EVERY if is_busy else None)(_comparisons)(is_busy)

@@ -12,6 +12,7 @@ from ganlib.dataset.checks.config import ExamineConfig
 from ganlib.dataset.checks.examination import LIST_NAME, PAGE_NAME, REPORT_NAME, Examination
 from ganlib.dataset.checks.findings import EXCLUDING, KINDS, Finding
 from ganlib.errors import DataError, GanlibError
+from ganlib.options import facts_of
 from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.components import WallPicture, picture_wall
@@ -257,7 +258,7 @@ def _strictness(source: str, examination: Examination) -> None:
         st.caption("An empty field looks for nothing of its kind.")
         columns = st.columns(2)
         for i, (kind, value) in enumerate(now.thresholds.items()):
-            help = str(ExamineConfig.__dataclass_fields__[kind].metadata["help"])
+            help = facts_of(ExamineConfig.__dataclass_fields__[kind]).help
             columns[i % 2].number_input(
                 TITLES[kind],
                 0.0,

@@ -8,6 +8,7 @@ import streamlit as st
 
 from ganlib.dataset import PrepareConfig
 from ganlib.dataset.preview import Preview, preview
+from ganlib.options import facts_of
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
 from pages._ui.datasets.choices import Cut, cut_of, keep_cut, kept, left_out
@@ -39,7 +40,7 @@ FILLS = {
 
 def help_of(name: str) -> str:
     """What the library says about an option."""
-    return str(PrepareConfig.__dataclass_fields__[name].metadata["help"])
+    return facts_of(PrepareConfig.__dataclass_fields__[name]).help
 
 
 def show_framing(source: str) -> None:

@@ -1,12 +1,11 @@
 """What a collection is told, as a form in four steps."""
 
-import shlex
-from dataclasses import fields
 from typing import Any
 
 import streamlit as st
 
 from ganlib.checkpoints import Checkpoint
+from ganlib.commands.flags import command_line
 from ganlib.errors import GanlibError
 from ganlib.latents import parse_seeds
 from ganlib.nft import TRAITS, NftConfig
@@ -142,16 +141,5 @@ def _files(model: Checkpoint) -> dict[str, Any]:
 
 
 def summary(config: NftConfig) -> str:
-    """The command that does the same: every option that is not as usual."""
-    usual = NftConfig()
-    words = ["python", "-m", "ganlib", "nft", "--network", str(config.network)]
-    for item in fields(NftConfig):
-        value = getattr(config, item.name)
-        flag = f"--{item.name.replace('_', '-')}"
-        if item.name in ("network", "outdir") or value == getattr(usual, item.name):
-            continue
-        if isinstance(value, bool):
-            words.append(flag if value else flag.replace("--", "--no-", 1))
-        else:
-            words += [flag, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
-    return shlex.join([*words, "--outdir", "drop"])
+    """The command that does the same."""
+    return command_line("nft", config, "--outdir", "drop", leave_out=("outdir",))

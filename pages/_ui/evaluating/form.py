@@ -1,12 +1,13 @@
 """What is to be measured: models, real pictures, figures; in words that say what each of them tells."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
 
 from ganlib import features, inception, runs
 from ganlib.checkpoints import list_checkpoints
+from ganlib.commands.flags import command_line
 from ganlib.metrics import MetricsConfig
 from ganlib.metrics.job import estimate_seconds
 from ganlib.metrics.names import FEW
@@ -67,15 +68,7 @@ class Wish:
     @property
     def command(self) -> str:
         """The same for a terminal."""
-        config = self.config
-        words = ["python -m ganlib metrics --network", *map(str, config.network), "--data", str(config.data)]
-        words += ["--metrics", config.metrics, "--outdir", "m"]
-        words += ["--features", config.features] if config.features != "auto" else []
-        words += ["--mirror"] if config.mirror else []
-        words += ["--real-floor"] if config.real_floor else []
-        words += [] if config.card else ["--no-card"]
-        words += ["--fetch"] if config.fetch else []
-        return " ".join(f'"{word}"' if " " in word and not word.startswith("python") else word for word in words)
+        return command_line("metrics", replace(self.config, outdir=Path("m")))
 
 
 def show_form(asked: str) -> Wish | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ganlib.commands.flags import flag_words
 from ganlib.errors import GanlibError, InputError
 from ganlib.networks import ARCHITECTURES
 from ganlib.options import check_types
@@ -84,7 +85,7 @@ class Draft:
         elif self.preset in PRESETS:
             words += ["--preset", self.preset]
         for name, value in said.items():
-            words += [] if name == "data" else _flag(name, value)
+            words += [] if name == "data" else flag_words(FIELDS[name], value)
         return shlex.join(words)
 
 
@@ -144,12 +145,3 @@ def _from_text(name: str, text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def _flag(name: str, value: Any) -> list[str]:
-    flag = name.replace("_", "-")
-    if isinstance(value, bool):
-        return [f"--{flag}" if value else f"--no-{flag}"]
-    if isinstance(value, list | tuple):
-        return [f"--{flag}", ",".join(map(str, value))]
-    return [f"--{flag}", "none" if value is None else str(value)]

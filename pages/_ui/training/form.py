@@ -11,8 +11,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from ganlib import networks, runs
 from ganlib.checkpoints import list_checkpoints
+from ganlib.options import facts_of
 from ganlib.runs import list_runs
-from ganlib.training.config import GROUPS
 from ganlib.training.folder import list_training, look_at_data
 from ganlib.training.presets import PRESETS
 from ganlib.training.setup import options_without_use
@@ -44,8 +44,8 @@ def show_form(draft: Draft) -> tuple[DeltaGenerator, bool]:
             draft.put(name, st.session_state[key])
     own, hidden = _own_values(draft), _without_use(draft)
     st.caption("Every option, with the preset's values")
-    for group in GROUPS:
-        names = [name for name, item in FIELDS.items() if item.metadata["group"] == group and name not in ABOVE]
+    for group in dict.fromkeys(facts_of(item).group for item in FIELDS.values()):
+        names = [name for name, item in FIELDS.items() if facts_of(item).group == group and name not in ABOVE]
         names = [name for name in names if name not in hidden]
         changed = sum(name in draft.changes for name in names)
         if not names:
@@ -78,7 +78,7 @@ def _choose_data(draft: Draft) -> bool:
         options.index(now) if now else None,
         placeholder="Choose a set, or type the path of a zip or folder",
         accept_new_options=True,
-        help=FIELDS["data"].metadata["help"],
+        help=facts_of(FIELDS["data"]).help,
         key=f"opt-{draft.rev}-data",
     )
     draft.put("data", (chosen or "").strip())
@@ -128,7 +128,7 @@ def _choose_start(draft: Draft) -> None:
         format_func=lambda path: known.get(path, path),
         placeholder="Nothing: random weights",
         accept_new_options=True,
-        help=FIELDS["resume"].metadata["help"],
+        help=facts_of(FIELDS["resume"]).help,
         key=f"opt-{draft.rev}-resume",
     )
     remember(chosen or "")
@@ -168,10 +168,10 @@ def _own_values(draft: Draft) -> dict[str, Any]:
 def _field(draft: Draft, name: str, own: Any) -> Any:
     """Show one option's field and return its value."""
     item, kinds = FIELDS[name], kinds_of(name)
-    common = {"help": item.metadata["help"], "key": f"opt-{draft.rev}-{name}"}
+    common: dict[str, Any] = {"help": facts_of(item).help, "key": f"opt-{draft.rev}-{name}"}
     label = plain(_label(name))
     now = draft.shown[name]
-    choices = item.metadata.get("choices")
+    choices: Iterable[Any] | None = facts_of(item).choices
     if choices is None and bool in kinds and len(kinds) > 1:
         choices = tuple(YES_NO)
     if choices:

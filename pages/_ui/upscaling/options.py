@@ -1,17 +1,18 @@
 """By which model, how far, and about how long it will take."""
 
-import shlex
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import streamlit as st
 
 from ganlib import runs
+from ganlib.commands.flags import command_line
 from ganlib.errors import GanlibError
 from ganlib.superres import (
     EMBEDDED,
     FORMATS,
     Choice,
+    UpscaleConfig,
     choices,
     choose_size,
     download_model,
@@ -118,11 +119,6 @@ def _speed(path: str, changed: int) -> tuple[float, int]:
 
 def command_of(choice: Choice, sources: Sources, options: dict[str, Any]) -> str:
     """The command that does the same."""
-    names = [str(path) for path in sources.paths[:3]] or ["favourites/"]
-    words = ["python", "-m", "ganlib", "upscale", "--source", *names, "--dest", "upscaled"]
-    words += ["--model", choice.name if choice.known or choice.name == EMBEDDED else str(choice.path)]
-    words += ["--size", options["size"]] if options.get("size") else ["--scale", f"{options['scale']:g}"]
-    words += ["--fit", options["fit"]] if options.get("fit", "crop") != "crop" else []
-    words += ["--format", options["format"]] if options["format"] != "png" else []
-    return shlex.join(words)
-
+    name = choice.name if choice.known or choice.name == EMBEDDED else str(choice.path)
+    config = UpscaleConfig(tuple(sources.paths) or (Path("favourites"),), model=name, **options)
+    return command_line("upscale", config, "--dest", "upscaled")
