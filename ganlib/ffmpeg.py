@@ -21,6 +21,15 @@ _LOOK_SECONDS = 60.0
 _BATCHES_AHEAD = 2  # rendered and not yet handed to ffmpeg
 _HINT = "Check that there is room on the disk, or try a smaller size."
 
+# By ffmpeg's own names. Playlists, lists of pieces, manifests, patterns of numbers and descriptions of streams are none
+# of them: they name other files or addresses, which ffmpeg would open.
+_CONTAINERS = (
+    "aac", "ac3", "aiff", "amr", "ape", "apng", "asf", "au", "av1", "avi", "caf", "dsf", "dts", "dv", "eac3", "flac",
+    "flv", "gif", "h264", "hevc", "ivf", "m4v", "matroska", "mjpeg", "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts",
+    "mpegvideo", "mxf", "nut", "obu", "ogg", "rm", "tak", "truehd", "tta", "voc", "w64", "wav", "webm", "webp_anim",
+    "wv", "yuv4mpegpipe",
+)  # fmt: skip
+
 # Players take untagged small films as BT.601 and large ones as BT.709, so the colours are converted and tagged.
 TO_YUV = (
     "scale=out_color_matrix=bt709:out_range=tv:flags=lanczos+accurate_rnd+full_chroma_int,format=yuv420p,"
@@ -68,7 +77,7 @@ def encoder(arguments: Sequence[str], prepare: Callable[[np.ndarray], np.ndarray
 def input_of(path: Path) -> list[str]:
     """Return the options by which ffmpeg reads a file that somebody names. Raises DataError for what is no file.
 
-    With files alone: a film or a track may name others, also in the network."""
+    The file alone is opened: what would name others, on the disk or in the network, fails as ffmpeg fails."""
     hint = "Choose another file."
     try:
         size = check_regular(path).st_size
@@ -76,7 +85,7 @@ def input_of(path: Path) -> list[str]:
         raise DataError(f"{path.name} cannot be read: {error.strerror}", hint) from error
     if size == 0:  # a pseudo file of the kernel says so too, and blocks whoever reads it
         raise DataError(f"{path.name} is empty (0 bytes)", hint)
-    return ["-protocol_whitelist", "file", "-i", as_file(path)]
+    return ["-protocol_whitelist", "file", "-format_whitelist", ",".join(_CONTAINERS), "-i", as_file(path)]
 
 
 def run_ffmpeg(arguments: Sequence[str]) -> None:

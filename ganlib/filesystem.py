@@ -8,6 +8,7 @@ tells why a file cannot be read tells these reasons too.
 from __future__ import annotations
 
 import errno
+import fnmatch
 import io
 import os
 import stat
@@ -16,6 +17,8 @@ from pathlib import Path
 OpenFile = io.BufferedReader | io.BytesIO
 MOST_LINES_BYTES = 2**29
 """Of a report, a list or a log: more than any real one has."""
+MOST_ENTRIES = 100_000
+"""Of one folder that is listed: more than any run or collection puts side by side."""
 _NOT_A_FILE = {
     stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
 }  # fmt: skip
@@ -28,7 +31,7 @@ class NotRegularError(OSError):
 
 
 class TooLargeError(OSError):
-    """A file holds more bytes than will be read of it."""
+    """A file holds more bytes than will be read of it, or a folder more entries than will be listed."""
 
 
 def check_regular(path: Path | str, *, max_bytes: int | None = None) -> os.stat_result:
@@ -64,6 +67,26 @@ def read_text_regular(path: Path | str, *, max_bytes: int, encoding: str = "utf-
     Raises as `check_regular`, and UnicodeDecodeError.
     """
     return read_regular(path, max_bytes=max_bytes).decode(encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def list_names(folder: Path | str, pattern: str = "*", *, max_entries: int | None = None) -> list[str]:
+    """Return the names in `folder`, not below it, that match `pattern`, in sorted order; none where it does not exist.
+
+    Raises `TooLargeError` if it holds more than `max_entries` (None: `MOST_ENTRIES`), whatever their names, and any
+    other OSError.
+    """
+    max_entries = MOST_ENTRIES if max_entries is None else max_entries
+    names = []
+    try:
+        with os.scandir(folder) as entries:
+            for count, entry in enumerate(entries, 1):
+                if count > max_entries:
+                    raise TooLargeError(errno.EFBIG, f"it holds more than {max_entries:,} files", str(folder))
+                if fnmatch.fnmatchcase(entry.name, pattern):
+                    names.append(entry.name)
+    except FileNotFoundError:
+        return []
+    return sorted(names)
 
 
 def reason(error: BaseException) -> str:

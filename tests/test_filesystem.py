@@ -12,6 +12,7 @@ from ganlib.filesystem import (
     NotRegularError,
     TooLargeError,
     check_regular,
+    list_names,
     open_regular,
     read_regular,
     read_text_regular,
@@ -90,3 +91,12 @@ def test_descriptors_are_closed_when_a_file_is_refused(tmp_path):
         with pytest.raises(TooLargeError):
             open_regular(path, max_bytes=1)
     assert (len(list(Path("/proc/self/fd").iterdir())) if before else 0) == before
+
+
+def test_a_folder_is_listed_up_to_a_bound(tmp_path):
+    for i in range(5):
+        (tmp_path / f"{i}.txt").touch()
+    assert list_names(tmp_path, "[12].*") == ["1.txt", "2.txt"]
+    assert list_names(tmp_path / "absent") == []
+    with pytest.raises(TooLargeError, match="more than 4 files"):
+        list_names(tmp_path, "[12].*", max_entries=4)

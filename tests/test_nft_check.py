@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ganlib.dataset.files import Bounds
 from ganlib.errors import DataError
 from ganlib.images import contact_sheet, encode
-from ganlib.nft import NftConfig, make_drop, validate_drop
+from ganlib.nft import NftConfig, checking, make_drop, validate_drop
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +115,15 @@ def test_an_odd_record_is_a_problem_and_no_crash(drop, tmp_path, key, value):
         assert validate_drop(folder) != []
     except DataError as error:
         assert error.hint
+
+
+def test_a_folder_that_holds_too_much_is_a_problem_and_is_not_looked_through(drop, tmp_path, monkeypatch):
+    folder = copied(drop, tmp_path / "drop")
+    (folder / "deep").mkdir()
+    for i in range(300):
+        (folder / "deep" / f"{i}.txt").touch()
+    (folder / "out").symlink_to("/")
+    monkeypatch.setattr(checking, "MANY", Bounds(100, 10.0))
+    problems = validate_drop(folder)
+    assert len(problems) < 102 and any("more than 100 files" in problem for problem in problems)
+    assert "out: a link to a folder, not followed" in problems

@@ -17,6 +17,7 @@ from ganlib.dataset import Dataset
 from ganlib.device import choose_device
 from ganlib.distributed import Processes, processes
 from ganlib.errors import CheckpointError, InputError, RunError
+from ganlib.filesystem import list_names, reason
 from ganlib.metrics.config import MetricsConfig
 from ganlib.metrics.measuring import (
     GeneratedPictures,
@@ -54,7 +55,11 @@ def find_networks(wanted: Sequence[Path], root: Path = Path("checkpoints")) -> l
         if not path.is_dir():
             found.append(checkpoints.find_checkpoint(str(path), root))
             continue
-        inside = sorted(path.glob(f"network-snapshot-*{SUFFIX}")) or sorted(path.glob(f"[!.]*{SUFFIX}"))
+        try:
+            names = list_names(path, f"network-snapshot-*{SUFFIX}") or list_names(path, f"[!.]*{SUFFIX}")
+        except OSError as error:
+            raise InputError(f"{path} cannot be listed: {reason(error)}", "name the models themselves") from error
+        inside = [path / name for name in names]
         if not inside:
             raise InputError(f"{path} holds no snapshots", "name a model, or the directory of a run that has saved one")
         found += inside

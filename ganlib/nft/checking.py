@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ganlib.dataset.files import MANY, Files
 from ganlib.errors import DataError
 from ganlib.filesystem import read_text_regular, reason
 from ganlib.nft.cid import Link, file_link, folder_link
@@ -201,10 +202,11 @@ class _Checker:
         """Files that look like pieces and are none."""
         known = {str(item[kind]["file"]) for item in items for kind in _KINDS if isinstance(item.get(kind), Mapping)}
         known |= {ALL, RARITY, RARITY_CSV, PROVENANCE}
-        for path in sorted(self.folder.rglob("*")):
-            name = path.relative_to(self.folder).as_posix()
-            if path.is_file() and not any(part.startswith(".") for part in Path(name).parts) and name not in known:
-                yield f"{name}: does not belong to the collection"
+        with Files(self.folder, bounds=MANY, may_be_part=True) as files:
+            yield from (f"{name}: does not belong to the collection" for name in files.names if name not in known)
+            yield from (f"{name}: {why}" for name, why in files.skipped.items() if name not in known)
+            if files.unfinished:
+                yield f"the folder holds too much: {files.unfinished}"
 
     def _summary(self) -> Iterator[str]:
         path = self.folder / ALL

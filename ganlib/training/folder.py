@@ -18,7 +18,15 @@ from ganlib import images
 from ganlib.dataset import Dataset
 from ganlib.dataset.files import MANY, MAX_FILE_BYTES
 from ganlib.errors import RunError
-from ganlib.filesystem import MOST_LINES_BYTES, check_regular, open_regular, read_regular, read_text_regular
+from ganlib.filesystem import (
+    MOST_LINES_BYTES,
+    check_regular,
+    list_names,
+    open_regular,
+    read_regular,
+    read_text_regular,
+    reason,
+)
 from ganlib.runs import RunDir, replacing
 from ganlib.runs.files import mtime, read_json
 
@@ -67,7 +75,7 @@ class TrainingFolder:
 
     @classmethod
     def open(cls, path: Path) -> TrainingFolder:
-        """Return the run in `path`. Raises RunError where there is none."""
+        """Return the run in `path`. Raises RunError where there is none, or too much beside it to be listed."""
         folder = cls(Path(path))
         files = [folder.path / name for name in ("stats.jsonl", "training_options.json", "job.json")]
         if not any(mtime(file) is not None and file.is_file() for file in files):
@@ -75,7 +83,16 @@ class TrainingFolder:
                 f"{path} is no training run: it has neither stats.jsonl nor training_options.json",
                 "Give a run's directory, such as runs/00042-train-fruit.",
             )
+        folder.files()
         return folder
+
+    def files(self, pattern: str = "*") -> list[Path]:
+        """What lies in the directory, by names that match `pattern`, in sorted order. Raises RunError."""
+        try:
+            return [self.path / name for name in list_names(self.path, pattern)]
+        except OSError as error:
+            hint = "Give a run's directory with nothing else in it."
+            raise RunError(f"{self.path} cannot be listed: {reason(error)}", hint) from error
 
     @property
     def is_ours(self) -> bool:
@@ -118,7 +135,7 @@ class TrainingFolder:
     def metrics(self) -> dict[str, list[dict[str, Any]]]:
         """The records of every `metric-NAME.jsonl` by metric, oldest first; damaged lines are skipped."""
         found: dict[str, list[dict[str, Any]]] = {}
-        for path in sorted(self.path.glob("metric-*.jsonl")):
+        for path in self.files("metric-*.jsonl"):
             match = _METRIC.fullmatch(path.name)
             lines = _lines(path) if match else []
             records = [record for record in lines if isinstance(record.get("results"), dict)]
@@ -132,7 +149,7 @@ class TrainingFolder:
         starts = [self.path / f"fakes_init{suffix}" for suffix in (".jpg", ".png")]
         first = [Sheet(path, 0, is_transfer=is_transfer) for path in starts if path.is_file()]
         later = []
-        for path in self.path.glob("fakes[0-9]*"):
+        for path in self.files("fakes[0-9]*"):
             if (match := _SHEET.fullmatch(path.name)) and path.is_file():
                 later.append(Sheet(path, int(match[1]), int(match[2]) if match[2] else None, match[3] or ""))
         # At equal kimg a phase that fades in comes before the one that settles, and the smaller before the larger.
@@ -145,7 +162,7 @@ class TrainingFolder:
 
     def snapshots(self) -> list[Snapshot]:
         """The saved models, oldest first."""
-        files = [path for path in self.path.glob("network-snapshot-*") if path.is_file()]
+        files = [path for path in self.files("network-snapshot-*") if path.is_file()]
         found = [(_SNAPSHOT.fullmatch(path.name), path) for path in files]
         return sorted((Snapshot(path, int(m[1])) for m, path in found if m), key=lambda s: (s.kimg, s.path.name))
 
@@ -165,20 +182,19 @@ class TrainingFolder:
 
 
 def list_training(root: Path) -> list[TrainingFolder]:
-    """The training runs below `root`, newest number first: this studio's jobs of verb `train`, and NVIDIA's folders."""
+    """The training runs below `root`, newest number first: this studio's jobs of verb `train`, and NVIDIA's folders.
+
+    Those that cannot be read or listed are passed over. Raises RunError where `root` cannot be listed."""
     found = []
-    for path in Path(root).iterdir() if Path(root).is_dir() else ():
+    for path in TrainingFolder(Path(root)).files("[0-9]*"):
         number = re.match(r"(\d{5,})(?:-|$)", path.name)
         if not number or not path.is_dir():
             continue
-        folder = TrainingFolder(path)
-        if folder.is_ours:
-            try:
-                is_training = RunDir(path).job["verb"] == "train"
-            except RunError:
-                continue
-        else:
-            is_training = (path / "stats.jsonl").is_file() or (path / "training_options.json").is_file()
+        try:
+            folder = TrainingFolder.open(path)
+            is_training = not folder.is_ours or RunDir(path).job["verb"] == "train"
+        except RunError:
+            continue
         if is_training:
             found.append((int(number[1]), folder))
     return [folder for _, folder in sorted(found, key=lambda pair: (pair[0], pair[1].path.name), reverse=True)]

@@ -14,6 +14,7 @@ from ganlib import checkpoints, foreign, networks
 from ganlib.errors import CheckpointError, InputError, RunError
 from ganlib.networks.base import GeneratorSpec
 from ganlib.training.config import TrainConfig
+from ganlib.training.folder import TrainingFolder
 from ganlib.training.state import STATE_NAME, Networks, load_state
 from ganlib.training.steps import Unfinished
 
@@ -30,6 +31,7 @@ _FLAGS = {
 _UNSAID = {  # what a spec means that does not say it
     "D.D_architecture": "resnet", "D.D_mapping_layers": 8, "D.mbstd_num_channels": 1, "resample_filter": [1, 3, 3, 1],
 }  # fmt: skip
+_SNAPSHOTS = "network-snapshot-*.safetensors"
 _OTHER_DATA = "name a snapshot of that run (network-snapshot-….safetensors)"
 
 
@@ -61,8 +63,8 @@ def find_start(config: TrainConfig, run_dir: Path | None) -> Start:
     own = None if run_dir is None else run_dir / STATE_NAME
     if own is not None and own.exists():
         return _at_state(own)
-    if own is not None and (run_dir is not None and any(run_dir.glob("network-snapshot-*.safetensors"))):
-        last = sorted(run_dir.glob("network-snapshot-*.safetensors"))[-1]
+    if own is not None and run_dir is not None and (snapshots := TrainingFolder(run_dir).files(_SNAPSHOTS)):
+        last = snapshots[-1]
         raise RunError(
             f"{run_dir} holds {last.name} but no {STATE_NAME} to continue exactly from",
             f"start a new run from its weights: `python -m ganlib train … --resume {last}`",
@@ -73,7 +75,7 @@ def find_start(config: TrainConfig, run_dir: Path | None) -> Start:
     if path.is_dir():
         if (path / STATE_NAME).is_file():
             return _at_state(path / STATE_NAME)
-        if snapshots := sorted(path.glob("network-snapshot-*.safetensors")):
+        if snapshots := TrainingFolder(path).files(_SNAPSHOTS):
             return _at_model(snapshots[-1])
         raise CheckpointError(
             f"no {STATE_NAME} and no snapshot in {path}", "name a run directory that was stopped, or a model"

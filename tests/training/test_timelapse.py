@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganlib import filesystem
 from ganlib.__main__ import main
 from ganlib.errors import DataError, GanlibError, InputError, RunError
 from ganlib.images import contact_sheet, decode, encode
+from ganlib.metrics.job import find_networks
 from ganlib.runs import RunDir, SilentReporter, Stopped, create_run, work
 from ganlib.training.folder import TrainingFolder, cut, keep_snapshot, list_training, look_at_data, mean_of, sheet_part
 from ganlib.training.timelapse import Reel, TimelapseJob, make_timelapse, run_job
@@ -243,3 +245,17 @@ def test_a_kept_snapshot_is_the_same_file_and_never_overwrites_another(tmp_path)
     assert keep_snapshot(other, root, "fruit-4").name == "fruit-4-2.safetensors"
     assert kept.read_bytes() == b"weights"
     assert sorted(path.name for path in root.iterdir()) == ["fruit-4-2.safetensors", "fruit-4.safetensors"]
+
+
+def test_a_run_among_too_many_files_is_refused_and_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(filesystem, "MOST_ENTRIES", 20)
+    for name in ("00001-train-a", "00002-train-b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "stats.jsonl").touch()
+    for i in range(20):
+        (tmp_path / "00002-train-b" / str(i)).touch()
+    assert [folder.path.name for folder in list_training(tmp_path)] == ["00001-train-a"]
+    with pytest.raises(RunError, match="more than 20 files"):
+        TrainingFolder.open(tmp_path / "00002-train-b")
+    with pytest.raises(InputError, match="more than 20 files"):
+        find_networks([tmp_path / "00002-train-b"])

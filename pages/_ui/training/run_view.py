@@ -54,7 +54,7 @@ def _watch(folder: TrainingFolder, other: TrainingFolder | None, was_active: boo
 
 
 def _numbers(folder: TrainingFolder) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
-    files = [folder.path / "stats.jsonl", *sorted(folder.path.glob("metric-*.jsonl"))]
+    files = [folder.path / "stats.jsonl", *folder.files("metric-*.jsonl")]
     changed = tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in files if path.exists())
     return _read_numbers(str(folder.path), changed)
 
