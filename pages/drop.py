@@ -50,8 +50,9 @@ with left:
     # Until it is known whether it can be done; the browser goes on showing the button of the run before.
     launch.button(START, type="primary", icon=ICON, key="drop-wait", disabled=True, width="stretch")
 with right:
-    view = st.segmented_control("View", ["Preview", "Collections"], default="Preview", key="drop-view",
-                                label_visibility="collapsed", required=True)  # fmt: skip
+    st.session_state.setdefault("drop-view", "Preview")
+    view = st.segmented_control("View", ["Preview", "Collections"], key="drop-view", label_visibility="collapsed",
+                                required=True)  # fmt: skip
     if wanted is not None:
         try:
             seen = preview(model, wanted)

@@ -102,10 +102,10 @@ def gallery() -> None:
     counts = {"All": 0, "Favourites": len(favourites), "Selection": len(wall.selection)}
     words = {name: f"{name} {count}" if count else name for name, count in counts.items()}.__getitem__
     with st.container(horizontal=True, vertical_alignment="center"):
+        state.setdefault("tab", "All")
         tab = st.segmented_control(
             "Show",
             list(counts),
-            default="All",
             key="tab",
             format_func=words,
             label_visibility="collapsed",

@@ -193,6 +193,35 @@ def test_nothing_is_unpickled_without_an_allow_list():
     assert wrong == []
 
 
+# The argument that says what a widget begins with, and its place.
+BEGINS_WITH = {
+    "segmented_control": ("default", 2), "pills": ("default", 2), "multiselect": ("default", 2), "radio": ("index", 2),
+    "selectbox": ("index", 2), "slider": ("value", 3), "select_slider": ("value", 2), "number_input": ("value", 3),
+    "text_input": ("value", 1), "text_area": ("value", 1), "checkbox": ("value", 1), "toggle": ("value", 1),
+}  # fmt: skip
+
+
+def test_a_widget_begins_with_its_argument_or_with_what_the_session_holds():
+    """With both, Streamlit warns, once in the life of a process: what a test sees depends on those before it."""
+    begun: dict[str, str] = {}
+    held = set()
+    for path in ROOF:
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+                held |= {ast.unparse(node.slice)} if "state" in ast.unparse(node.value) else set()
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if node.func.attr == "setdefault" and "state" in ast.unparse(node.func.value):
+                held.add(ast.unparse(node.args[0]))
+            if node.func.attr in BEGINS_WITH:
+                name, place = BEGINS_WITH[node.func.attr]
+                given = {word.arg: word.value for word in node.keywords}
+                first = given.get(name) or next(iter(node.args[place:]), None)
+                if first is not None and ast.unparse(first) != "None" and "key" in given:
+                    begun[ast.unparse(given["key"])] = here(path, node)
+    assert {key: where for key, where in begun.items() if key in held and key.startswith("'")} == {}
+
+
 # What these read came with the studio, or is told by the system; the first is the door itself.
 READ_THEIR_OWN = (
     "ganlib/filesystem.py", "ganlib/device.py", "ganlib/nft/metadata.py", "pages/_ui/components/mounting.py",

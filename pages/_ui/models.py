@@ -21,6 +21,7 @@ from ganlib.latents import Recipe, embed_text, label_in_turn, parse_embedded
 from ganlib.renderer import SLOW_SECONDS, Renderer
 from ganlib.workspace import checkpoints_root as checkpoints_root
 from ganlib.workspace import runs_root as runs_root
+from pages._ui import covers
 from pages._ui.components import ModelCard, model_shelf, snippet
 from pages._ui.frame import MODELS, errors_told, plain, show_error
 from pages._ui.stock.rights import warn
@@ -32,7 +33,6 @@ DEFAULT_PSI = 0.7
 THUMB = 256  # longest side of a picture on a wall, in pixels
 STAGE = 512  # longest side of the picture in Explore
 SHELF = 82  # height of the row of cards, in pixels
-FACES = 4  # models whose card has a picture; each has to be opened for it
 FILL_SECONDS = 0.7  # a wall shows what is ready after this long and asks for the rest
 
 
@@ -69,8 +69,9 @@ def choose_model(heading: DeltaGenerator | None = None) -> Checkpoint:
     model = by_name.get(name, models[0])
     if heading is None:
         with st.container(height=SHELF, border=False, key="shelf"):  # room before its script and style have come
-            chosen = model_shelf([_card(each, i < FACES) for i, each in enumerate(models)], model.name, key="models")
+            chosen = model_shelf([_card(each) for each in models], model.name, key="models")
             follow_other_tabs(folders)
+            covers.fill_later(models, _cover_recipe)
         picked = by_name.get(chosen or "", model)
     else:
         names, titles = list(by_name), titles_of(models)
@@ -94,13 +95,14 @@ def choose_model(heading: DeltaGenerator | None = None) -> Checkpoint:
     return model
 
 
-def _card(model: Checkpoint, has_face: bool) -> ModelCard:
+def _card(model: Checkpoint) -> ModelCard:
     facts = f"{model.spec.resolution} px" + (f" · {model.kimg:.0f} kimg" if model.kimg else "")
     about = " · ".join(filter(None, (model.data, model.licence)))
-    picture = None
-    with errors_told():
-        picture = pictures(model, [seed_recipe(model, model.cover)], side=128)[0] if has_face else None
-    return ModelCard(model.name, model.title, facts, about, str(model.spec.resolution), picture)
+    return ModelCard(model.name, model.title, facts, about, str(model.spec.resolution), covers.cover(model))
+
+
+def _cover_recipe(model: Checkpoint) -> Recipe:
+    return seed_recipe(model, model.cover)
 
 
 def _no_model() -> None:

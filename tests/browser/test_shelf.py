@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from ganlib.checkpoints import save_snapshot
 from ganlib.networks import tiny_generator
-from tests.browser.conftest import Studio
+from tests.browser.conftest import Studio, running
 
 NAMES = ("a-first", "b-second", "z-last")
 
@@ -42,3 +42,16 @@ def test_the_chosen_model_is_in_sight_on_a_narrow_screen(page: Page, several: li
     page.set_viewport_size({"width": 390, "height": 844})
     expect(chosen).to_be_in_viewport(ratio=1)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_every_card_gets_its_cover_after_the_page_has_been_shown(browser, tmp_path, repository) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    for i in range(6):
+        path = tmp_path / "checkpoints" / f"m{i}.safetensors"
+        save_snapshot(path, G_ema=tiny_generator(seed=i, resolution=16))
+    with running(tmp_path, repository) as studio:
+        page = browser.new_context(base_url=studio.url).new_page()
+        for _ in range(2):
+            page.goto("/")
+            expect(page.locator(".model img")).to_have_count(6)
+        assert len(list((tmp_path / "cache" / "covers").iterdir())) == 6

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import streamlit as st
 from google.protobuf.message import Message
+from streamlit.elements.lib import policies
 from streamlit.testing.v1 import AppTest
 
 from tests.hostile_workspace import SIGNS, Workspace, make_workspace
@@ -63,13 +65,17 @@ def test_words_of_strangers_are_plain_on_every_page(workspace, repository, monke
     for name, value in workspace.environment.items():
         monkeypatch.setenv(name, value)
     st.cache_data.clear()
+    said = list[str]()
+    monkeypatch.setattr(policies, "_LOGGER", SimpleNamespace(warning=lambda words, key, **_: said.append(words % key)))
     wrong: dict[str, list[str]] = {}
     for page, query in workspace.addresses():
         app = AppTest.from_file(str(repository / "pages" / f"{page}.py"), default_timeout=120)
         for key, value in query.items():
             app.query_params[key] = value
+        said.clear()
+        monkeypatch.setattr(policies, "_shown_default_value_warning", False)  # else only once in a process
         app.run()
-        complaints = [f"{one.message} {one.stack_trace}" for one in app.exception] + read_as_markdown(app)
+        complaints = [*said] + [f"{one.message} {one.stack_trace}" for one in app.exception] + read_as_markdown(app)
         if complaints:
             wrong[f"{page} {query}"] = complaints
     assert wrong == {}

@@ -67,7 +67,8 @@ def show_copies(model: Checkpoint, reals: RealSet) -> None:
             "Did the model copy? Each picture is held against **every training picture**, in pixels and in features, "
             "in a mirror too. How far training pictures are from each other says what near means."
         )
-        how = st.segmented_control("Which pictures", list(SOURCES), default="seeds", format_func=SOURCES.__getitem__,
+        st.session_state.setdefault("copies-how", "seeds")
+        how = st.segmented_control("Which pictures", list(SOURCES), format_func=SOURCES.__getitem__,
                                    key="copies-how") or "seeds"  # fmt: skip
         if how == "seeds":
             st.text_input("Seeds", "0-199", key="copies-seeds", help="such as 0-499, or 1, 5, 9-12")

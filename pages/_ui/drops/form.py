@@ -43,7 +43,8 @@ def _pieces(model: Checkpoint, given: str) -> dict[str, Any]:
     kept = models.favourites(model)
     values: dict[str, Any] = {}
     sources = ["Seeds", "Favourites"] if kept else ["Seeds"]
-    source = st.segmented_control("From", sources, default="Seeds", key="drop-source") if kept else "Seeds"
+    st.session_state.setdefault("drop-source", "Seeds")
+    source = st.segmented_control("From", sources, key="drop-source") if kept else "Seeds"
     if source == "Favourites":
         names = {f"{each.name or each.recipe.caption()} ({each.id[:4]})": each.id for each in kept}
         chosen = st.multiselect("Favourites", list(names), key="drop-favourites", placeholder=f"all {len(names)}")
