@@ -373,18 +373,52 @@ def _open_embedded(device: torch.device) -> FeatureExtractor:
     return discriminator_extractor(bundled_model(), device=device)
 
 
-def _extractor(
-    name: str, network: nn.Module, side: int, digest: str, device: str | torch.device
-) -> FeatureExtractor:
+def _extractor(name: str, network: nn.Module, side: int, digest: str, device: str | torch.device) -> FeatureExtractor:
     network = network.to(device).eval().requires_grad_(False)
     with torch.inference_mode():
         dim = network(torch.zeros(1, 3, side, side, device=device)).shape[1]
     return FeatureExtractor(name, dim, side, digest, network, torch.device(device))
 
 
-OPENERS: Mapping[str, Callable[[torch.device], FeatureExtractor]] = {
-    "inception": _open_inception,
-    "embedded": _open_embedded,
-    "squeezenet": _open_squeezenet,
-    "efficientnet": _open_efficientnet,
+@dataclass(frozen=True)
+class Opener:
+    """A network that pictures can be compared with. Called with a device it returns the extractor; it raises as
+    `open_extractor`."""
+
+    title: str
+    """For people, a few words."""
+    sentence: str
+    """What its figures are good for."""
+    open: Callable[[torch.device], FeatureExtractor] = field(repr=False)
+
+    def __call__(self, device: torch.device) -> FeatureExtractor:
+        return self.open(device)
+
+
+OPENERS: dict[str, Opener] = {
+    "inception": Opener(
+        "Inception-v3, as in papers",
+        "Pictures are compared as Inception-v3 of 2015 sees them, resized with antialiasing (as clean-fid does): "
+        "figures can be held against published ones that are measured so.",
+        _open_inception,
+    ),
+    "squeezenet": Opener(
+        "SqueezeNet",
+        "Pictures are compared as SqueezeNet sees them, a network trained on photographs. Figures compare models "
+        "fairly, but only with figures of the same name; they are not the FID and KID of papers.",
+        _open_squeezenet,
+    ),
+    "efficientnet": Opener(
+        "EfficientNet",
+        "Pictures are compared as EfficientNet-lite0 sees them: trained on photographs, it comes with the studio. "
+        "Figures compare only with figures of the same name; they are not the FID and KID of papers.",
+        _open_efficientnet,
+    ),
+    "embedded": Opener(
+        "those of Fruit",
+        "Pictures are compared as Fruit's discriminator sees them. That needs no download and sees a run improve; it "
+        "is mild to models that it was trained with, and no figure of papers.",
+        _open_embedded,
+    ),
 }
+"""Name → row; `auto` stands for one of them (`automatic`)."""

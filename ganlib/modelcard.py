@@ -18,6 +18,7 @@ from ganlib import hub, images
 from ganlib.checkpoints import Checkpoint, find_checkpoint, read_card
 from ganlib.hub import CARD_NAME, SHEET_NAME, TAG, Published
 from ganlib.latents import Recipe, label_in_turn
+from ganlib.metrics import kind_of
 from ganlib.options import Options, option
 from ganlib.renderer import Renderer
 from ganlib.rights import UNKNOWN, read_licence, rights_words
@@ -30,7 +31,6 @@ SHEET_SIDE = 256  # pixels of a picture, at most
 PIPELINE = "unconditional-image-generation"
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@]|:(?=//))")
 _DATASET = re.compile(r"\b([\w.-]+/[\w.-]+), Hugging Face Hub|\bdata sets of the Hub: ([\w./, -]+)", re.ASCII)
-_METRICS = ("fid", "kid", "pr", "ppl")
 _LONGEST = 600
 _LONGEST_TEXT = 5000
 
@@ -174,7 +174,7 @@ def _head(card: Checkpoint) -> str:
     identifier = licence.hub if card.licence.strip() else None
     name = card.licence if licence is UNKNOWN else licence.id
     named = re.sub("[^a-z0-9.]+", "-", name.lower()).strip("-")[:60]
-    metrics = sorted({kind for kind in _METRICS if any(str(name).startswith(kind) for name in card.metrics)})
+    metrics = sorted({kind.key for name in card.metrics if (kind := kind_of(str(name)))})
     words = " ".join(one or more for one, more in _DATASET.findall(card.data))
     datasets = sorted(set(re.findall(r"[\w.-]+/[\w.-]+", words, re.ASCII)))
     data = ModelCardData(

@@ -42,6 +42,8 @@ class Facts:
     below: float | None = None
     choices: Collection[str] | None = None
     """What a text may be. A registry may be given itself: what is registered later is a choice too."""
+    made_of: Collection[str] | None = None
+    """A registry whose names a text is made of, with more around them; help names them, `check` reads the text."""
     longest: int | None = None
     """Most characters of a text."""
     flag: str = ""

@@ -19,9 +19,9 @@ ORDER = [
     *("networks",),
     *("checkpoints", "deltas", "foreign", "export", "hub", "latents", "editing", "favourites", "paths"),
     *("efficientnet", "inception", "features", "perceptual"),
-    *("dataset", "superres", "renderer", "benchmark", "blending", "modelcard"),
+    *("dataset", "superres", "renderer", "benchmark", "blending"),
     *("colours",),
-    *("directions", "latentmap", "video", "projection", "compare", "metrics", "nft"),
+    *("directions", "latentmap", "video", "projection", "compare", "metrics", "modelcard", "nft"),
     *("training",),
     *("commands", "studio", "__main__"),
 ]

@@ -85,6 +85,8 @@ def flags_from_dataclass(parser: argparse.ArgumentParser, cls: type, *, skip: Co
         text = facts.help
         if choices := facts.choices:
             text += f"; one of {', '.join(choices)}"
+        if facts.made_of:
+            text += f"; there are {', '.join(facts.made_of)}"
         reading = _reading(hints[item.name], is_repeated=facts.is_repeated)
         if facts.metavar:
             reading["metavar"] = facts.metavar

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganlib.errors import InputError
+from ganlib.features import OPENERS
 from ganlib.options import Options, option
 
 MOST_PICTURES = 100_000
@@ -23,7 +24,9 @@ class CopiesConfig(Options):
     outdir: Path = option(Path("copies"), "where copies.jsonl and report.html go", is_required=True)
     psi: float = option(1.0, "truncation of seeds", low=-2, high=2)
     label: int | None = option(None, "class of seeds, for a model with classes", flag="class", low=0)
-    features: str = option("auto", "features that pictures are compared in: auto, squeezenet or embedded")
+    features: str = option(
+        "auto", "features that pictures are compared in: auto or the name of a network", made_of=OPENERS
+    )
     copy_percent: float = option(
         0.1,
         "a copy is nearer than all but this percentage of training pictures are to their nearest other",

@@ -19,6 +19,7 @@ from ganlib.metrics.distances import (
     stats_of,
 )
 from ganlib.metrics.job import find_networks, measure, run_job
+from ganlib.metrics.kinds import KINDS, Kind, Known, Seen, is_lower_better, kind_of
 from ganlib.metrics.measuring import (
     append_record,
     evaluate,
@@ -29,7 +30,7 @@ from ganlib.metrics.measuring import (
     reference_features,
     resolve,
 )
-from ganlib.metrics.names import KINDS, Metric, parse_metric, parse_metrics
+from ganlib.metrics.names import Metric, parse_metric, parse_metrics
 from ganlib.metrics.paths import PathSteps, path_length
 from ganlib.metrics.rows import collect_rows
 from ganlib.metrics.scores import inception_score
@@ -38,9 +39,12 @@ __all__ = [
     "KINDS",
     "FeatureStats",
     "KernelDistance",
+    "Kind",
+    "Known",
     "Metric",
     "MetricsConfig",
     "PathSteps",
+    "Seen",
     "append_record",
     "collect_rows",
     "evaluate",
@@ -50,8 +54,10 @@ __all__ = [
     "frechet_error",
     "generated_pictures",
     "inception_score",
+    "is_lower_better",
     "joined",
     "kernel_distance",
+    "kind_of",
     "measure",
     "parse_metric",
     "parse_metrics",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganlib.errors import InputError
+from ganlib.features import OPENERS
+from ganlib.metrics.kinds import KINDS
 from ganlib.metrics.names import parse_metrics
 from ganlib.options import Options, option
 
@@ -21,12 +23,14 @@ class MetricsConfig(Options):
     )
     data: Path = option(help="the set of real pictures to compare with")
     metrics: str = option(
-        "kid1k,pr1k", "fid, kid, pr, is or ppl and a number of pictures; `_full` compares with every real one"
+        "kid1k,pr1k",
+        "kinds of metrics, each with a number of pictures; `_full` compares with every real one",
+        made_of=KINDS,
     )
     outdir: Path | None = option(
         None, "append to metric-NAME.jsonl there; killed, the same command goes on; none only prints"
     )
-    features: str = option("auto", "what looks at the pictures: auto, inception, squeezenet, efficientnet or embedded")
+    features: str = option("auto", "what looks at the pictures: auto or the name of a network", made_of=OPENERS)
     mirror: bool = option(False, "the model was trained with mirrored pictures too")
     real_floor: bool = option(False, "also measure real pictures against other real ones")
     seed: int = option(0, "of the generated pictures", low=0, high=2**31 - 1)

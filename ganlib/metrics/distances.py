@@ -15,8 +15,8 @@ from torch import Tensor
 from ganlib import runs
 from ganlib.errors import InputError
 from ganlib.filesystem import open_regular
-from ganlib.metrics.names import NEIGHBOURS
 
+NEIGHBOURS = 3  # the last of which a ball of precision and recall reaches to
 ROWS = 1024  # rows of a distance matrix that exist at once
 SUBSET_SIZE = 5000
 Z_95 = 1.959963984540054  # 95 % of a normal distribution lie within so many standard deviations

@@ -37,8 +37,6 @@ from ganlib.workspace import cache_root
 
 WORK = ".rows"  # features on their way, in the folder of the results
 _TRIED = 8  # pictures that an estimate makes
-# Seconds of a thread for a Fréchet distance of 1,000 numbers a picture with its jackknife; grows with their cube.
-_FRECHET_SECONDS = 4.0
 
 
 def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> None:
@@ -167,7 +165,7 @@ def count_pictures(plan: MeasurementPlan) -> tuple[int, int, int]:
         missing_anywhere |= missing
         most: dict[str | None, int] = {}
         for metric in missing:
-            if metric.kind == "ppl":
+            if metric.row.of_steps:
                 steps += metric.count
             else:
                 most[metric.features] = max(most.get(metric.features, 0), metric.count)
@@ -176,7 +174,7 @@ def count_pictures(plan: MeasurementPlan) -> tuple[int, int, int]:
     config, reals = plan.config, dict[Path, int]()
     floors = dict[str | None, int]()
     for metric in missing_anywhere:
-        if metric.needs_reals:
+        if metric.row.needs_reals:
             extractor = features.open_extractor(str(metric.features))
             count = None if metric.full else metric.count
             path = reals_file(plan.dataset, extractor, count, mirror=config.mirror, cache_dir=cache_dir())
@@ -185,7 +183,7 @@ def count_pictures(plan: MeasurementPlan) -> tuple[int, int, int]:
                 reals[path] = whole if count is None else min(count, whole)
     if config.real_floor:
         for metric in plan.metrics.keys() - plan.known(None).keys():
-            if metric.needs_reals:
+            if metric.row.needs_reals:
                 half = num if metric.full else min(2 * metric.count, num)
                 floors[metric.features] = max(floors.get(metric.features, 0), half)
     return fakes, steps, sum(reals.values()) + sum(floors.values())
@@ -203,17 +201,17 @@ def estimate_seconds(config: MetricsConfig) -> float:
     device = choose_device(config.device)
     G_ema = checkpoints.load_generator(plan.cards[0].path, device=device, verify=False)
     pictures = GeneratedPictures(G_ema, labels=plan.dataset.labels, seed=0)
-    names = {m.features for m in plan.metrics if m.kind != "ppl"}
+    names = {m.features for m in plan.metrics if not m.row.of_steps}
     making = looking = stepping = matrices = 0.0
     if names:
         pixels, making = _timed(lambda: pictures(0, _TRIED))
         for name in names:
             extractor = features.open_extractor(str(name), device=device)
             looking += _timed(lambda opened=extractor: opened(pixels))[1] / len(names)  # type: ignore[misc]
-            frechets = sum(m.kind == "fid" and m.features == name for m in plan.metrics)
-            matrices += frechets * _FRECHET_SECONDS * (extractor.dim / 1000) ** 3 * len(plan.cards)
+            each = sum(m.row.seconds(extractor.dim) for m in plan.metrics if m.features == name)
+            matrices += each * len(plan.cards)
     if steps:
-        name = next(m.features for m in plan.metrics if m.kind == "ppl")
+        name = next(m.features for m in plan.metrics if m.row.of_steps)
         distance = open_path_distance(name, device=device)[2]
         paths = PathSteps(G_ema, distance, labels=pictures.labels, seed=0)
         stepping = _timed(lambda: paths(0, _TRIED))[1]
@@ -298,7 +296,7 @@ class _Measurement:
 
     def _floors(self) -> list[dict[str, Any]]:
         known = self.plan.known(None)
-        left = [metric for metric in self.plan.metrics if metric.needs_reals and metric not in known]
+        left = [metric for metric in self.plan.metrics if metric.row.needs_reals and metric not in known]
         if left:
             self.reporter.stage("real against real")
             found = real_floor(

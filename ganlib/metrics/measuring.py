@@ -17,22 +17,11 @@ from ganlib.dataset import Dataset
 from ganlib.distributed import Processes
 from ganlib.errors import InputError
 from ganlib.features import FeatureExtractor
-from ganlib.metrics.distances import (
-    GROUPS,
-    T_95,
-    FeatureStats,
-    frechet_distance,
-    frechet_error,
-    joined,
-    kernel_distance,
-    precision_recall,
-    share_interval,
-    stats_of,
-)
+from ganlib.metrics.distances import FeatureStats, stats_of
+from ganlib.metrics.kinds import Seen
 from ganlib.metrics.names import Metric, doubt_about, parse_metric
-from ganlib.metrics.paths import PathSteps, open_path_distance, path_length
+from ganlib.metrics.paths import PathSteps, open_path_distance
 from ganlib.metrics.rows import BLOCK, collect_rows, forget_rows
-from ganlib.metrics.scores import inception_score
 from ganlib.networks.base import Generator
 from ganlib.renderer import Renderer
 from ganlib.runs import Reporter
@@ -51,9 +40,7 @@ class _How:
     reporter: Reporter | None = None
     should_stop: Callable[[], bool] | None = None
 
-    def collect(
-        self, make: Callable[[int, int], np.ndarray], count: int, dim: int, name: str, what: str
-    ) -> np.ndarray:
+    def collect(self, make: Callable[[int, int], np.ndarray], count: int, dim: int, name: str, what: str) -> np.ndarray:
         """The rows, with progress in `what`; empty in all processes but the first."""
 
         def progress(done: int) -> None:
@@ -232,28 +219,28 @@ def evaluate_all(
     """
     wanted = [parse_metric(metric) if isinstance(metric, str) else metric for metric in metrics]
     how = _How(work_dir, group or Processes(), reporter, should_stop)
-    extractors = _open_all([m for m in wanted if m.kind != "ppl"], extractor, G_ema.w_avg.device)
+    extractors = _open_all([m for m in wanted if not m.row.of_steps], extractor, G_ema.w_avg.device)
     pictures = GeneratedPictures(G_ema, labels=dataset.labels, seed=seed)
     model = f"{digest[:16] or 'model'}-{dataset.digest[:8]}-{seed}"
     shared: dict[str, tuple[np.ndarray, float]] = {}
     records = []
     for metric in wanted:
         start, before = time.perf_counter(), 0.0
-        if metric.kind == "ppl":
+        if metric.row.of_steps:
             record = _measure_path(metric, G_ema, pictures.labels, seed, model, how)
         else:
-            opened = extractors[_key(metric)]
+            opened = extractors[_wanted(metric)]
             if opened.key not in shared:
-                alike = [other for other in wanted if other.kind != "ppl" and extractors[_key(other)] is opened]
+                alike = [other for other in wanted if not other.row.of_steps and extractors[_wanted(other)] is opened]
                 rows = _fakes(pictures, opened, max(other.count for other in alike), f"{model}-{opened.key}", how)
                 shared[opened.key] = rows, time.perf_counter() - start
                 start = time.perf_counter()
             rows, before = shared[opened.key]
             real = FeatureStats(opened.dim)
-            if metric.needs_reals:
+            if metric.row.needs_reals:
                 real = reference_features(
                     dataset, opened, None if metric.full else metric.count, mirror=mirror,
-                    keep=metric.kind != "fid", cache_dir=cache_dir, work_dir=work_dir, group=group,
+                    keep=metric.row.keeps_vectors, cache_dir=cache_dir, work_dir=work_dir, group=group,
                     reporter=reporter, should_stop=should_stop,
                 )  # fmt: skip
             record = _measure(metric, opened, real, rows[: metric.count]) if how.group.is_first else {}
@@ -265,9 +252,7 @@ def evaluate_all(
     return records if how.group.is_first else []
 
 
-def _fakes(
-    pictures: GeneratedPictures, extractor: FeatureExtractor, count: int, name: str, how: _How
-) -> np.ndarray:
+def _fakes(pictures: GeneratedPictures, extractor: FeatureExtractor, count: int, name: str, how: _How) -> np.ndarray:
     """Features of the first `count` generated pictures, `[count, dim]`."""
 
     def make(start: int, stop: int) -> np.ndarray:
@@ -293,13 +278,13 @@ def real_floor(
     too small to be split, `Stopped` when `should_stop()`.
     """
     wanted = [parse_metric(metric) if isinstance(metric, str) else metric for metric in metrics]
-    wanted = [metric for metric in wanted if metric.needs_reals]
+    wanted = [metric for metric in wanted if metric.row.needs_reals]
     how = _How(work_dir, Processes(), reporter, should_stop)
     extractors = _open_all(wanted, extractor, torch.device(device))
     order, records = _choice(dataset, False), []
     found: dict[str, np.ndarray] = {}
     for metric in wanted:
-        opened, start = extractors[_key(metric)], time.perf_counter()
+        opened, start = extractors[_wanted(metric)], time.perf_counter()
         count = min(metric.count, len(order) // 2)
         last = len(order) if metric.full else 2 * count
         name = f"reals-{dataset.digest[:12]}-{opened.key}"
@@ -338,7 +323,7 @@ def resolve(metrics: Sequence[Metric], wanted: str = "auto") -> dict[Metric, str
     digests of those features' weights. Raises `InputError` where they are not on this machine."""
     found = {}
     for metric in metrics:
-        if metric.kind == "ppl":
+        if metric.row.of_steps:
             name, digest, _ = open_path_distance(metric.features)
         else:
             opened = _open_all([replace(metric, features=_wanted(metric, wanted))], None, torch.device("cpu"))
@@ -347,67 +332,47 @@ def resolve(metrics: Sequence[Metric], wanted: str = "auto") -> dict[Metric, str
     return found
 
 
-def _wanted(metric: Metric, otherwise: str) -> str:
-    """The features that a metric asks for; the Inception score is about one network."""
-    return metric.features or ("inception" if metric.kind == "is" else otherwise)
-
-
-def _key(metric: Metric) -> tuple[str | None, bool]:
-    return metric.features, metric.kind == "is" and metric.features is None
+def _wanted(metric: Metric, otherwise: str = "auto") -> str:
+    """The features that a metric asks for, or its kind is about."""
+    return metric.features or metric.row.features or otherwise
 
 
 def _open_all(
     metrics: Sequence[Metric], extractor: FeatureExtractor | None, device: torch.device
-) -> dict[tuple[str | None, bool], FeatureExtractor]:
-    """The extractor of each metric by its `_key`; a given one is for all. Raises `InputError`."""
-    found: dict[tuple[str | None, bool], FeatureExtractor] = {}
+) -> dict[str, FeatureExtractor]:
+    """The extractor by what each metric wants; a given one is for all. Raises `InputError`."""
+    found: dict[str, FeatureExtractor] = {}
     by_name: dict[str, FeatureExtractor] = {}
     for metric in metrics:
         if extractor is not None and metric.features not in (None, extractor.name):
             raise InputError(f"{metric} is on other features than {extractor.name}", f"ask for {metric.kind}… alone")
         opened = extractor
         if opened is None:
-            opened = features.open_extractor(_wanted(metric, "auto"), device=device)
+            opened = features.open_extractor(_wanted(metric), device=device)
             opened = by_name.setdefault(opened.key, opened)
-        if metric.kind == "is" and opened.classifier is None:
+        if metric.row.needs_classes and opened.classifier is None:
             hint = "it is a score of Inception-v3: `--fetch` downloads its weights; kid1k and ppl2_wend1k do without"
             raise InputError(f"{metric} needs the classes of a picture, which {opened.name} does not know", hint)
-        found[_key(metric)] = opened
+        found[_wanted(metric)] = opened
     return found
 
 
-def _measure(
-    metric: Metric, extractor: FeatureExtractor, real: FeatureStats, rows: np.ndarray
-) -> dict[str, Any]:
+def _measure(metric: Metric, extractor: FeatureExtractor, real: FeatureStats, rows: np.ndarray) -> dict[str, Any]:
     """Compare features of generated pictures `[N, dim]` with real ones and return the record, without times and without
     what it does not know."""
-    name = str(replace(metric, features=extractor.name))
-    results: dict[str, float] = {}
-    bounds: dict[str, Sequence[float]] = {}
-    if metric.kind == "fid":
-        groups = [stats_of(part, keep=False) for part in np.array_split(rows, GROUPS) if len(part)]
-        results[name] = frechet_distance(real, joined(groups))
-        if min(group.num for group in groups) > 1:
-            error = T_95 * frechet_error(real, groups)
-            bounds[name] = max(0.0, results[name] - error), results[name] + error
-    elif metric.kind == "kid":
-        distance = kernel_distance(real.vectors, rows, device=extractor.device)
-        results[name], bounds[name] = distance.value, distance.ci95
-    elif metric.kind == "is":
-        assert extractor.classifier is not None
-        mean, deviation = inception_score(rows, extractor.classifier)
-        results |= {f"{name}_mean": mean, f"{name}_std": deviation}
-        half = T_95 * deviation / (GROUPS - 1) ** 0.5
-        bounds[f"{name}_mean"] = mean - half, mean + half
-    else:
-        shares = precision_recall(real.vectors, rows, device=extractor.device)
-        for word, share, num in zip(("precision", "recall"), shares, (len(rows), real.num), strict=True):
-            results[f"{name}_{word}"], bounds[f"{name}_{word}"] = share, share_interval(share, num)
-    doubt = doubt_about(name, real.num, len(rows))
+    about = {"name": extractor.name, "digest": extractor.weights_digest, "resize": "antialiased bicubic"}
+    return _record(metric, Seen(rows, real, extractor), about)
+
+
+def _record(metric: Metric, seen: Seen, about: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of what was `seen`, with facts `about` the network that looked."""
+    name = str(replace(metric, features=about["name"]))
+    found = {name + end: known for end, known in metric.row.figures(seen).items()}
+    doubt = doubt_about(name, seen.real.num, len(seen.rows))
     return {
-        "results": results, "metric": name, "ci95": {key: list(ends) for key, ends in bounds.items()},
-        "timestamp": time.time(), "num_real": real.num, "num_fake": len(rows),
-        "features": {"name": extractor.name, "digest": extractor.weights_digest, "resize": "antialiased bicubic"},
+        "results": {key: known.value for key, known in found.items()}, "metric": name,
+        "ci95": {key: list(known.ci95) for key, known in found.items() if known.ci95 is not None},
+        "timestamp": time.time(), "num_real": seen.real.num, "num_fake": len(seen.rows), "features": dict(about),
     } | ({"warning": doubt} if doubt else {})  # fmt: skip
 
 
@@ -417,13 +382,8 @@ def _measure_path(
     """Measure small steps and return the record, without times; empty in all processes but the first."""
     features_name, digest, distance = open_path_distance(metric.features, device=G_ema.w_avg.device)
     steps = PathSteps(G_ema, distance, labels=labels, seed=seed)
-    rows = how.collect(steps, metric.count, 1, f"{model}-ppl-{features_name}-{digest[:12]}", STEPS)
+    rows = how.collect(steps, metric.count, 1, f"{model}-{metric.kind}-{features_name}-{digest[:12]}", STEPS)
     if not how.group.is_first:
         return {}
-    name = str(replace(metric, features=features_name))
-    value, ends = path_length(rows)
-    return {
-        "results": {name: value}, "metric": name, "ci95": {name: list(ends)}, "timestamp": time.time(),
-        "num_real": 0, "num_fake": len(rows),
-        "features": {"name": features_name, "digest": digest, "distance": distance.name},
-    }  # fmt: skip
+    about = {"name": features_name, "digest": digest, "distance": distance.name}
+    return _record(metric, Seen(rows, FeatureStats(1), None), about)

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ganlib.metrics.kinds import is_lower_better, kind_of
 from ganlib.metrics.names import doubt_about
 from ganlib.runs import list_runs
 from ganlib.runs.records import read_records
@@ -57,8 +58,8 @@ class Figure:
 
     @property
     def is_lower_better(self) -> bool:
-        """Whether a smaller value is the better one; not for precision, recall and the Inception score."""
-        return not self.name.startswith(("pr", "is"))
+        """Whether a smaller value is the better one."""
+        return is_lower_better(self.name)
 
 
 def read_figures(folder: Path, *, data_path: str = "") -> list[Figure]:
@@ -98,8 +99,8 @@ def _figures(record: Mapping[str, Any], folder: Path, data_path: str) -> list[Fi
             num_fake=int(_number(record.get("num_fake")) or 0), num_real=int(_number(record.get("num_real")) or 0),
             timestamp=_number(record.get("timestamp")) or 0.0,
         )  # fmt: skip
-        # The deviation of the Inception score's splits says how sure its mean is: the interval does too.
-        if not (name.startswith("is") and name.endswith("_std")):
+        kind = kind_of(name)
+        if kind is None or not name.endswith(kind.aside):
             found.append(figure)
     return found
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ganlib import networks
 from ganlib.errors import InputError
+from ganlib.metrics.kinds import KINDS
 from ganlib.options import Options, option
 from ganlib.training.ada import PIPES
 
@@ -47,7 +48,9 @@ class TrainConfig(Options):
     batch: int | None = option(None, "pictures per step, all processes together", group="Length", low=1, high=4096)
     snap: float = option(10.0, "kimg between snapshots", group="Length", above=0, high=LARGEST)
     tick: float = option(1.0, "kimg between lines of statistics", group="Length", above=0, high=LARGEST)
-    metrics: str = option("none", "metrics of every snapshot, separated by commas, or none", group="Length")
+    metrics: str = option(
+        "none", "metrics of every snapshot, separated by commas, or none", group="Length", made_of=KINDS
+    )
 
     arch: str = option("stylegan2", "family of networks", group="Network", choices=TRAINABLE)
     cbase: int | None = option(

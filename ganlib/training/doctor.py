@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ganlib.metrics.kinds import is_lower_better, preferred
 from ganlib.runs import format_seconds
 from ganlib.training.folder import mean_of, snapshot_kimg
 
@@ -301,20 +302,9 @@ def seconds_left(records: Sequence[Mapping[str, Any]], config: Mapping[str, Any]
     return max(0.0, (total - _kimg(records[-1])) * pace)
 
 
-def is_lower_better(metric: str) -> bool:
-    """Whether a smaller value of this metric is the better one; not for precision, recall and inception score."""
-    return not metric.startswith(("pr", "is"))
-
-
 def main_metric(metrics: Metrics) -> str:
     """The metric that decides which snapshot is best: a full FID before others, then KID; empty if there is none."""
-    order = ("fid50k_full", "fid", "kid50k_full", "kid", "ppl")
-    names = sorted(name for name in metrics if metric_points(metrics[name]))
-    for start in order:
-        for name in names:
-            if name.startswith(start):
-                return name
-    return names[0] if names else ""
+    return min((name for name in metrics if metric_points(metrics[name])), key=preferred, default="")
 
 
 def metric_points(records: Sequence[Mapping[str, Any]]) -> list[tuple[int, str, float]]:

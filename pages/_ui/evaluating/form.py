@@ -8,9 +8,8 @@ import streamlit as st
 from ganlib import features, inception, runs
 from ganlib.checkpoints import list_checkpoints
 from ganlib.commands.flags import command_line
-from ganlib.metrics import MetricsConfig
+from ganlib.metrics import KINDS, Metric, MetricsConfig
 from ganlib.metrics.job import estimate_seconds
-from ganlib.metrics.names import FEW
 from ganlib.training.folder import list_training
 from pages._ui import models
 from pages._ui.frame import plain
@@ -18,43 +17,9 @@ from pages._ui.paths import existing
 from pages._ui.sets import open_set
 from pages._ui.training.form import data_sets
 
-KINDS = {
-    "kid": "How near (KID)",
-    "fid": "How near (FID)",
-    "pr": "Quality and variety",
-    "ppl": "Smoothness",
-    "is": "Inception score",
-}
-MEANINGS = {
-    "kid": "**KID**, kernel distance: 0 when generated and real pictures cannot be told apart by their features. It is "
-    "right on average at any number of pictures, and its interval says how sure it is.",
-    "fid": "**FID**, Fréchet distance: compares averages and spreads of features; lower is nearer. The figure of most "
-    "papers, there on 50,000 pictures.",
-    "pr": "**Precision**: the share of generated pictures that could be real ones. **Recall**: the share of real "
-    "pictures that the model could have made. From 0 to 1.",
-    "ppl": "**Path length**: how much a picture changes on a small step; lower is smoother. No real pictures needed.",
-    "is": "**Inception score**: how sure a classifier of photographs is of each picture, and how many kinds it sees; "
-    "higher is better. It says little about paintings.",
-}
 COUNTS = [250, 500, 1000, 2000, 5000, 10_000, 50_000]
 USUAL_KINDS, USUAL_COUNT = ["kid", "pr"], 1000
-FEATURES = {
-    "auto": "the best there are here",
-    "inception": "Inception-v3, as in papers",
-    "squeezenet": "SqueezeNet",
-    "efficientnet": "EfficientNet",
-    "embedded": "those of Fruit",
-}
-ABOUT_FEATURES = {
-    "inception": "Pictures are compared as Inception-v3 of 2015 sees them, resized with antialiasing (as clean-fid "
-    "does): figures can be held against published ones that are measured so.",
-    "squeezenet": "Pictures are compared as SqueezeNet sees them, a network trained on photographs. Figures compare "
-    "models fairly, but only with figures of the same name; they are not the FID and KID of papers.",
-    "efficientnet": "Pictures are compared as EfficientNet-lite0 sees them: trained on photographs, it comes "
-    "with the studio. Figures compare only with figures of the same name; they are not the FID and KID of papers.",
-    "embedded": "Pictures are compared as Fruit's discriminator sees them. That needs no download and sees "
-    "a run improve; it is mild to models that it was trained with, and no figure of papers.",
-}
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -77,14 +42,15 @@ def show_form(asked: str) -> Wish | None:
     data = _choose_data(asked)
     networks = _choose_networks()
     kinds = st.pills(
-        "What to measure", list(KINDS), selection_mode="multi", format_func=KINDS.__getitem__, key="evaluate-kinds"
-    )
+        "What to measure", list(KINDS), selection_mode="multi", format_func=lambda kind: KINDS[kind].title,
+        key="evaluate-kinds",
+    )  # fmt: skip
     count = st.select_slider(
         "Pictures", COUNTS, format_func=lambda number: f"{number:,}", key="evaluate-count",
         help="Generated pictures, and as many real ones. More make the figure surer.",
     )  # fmt: skip
     for kind in kinds:
-        st.caption(MEANINGS[kind])
+        st.caption(KINDS[kind].sentence)
     _advise(kinds, count)
     chosen = _choose_features(kinds)
     with st.expander("More"):
@@ -102,7 +68,7 @@ def show_form(asked: str) -> Wish | None:
         missing = "a data set" if not data else "a model" if not networks else "what to measure"
         st.caption(f"Choose {missing} to go on.")
         return None
-    names = ",".join(_name(kind, count, full) for kind in kinds)
+    names = ",".join(Metric(kind, count, full and KINDS[kind].needs_reals).short for kind in kinds)
     fetch = bool(st.session_state.get("evaluate-fetch")) and not features.inception_file().is_file()
     config = MetricsConfig(
         network=tuple(Path(path) for path in networks), data=Path(data), metrics=names, features=chosen,
@@ -111,13 +77,6 @@ def show_form(asked: str) -> Wish | None:
     if fetch:  # what is not here yet cannot be tried
         return Wish(config, 0.0)
     return Wish(config, _estimate(tuple(networks), _changed(networks), data, names, chosen, mirror, floor))
-
-
-def _name(kind: str, count: int, full: bool) -> str:
-    number = f"{count // 1000}k" if count % 1000 == 0 else str(count)
-    if kind == "ppl":
-        return f"ppl2_wend{'' if count == 50_000 else number}"
-    return f"{kind}{number}{'_full' if full and kind in ('kid', 'fid', 'pr') else ''}"
 
 
 def _changed(paths: list[str]) -> float:
@@ -175,28 +134,29 @@ def _choose_networks() -> list[str]:
 
 def _advise(kinds: list[str], count: int) -> None:
     """Which figure to trust at this number of pictures, and why."""
-    if "fid" in kinds and count < FEW:
-        st.info(
-            f"With fewer than {FEW:,} pictures prefer KID. FID guesses thousands of averages and spreads from a few "
-            "pictures, and what it guesses wrong adds to the distance: it grows as the pictures get fewer, for the "
-            "best model too. KID has no such bias.",
-            icon=":material/info:",
-        )
-    elif "fid" in kinds and count < COUNTS[-1]:
-        st.caption("FID is only held against FID on as many pictures: with fewer it comes out higher.")
+    for kind in kinds:
+        row = KINDS[kind]
+        if row.advice and count < row.enough:
+            st.info(row.advice.format(enough=row.enough), icon=":material/info:")
+        elif row.is_biased and count < COUNTS[-1]:
+            name = kind.upper()
+            st.caption(f"{name} is only held against {name} on as many pictures: with fewer it comes out higher.")
+
+
+def _title(name: str) -> str:
+    return "the best there are here" if name == AUTO else features.OPENERS[name].title
 
 
 def _choose_features(kinds: list[str]) -> str:
     """What looks at the pictures, and what that means."""
     chosen = st.selectbox(
-        "What compares the pictures", list(FEATURES), format_func=FEATURES.__getitem__, key="evaluate-features",
+        "What compares the pictures", [AUTO, *features.OPENERS], format_func=_title, key="evaluate-features",
         help="A network turns pictures into numbers, and the numbers are compared. Figures carry its name.",
     )  # fmt: skip
-    is_here = features.inception_file().is_file()
-    used = features.automatic() if chosen == "auto" else chosen
-    if set(kinds) - {"ppl", "is"}:
-        st.caption(ABOUT_FEATURES[used])
-    if not is_here and (used != "inception" or "is" in kinds or chosen == "inception"):
+    used = features.automatic() if chosen == AUTO else chosen
+    if any(not KINDS[kind].of_steps and not KINDS[kind].features for kind in kinds):
+        st.caption(features.OPENERS[used].sentence)
+    if not features.inception_file().is_file():
         st.toggle(
             f"Fetch Inception-v3 first ({inception.BYTES / 1e6:.0f} MB, once)", key="evaluate-fetch",
             help=f"From {inception.ADDRESS}, held against its known checksum. Needs a network.",

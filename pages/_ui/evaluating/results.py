@@ -6,6 +6,7 @@ from datetime import datetime
 import streamlit as st
 
 from ganlib import runs
+from ganlib.metrics import kind_of
 from ganlib.metrics.results import Figure, as_good_as, best_of, figures_of_runs, to_csv, to_json
 from ganlib.runs import RunDir
 from pages._ui import models
@@ -88,9 +89,10 @@ def _figures(figures: Sequence[Figure]) -> None:
 
 
 def _first(figures: Sequence[Figure]) -> str:
-    """The name that is shown first: of what was measured last a KID, or a FID of enough pictures."""
+    """The name that is shown first: of what was measured last a KID, or a biased kind on enough pictures."""
     newest = max(figures, key=lambda figure: figure.timestamp)
-    if newest.name.startswith("fid") and not newest.doubt:
+    kind = kind_of(newest.name)
+    if kind is not None and kind.is_biased and not newest.doubt:
         return newest.name
     alike = [each for each in figures if (each.group, each.data) == (newest.group, newest.data)]
     kids = [each for each in alike if each.name.startswith("kid")]

@@ -6,7 +6,9 @@ from pathlib import Path
 import streamlit as st
 
 from ganlib.checkpoints import SUFFIX
-from pages._ui.evaluating.form import COUNTS, FEATURES, KINDS, USUAL_COUNT, USUAL_KINDS, network_choices
+from ganlib.features import OPENERS
+from ganlib.metrics import KINDS
+from pages._ui.evaluating.form import AUTO, COUNTS, USUAL_COUNT, USUAL_KINDS, network_choices
 
 SWITCHES = {"full": False, "mirror": False, "floor": True, "card": True}
 BETWEEN = "~"  # several models, runs or kinds; no name of them holds one
@@ -29,7 +31,7 @@ def take(query: Mapping[str, str]) -> None:
     counts = {str(count): count for count in COUNTS}
     state["evaluate-count"] = counts.get(query.get("count", ""), USUAL_COUNT)
     asked = query.get("features", "")
-    state["evaluate-features"] = asked if asked in FEATURES else next(iter(FEATURES))
+    state["evaluate-features"] = asked if asked in OPENERS else AUTO
     for name, usual in SWITCHES.items():
         state[f"evaluate-{name}"] = {"1": True, "0": False}.get(query.get(name, ""), usual)
     known = network_choices()
@@ -48,7 +50,7 @@ def to_query() -> dict[str, str]:
         query["kinds"] = BETWEEN.join(state.get("evaluate-kinds", [])) or NONE
     if state.get("evaluate-count") != USUAL_COUNT:
         query["count"] = str(state.get("evaluate-count"))
-    if state.get("evaluate-features") != next(iter(FEATURES)):
+    if state.get("evaluate-features") != AUTO:
         query["features"] = str(state.get("evaluate-features"))
     for name, usual in SWITCHES.items():
         if state.get(f"evaluate-{name}", usual) != usual:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from ganlib.checkpoints import Checkpoint, list_checkpoints
 from ganlib.errors import GanlibError
+from ganlib.metrics import kind_of
 from ganlib.networks import architecture
 from pages._ui import models
 from pages._ui.frame import GALLERY, part, plain, sentences, show_error
@@ -15,7 +16,6 @@ from pages._ui.stock.rights import badge
 
 COLUMNS = 3
 SHOWN = 24
-METRICS = ("kid", "fid", "pr", "ppl", "is")
 MOST_WORDS = 120  # characters of credit on a card
 SECONDS = 1.0  # for making sheets before what is there is shown
 
@@ -87,7 +87,7 @@ def facts(model: Checkpoint) -> str:
     if model.kimg:
         words.append(f"{model.kimg:,.0f} kimg")
     for name, value in model.metrics.items():
-        if name.startswith(METRICS) and isinstance(value, int | float):
+        if kind_of(name) and isinstance(value, int | float):
             words.append(f"{name} {value:.3g}")
             break
     return " · ".join([*words, f"{model.bytes / 1e6:.1f} MB"])
