@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganlib.dataset import Dataset, PrepareConfig, prepare
+from ganlib.dataset import Dataset, PrepareConfig, making, prepare
 from ganlib.dataset.checks.measure import measure
 from ganlib.dataset.preview import OUTLINE, preview
 from ganlib.errors import InputError
 from ganlib.images import decode, encode
+from ganlib.runs import Stopped
 
 
 def labelled(folder: Path, count: int = 7) -> Path:
@@ -117,3 +118,16 @@ def test_the_report_says_how_a_picture_over_the_limit_passes(tmp_path):
     report = prepare(PrepareConfig(str(tmp_path / "in"), str(tmp_path / "out.zip"), 16, crop="center"))
     (failed,) = [item for item in report.items if item.status == "error"]
     assert failed.reason == "large.png has 8192×8192 pixels; 64,000,000 are allowed, and more in a JPEG"
+
+
+def test_deciding_how_a_set_is_cropped_ends_when_a_stop_is_asked_for(tmp_path, monkeypatch):
+    for i in range(40):
+        (tmp_path / f"{i}.png").write_bytes(encode(np.full((32, 32, 3), i, np.uint8)))
+    asked = []
+    config = PrepareConfig(str(tmp_path), "x.zip", 32)
+    decoded = []
+    real = making.decode
+    monkeypatch.setattr(making, "decode", lambda *args, **options: decoded.append(args) or real(*args, **options))
+    with pytest.raises(Stopped):
+        preview(config, should_stop=lambda: asked.append(1) or len(asked) > 3)
+    assert len(decoded) <= 3

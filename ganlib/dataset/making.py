@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -17,6 +17,7 @@ from ganlib.dataset.written import match
 from ganlib.errors import DataError
 from ganlib.headers import reduction
 from ganlib.images import colour, decode, decode_what_is_there, encode, resize
+from ganlib.runs import Stopped
 
 PROBED = 48  # pictures that are looked at to decide how `auto` crops the set
 PLAIN_MAJORITY = 0.6  # share of them on plain ground that makes it a set of subjects
@@ -82,12 +83,18 @@ class Maker:
         return [(item, encode(square)), *copies]
 
 
-def decide(files: Files, names: Sequence[str], config: PrepareConfig) -> Maker:
-    """Return how the whole set is made. `auto` looks at a few pictures: one decision keeps paintings uncropped."""
+def decide(
+    files: Files, names: Sequence[str], config: PrepareConfig, should_stop: Callable[[], bool] = lambda: False
+) -> Maker:
+    """Return how the whole set is made. `auto` looks at a few pictures: one decision keeps paintings uncropped.
+
+    Raises Stopped when `should_stop()`."""
     method = {"center": "whole"}.get(config.crop, config.crop)
     if method == "auto":
         seen = []
         for name in spread(names, PROBED):
+            if should_stop():
+                raise Stopped
             try:
                 seen.append(has_plain_ground(decode(files.read(name), name=name, least_side=config.resolution)))
             except DataError:

@@ -63,7 +63,7 @@ def _prepare(config: PrepareConfig, found: Located, reporter: Reporter) -> Prepa
         excluded, unknown = match(listed, files.names, loosely=False)
         skipped += [Item(name, "aside", EXCLUDED) for name in names if name in excluded]
         names = [name for name in names if name not in excluded]
-        maker = decide(files, names, config)
+        maker = decide(files, names, config, reporter.should_stop)
         pictures = [(name, classes.of(name)) for name in names]
         fingerprint = _fingerprint(maker, pictures, files.stamp())
     reporter.log(f"{len(names)} pictures in {config.source}; crop: {_words_of(maker)}")

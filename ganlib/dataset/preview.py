@@ -58,7 +58,7 @@ def preview(
     with Files(Path(config.source), bounds=bounds, may_be_part=only is None, should_stop=should_stop) as files:
         left_out = set(without)
         names = [name for name in files.pictures if name not in left_out]
-        maker = decide(files, names, config)
+        maker = decide(files, names, config, should_stop)
         found = []
         known = set(names)
         for name in spread(names, count) if only is None else [name for name in only if name in known]:

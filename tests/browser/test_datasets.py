@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
 import zipfile
 from pathlib import Path
 
@@ -21,6 +23,12 @@ def picture(seed: int) -> np.ndarray:
     """Large shapes, unlike those of other seeds."""
     coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
     return np.repeat(np.repeat(coarse, 16, axis=0), 16, axis=1)
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has worked so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.fixture
@@ -82,3 +90,19 @@ def test_no_step_is_wider_than_a_telephone(page: Page, photos: Path, step: str) 
     words = {"": "Upload a zip, or pictures", "findings": "Nothing is deleted", "framing": "Before and after"}
     expect(page.get_by_text(re.compile(words.get(step, "Name of the set"))).first).to_be_visible(timeout=PATIENCE_MS)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_long_look_ends_when_its_tab_is_closed(page: Page, studio: Studio) -> None:
+    folder = studio.data / "slow"
+    folder.mkdir(parents=True)
+    large = encode(np.repeat(np.repeat(picture(1), 50, axis=0), 50, axis=1))
+    for i in range(12):
+        (folder / f"{i}.png").write_bytes(large)
+    page.goto(f"/datasets?source={folder}&step=framing")
+    expect(page.get_by_text("Cutting a dozen pictures")).to_be_visible(timeout=PATIENCE_MS)
+    page.wait_for_timeout(1000)
+    page.close()
+    time.sleep(4)
+    ended = cpu_seconds(studio.pid)
+    time.sleep(2)
+    assert cpu_seconds(studio.pid) - ended < 0.3, "the server goes on working for nobody"

@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.browser.conftest import Studio, running
-from tests.hostile_workspace import HOST, make_workspace
+from tests.hostile_workspace import HOST, WORDS, make_workspace
 
 
 def watch(page: Page, url: str) -> list[str]:
@@ -51,3 +51,21 @@ def test_what_slips_into_a_page_is_not_asked_for(browser: Browser, studio: Studi
         HOST,
     )
     assert HOST in refused
+
+
+def test_what_is_chosen_of_many_is_shown_as_it_is(browser: Browser, tmp_path: Path, repository: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    with running(tmp_path, repository) as studio:
+        page = browser.new_context(base_url=studio.url).new_page()
+        foreign = watch(page, studio.url)
+        page.goto(f"/evaluate?{urlencode({'data': str(workspace.dataset)})}")
+        field = page.get_by_test_id("stMultiSelect").filter(has_text="Models")
+        expect(field).to_be_visible()
+        field.get_by_role("combobox").click()
+        page.get_by_role("option").first.click()
+        page.keyboard.press("Escape")
+        expect(field).to_contain_text(WORDS[:20])
+        for place in (field, page.get_by_role("listbox")):
+            assert place.locator("img, a, code, strong").count() == 0
+        page.wait_for_timeout(1000)
+        assert foreign == []

@@ -13,7 +13,9 @@ from google.protobuf.message import Message
 from streamlit.elements.lib import policies
 from streamlit.testing.v1 import AppTest
 
+from pages._ui.frame import WORD_JOINER
 from tests.hostile_workspace import SIGNS, Workspace, make_workspace
+from tests.pages.conftest import snippets
 
 # What the browser shows as text: components write into text nodes, the others are plain in Streamlit.
 TEXT_ELEMENTS = {"bidi_component", "code", "json", "text", "arrow_data_frame", "plotly_chart", "imgs"}
@@ -75,7 +77,8 @@ def test_words_of_strangers_are_plain_on_every_page(workspace, repository, monke
         said.clear()
         monkeypatch.setattr(policies, "_shown_default_value_warning", False)  # else only once in a process
         app.run()
-        complaints = [*said] + [f"{one.message} {one.stack_trace}" for one in app.exception] + read_as_markdown(app)
+        complaints = [*said, *(each.value for each in snippets(app) if WORD_JOINER in each.value)]
+        complaints += [f"{one.message} {one.stack_trace}" for one in app.exception] + read_as_markdown(app)
         if complaints:
             wrong[f"{page} {query}"] = complaints
     assert wrong == {}

@@ -12,6 +12,19 @@ const ICONS = {
   loop: "M5 12a7 7 0 0 1 12-4.9L19 9m0-4v4h-4m4 3a7 7 0 0 1-12 4.9L5 15m0 4v-4h4",
 };
 
+// A shown address has an invisible joiner in it, so that it is no link (`plain` in frame.py); what is copied has none.
+const JOINED = /(https?(?=\u2060:)|www(?=\u2060\.)|@)\u2060/gi;
+if (!document.isCopiedPlain) {
+  document.isCopiedPlain = true;
+  document.addEventListener("copy", (event) => {
+    const shown = String(getSelection());
+    const text = shown.replace(JOINED, "$1");
+    if (text === shown) return;
+    event.clipboardData.setData("text/plain", text);
+    event.preventDefault();
+  });
+}
+
 function svg(name) {
   const space = "http://www.w3.org/2000/svg";
   const picture = document.createElementNS(space, "svg");

@@ -1,0 +1,21 @@
+"""What a person copies off a page."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+ADDRESS = "http://example.org/fruit"
+
+
+@pytest.mark.parametrize("page_name", ["explore", "drop"])
+def test_an_address_that_is_shown_is_no_link_and_is_copied_as_it_is(page: Page, page_name: str) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"/{page_name}?model={ADDRESS}")
+    said = page.get_by_test_id("stAlert").first
+    expect(said).to_contain_text("There is no model called")
+    expect(page.get_by_test_id("stStatusWidget")).to_be_hidden()
+    assert ADDRESS not in said.inner_text() and said.locator("a").count() == 0
+    said.evaluate("node => getSelection().selectAllChildren(node)")
+    page.keyboard.press("Control+C")
+    assert f"no model called {ADDRESS}." in page.evaluate("navigator.clipboard.readText()")
