@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 import zipfile
 from pathlib import Path
@@ -105,4 +106,5 @@ def test_a_long_look_ends_when_its_tab_is_closed(page: Page, studio: Studio) -> 
     time.sleep(4)
     ended = cpu_seconds(studio.pid)
     time.sleep(2)
+    shutil.rmtree(folder)
     assert cpu_seconds(studio.pid) - ended < 0.3, "the server goes on working for nobody"
