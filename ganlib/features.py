@@ -17,7 +17,6 @@ import re
 import struct
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -116,10 +115,6 @@ def _resized(pixels: Tensor, extractor: FeatureExtractor) -> Tensor:
 # ---- The networks --------------------------------------------------------------------------------------------------
 
 
-class _Enough(Exception):
-    """Ends a forward pass whose remainder is not needed."""
-
-
 class DiscriminatorFeatures(nn.Module):
     """Mean and standard deviation over the picture of what each block of a discriminator sees, side by side.
 
@@ -132,25 +127,13 @@ class DiscriminatorFeatures(nn.Module):
     compare models fairly.
 
     What follows the last block, where statistics of the whole batch enter, is not used: a row depends on its own
-    picture alone. Works for every family whose blocks are children of the discriminator and give maps `[N, C, H, W]`.
+    picture alone.
     """
 
     def __init__(self, discriminator: Discriminator) -> None:
         super().__init__()
         self.discriminator = discriminator
         self.side, self.img_channels = discriminator.spec.resolution, discriminator.spec.img_channels
-        self._maps: list[Tensor] = []
-        self._wanted: int | None = None  # number of maps, after which nothing is needed; at first unknown
-        self._sides: list[int] = []  # of the maps of a whole picture
-        for child in discriminator.children():
-            child.register_forward_hook(self._keep)
-
-    def _keep(self, module: nn.Module, inputs: object, output: object) -> None:
-        maps = output[0] if isinstance(output, tuple) else output
-        if isinstance(maps, Tensor) and maps.ndim == 4 and min(maps.shape[2:]) > 1:
-            self._maps.append(maps)
-            if len(self._maps) == self._wanted:
-                raise _Enough
 
     def maps(self, rgb: Tensor) -> list[Tensor]:
         """RGB `[N, 3, side, side]` in [0, 255] → what each block sees, `[N, C, H, W]` float32, nearest the picture
@@ -163,16 +146,7 @@ class DiscriminatorFeatures(nn.Module):
             image = image.mean(dim=1, keepdim=True)
         label_dim = self.discriminator.spec.label_dim
         label = rgb.new_zeros(len(rgb), label_dim) if label_dim else None
-        if not self._sides:
-            whole = image if image.shape[-1] == self.side else image.new_zeros(1, image.shape[1], self.side, self.side)
-            with torch.no_grad():
-                self.discriminator(whole[:1], None if label is None else label[:1])
-            self._sides = [x.shape[-1] for x in self._maps]
-        smaller = self.side // image.shape[-1]
-        self._wanted, self._maps = sum(side >= 2 * smaller for side in self._sides), []
-        with suppress(_Enough):
-            self.discriminator(image, label)
-        maps, self._maps = self._maps, []
+        maps = (x for x in self.discriminator.features(image, label) if min(x.shape[2:]) > 1)
         return [_normalised(x.float()) for x in maps]
 
     def forward(self, rgb: Tensor) -> Tensor:
@@ -353,8 +327,8 @@ def _open_inception(device: torch.device) -> FeatureExtractor:
 
 
 def _open_efficientnet(device: torch.device) -> FeatureExtractor:
-    tensors, digest = _known_tensors(efficientnet.weights_file(), efficientnet.SHA256, "EfficientNet-lite0")
-    return _extractor("efficientnet", efficientnet.network_of(tensors), efficientnet.SIDE, digest, device)
+    network = efficientnet.frozen(device)
+    return _extractor("efficientnet", network, efficientnet.SIDE, efficientnet.SHA256, device)
 
 
 def _open_squeezenet(device: torch.device) -> FeatureExtractor:

@@ -90,6 +90,12 @@ class Options:
     def check(self) -> None:
         """Raise InputError where options, each legal by itself, do not go together."""
 
+    @classmethod
+    def refusal(cls, name: str, value: Any) -> InputError | None:
+        """Return a better error than `name = value is not possible` for a value of the wrong type or outside its
+        limits; None where there is none."""
+        return None
+
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict; `from_dict` restores it."""
         return {item.name: _as_json(getattr(self, item.name)) for item in _given(type(self))}
@@ -142,6 +148,8 @@ def check_types(cls: type, values: Mapping[str, Any], *, hint: str = "") -> dict
             checked[name] = _as_kind(value, wanted[name])
             _check_limits(checked[name], facts_of(known[name]))
         except ValueError as error:
+            if issubclass(cls, Options) and (refused := cls.refusal(name, value)) is not None:
+                raise refused from None
             called = facts_of(known[name]).flag or name
             raise InputError(f"{called} = {_shown(value)} is not possible", f"use {error}") from None
     return checked

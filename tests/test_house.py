@@ -16,9 +16,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ORDER = [
     *("errors", "filesystem", "workspace", "options", "rights", "links", "reports"),
     *("runs", "device", "distributed", "headers", "images", "lettering", "ffmpeg"),
-    *("networks",),
+    *("efficientnet", "networks"),
     *("checkpoints", "deltas", "foreign", "export", "hub", "latents", "editing", "favourites", "paths"),
-    *("efficientnet", "inception", "features", "perceptual"),
+    *("inception", "features", "perceptual"),
     *("dataset", "superres", "renderer", "benchmark", "blending"),
     *("colours",),
     *("directions", "latentmap", "video", "projection", "compare", "metrics", "modelcard", "nft"),

@@ -15,14 +15,13 @@ for *generated*. The map is as coarse as those places, and a share is no proof t
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganlib import images
 from ganlib.checkpoints import load_discriminator
@@ -53,20 +52,11 @@ class Critic:
     def __init__(self, discriminator: Discriminator) -> None:
         self.discriminator = discriminator.eval().requires_grad_(False)
         self.spec = discriminator.spec
-        self._maps: list[Tensor] = []
-        self._lock = threading.Lock()  # pages share a critic between threads
-        for child in discriminator.children():
-            child.register_forward_hook(self._keep)
 
     @classmethod
     def open(cls, path: Path, *, device: str | torch.device = "cpu") -> Critic:
         """Load the discriminator in a model file. Raises `InputError` where it has none, `CheckpointError`."""
         return cls(load_discriminator(path, device=device))
-
-    def _keep(self, module: nn.Module, inputs: object, output: object) -> None:
-        maps = output[0] if isinstance(output, tuple) else output
-        if isinstance(maps, Tensor) and maps.ndim == 4 and min(maps.shape[2:]) >= LEAST_PLACES:
-            self._maps.append(maps)
 
     def judge(
         self,
@@ -92,11 +82,11 @@ class Critic:
         if self.spec.img_channels == 1:
             x = x.mean(dim=1, keepdim=True)
         c = one_hot([label] * len(x), self.spec.label_dim).to(device) if self.spec.label_dim else None
-        with self._lock, torch.enable_grad():
-            self._maps = []
-            score = self.discriminator(x.requires_grad_(), c)[0].sum()
-            maps, self._maps = self._maps, []
-            seen = maps[-1] if maps else x  # a network without such maps is asked about the picture itself
+        maps: list[Tensor] = []
+        with torch.enable_grad():
+            score = self.discriminator(x.requires_grad_(), c, maps)[0].mean()
+            # A network without such maps is asked about the picture itself.
+            seen = next((each for each in reversed(maps) if min(each.shape[2:]) >= LEAST_PLACES), x)
             (gradient,) = torch.autograd.grad(score, seen)
         shares = (seen.detach()[0] * gradient[0]).sum(dim=0)
         return Verdict(float(score.detach()), shares.float().cpu().numpy())

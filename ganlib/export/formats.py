@@ -153,7 +153,8 @@ def export_model(
     try:
         with runs.replacing(dest) as temporary:
             if row.save is not None:
-                D = load_discriminator(card.path) if card.has_discriminator else None
+                is_theirs = card.has_discriminator and card.discriminator.kind == "own"  # other tools know no other
+                D = load_discriminator(card.path) if is_theirs else None
                 row.save(G, D, temporary, facts_of(card), tell)
             else:
                 assert row.write is not None

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from ganlib.errors import CheckpointError, InputError
-from ganlib.networks.base import Architecture, Discriminator, Generator, GeneratorSpec
+from ganlib.networks import projected
+from ganlib.networks.base import (
+    Architecture,
+    Discriminator,
+    DiscriminatorKind,
+    DiscriminatorSpec,
+    Generator,
+    GeneratorSpec,
+)
 from ganlib.networks.dcgan import DCGAN
 from ganlib.networks.progan import PROGAN
 from ganlib.networks.stylegan2 import STYLEGAN2
@@ -18,9 +26,37 @@ from ganlib.networks.stylegan3 import STYLEGAN3
 
 ARCHITECTURES: dict[str, Architecture] = {row.name: row for row in (DCGAN, PROGAN, STYLEGAN2, STYLEGAN3)}
 
+
+
+class _Trainable(Collection[str]):
+    """Names of the families that are trained here, those included that are registered later."""
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, row in ARCHITECTURES.items() if row.trainable)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return name in tuple(self)
+
+
+TRAINABLE = _Trainable()
+DISCRIMINATORS: dict[str, DiscriminatorKind] = {
+    row.name: row
+    for row in (
+        DiscriminatorKind(
+            "own", "The family's own", "learns everything from your pictures; for thousands of them",
+            build=lambda spec, params: ARCHITECTURES[spec.arch].build_D(spec),
+        ),
+        projected.PROJECTED,
+    )
+}  # fmt: skip
+
 __all__ = [
-    "ARCHITECTURES", "architecture", "build_discriminator", "build_generator", "check_spec", "family_of",
-    "tiny_generator",
+    "ARCHITECTURES", "DISCRIMINATORS", "TRAINABLE", "architecture", "build_discriminator", "build_generator",
+    "check_spec",
+    "family_of", "tiny_generator",
 ]  # fmt: skip
 
 
@@ -48,10 +84,19 @@ def build_generator(spec: GeneratorSpec) -> Generator:
         return ARCHITECTURES[spec.arch].build_G(spec).eval()
 
 
-def build_discriminator(spec: GeneratorSpec) -> Discriminator:
-    """Return the discriminator that belongs to a generator's spec, with fresh weights; raises as `build_generator`."""
+def build_discriminator(spec: GeneratorSpec, own: DiscriminatorSpec | None = None) -> Discriminator:
+    """Return the discriminator beside a generator of this spec, with fresh weights, in evaluation mode.
+
+    own: its own spec; None means the one that belongs to the family. Raises as `build_generator`."""
+    own = own or DiscriminatorSpec()
+    if own.kind not in DISCRIMINATORS:
+        raise CheckpointError(
+            f"the model's discriminator {own.kind[:40]!r} is unknown", f"known: {', '.join(DISCRIMINATORS)}"
+        )
     with _spec_errors(spec):
-        return ARCHITECTURES[spec.arch].build_D(spec).eval()
+        D = DISCRIMINATORS[own.kind].build(spec, own.params).eval()
+    D.own_spec = own
+    return D
 
 
 def check_spec(spec: GeneratorSpec) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -21,7 +21,8 @@ _HINT = "the file is not a model of this studio, or it was damaged; save or impo
 _LIMITS = {
     "mapping_layers": (1, 32), "D_mapping_layers": (1, 32), "channel_base": (1, 2**24), "channel_max": (1, 2**14),
     "num_fp16_res": (0, 16), "ngf": (1, 2**12), "ndf": (1, 2**12), "mbstd_group_size": (1, 2**16),
-    "mbstd_num_channels": (0, 64), "num_layers": (1, 48), "num_critical": (0, 47), "conv_kernel": (1, 7),
+    "mbstd_num_channels": (0, 64), "width": (4, 512), "feature_side": (32, 1024), "seed": (0, 2**31),
+    "num_layers": (1, 48), "num_critical": (0, 47), "conv_kernel": (1, 7),
     "margin_size": (0, 64), "filter_size": (1, 16),
 }  # fmt: skip
 _FREQUENCIES = {  # least, most
@@ -30,6 +31,7 @@ _FREQUENCIES = {  # least, most
 }  # fmt: skip
 _MAY_BE_NONE = ("mbstd_group_size",)
 MOST_TAPS = 32
+LARGEST_RESOLUTION = 8192
 DRAWABLE_CHANNELS = (1, 3)
 
 
@@ -81,7 +83,7 @@ class GeneratorSpec:
             raise CheckpointError(f"the model's spec has missing or unknown fields: {_short(', '.join(odd))}", _HINT)
         clean = dict(values)
         limits = {
-            "resolution": (4, 8192), "img_channels": (1, 8192), "z_dim": (1, 8192), "w_dim": (1, 8192),
+            "resolution": (4, LARGEST_RESOLUTION), "img_channels": (1, 8192), "z_dim": (1, 8192), "w_dim": (1, 8192),
             "num_ws": (1, 64), "label_dim": (0, 100_000),
         }  # fmt: skip
         for name, (low, high) in limits.items():
@@ -104,6 +106,29 @@ class GeneratorSpec:
         _check_params(params, clean["resolution"])
         clean["noise_modes"] = tuple(modes)
         return cls(**clean)
+
+
+@dataclass(frozen=True)
+class DiscriminatorSpec:
+    """Which discriminator stands beside a generator; what its pictures are, the generator's spec says."""
+
+    kind: str = "own"
+    """Key into `ganlib.networks.DISCRIMINATORS`."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Its hyper-parameters, JSON-able. Those of `own` stand in the generator's spec, under `D`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict; `from_dict` restores it."""
+        return {"kind": self.kind, "params": json.loads(json.dumps(dict(self.params)))}
+
+    @classmethod
+    def from_dict(cls, values: Any) -> DiscriminatorSpec:
+        """Build a spec from JSON data of unknown origin; raises `CheckpointError` when a field is missing or absurd."""
+        kind, params = (values.get("kind"), values.get("params")) if isinstance(values, Mapping) else (None, None)
+        if not isinstance(kind, str) or len(kind) > 40 or not isinstance(params, Mapping):
+            raise CheckpointError("the discriminator's spec is no table of a kind and its parameters", _HINT)
+        _check_params(params, LARGEST_RESOLUTION)
+        return cls(kind, dict(params))
 
 
 def _check_params(params: Mapping[str, Any], resolution: int) -> None:
@@ -203,10 +228,19 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """What every discriminator is: `forward(img [N, C, R, R], label [N, label_dim] or None)` → logits `[N, 1]`."""
+    """What every discriminator is: `forward(img [N, C, R, R], label [N, label_dim] or None, maps=None)` → logits
+    `[N, k]`, one for each of its k judges; above 0 is real. What `features` yields is appended to the list `maps`."""
 
     spec: GeneratorSpec
     """The spec of the generator that it belongs to."""
+    own_spec: DiscriminatorSpec = DiscriminatorSpec()
+    """Its own."""
+
+    def features(self, img: Tensor, label: Tensor | None = None) -> Iterator[Tensor]:
+        """Yield what each block sees of pictures `[N, C, R, R]`, maps `[N, channels, H, W]`, nearest the picture first,
+        each computed when it is asked for. What follows the last block, where statistics of the whole batch may enter,
+        is not among them. Pictures may be smaller by a power of two where blocks are convolutions."""
+        raise NotImplementedError
 
     def grow(self, stage: int, alpha: float = 1.0) -> None:
         """As `Generator.grow`."""
@@ -218,6 +252,30 @@ class Discriminator(nn.Module):
     def layers(self) -> list[nn.Module]:
         """Return the modules that hold parameters, those nearest to the picture first (Freeze-D, Mo et al. 2020)."""
         return [m for m in self.modules() if any(True for _ in m.parameters(recurse=False))]
+
+
+@dataclass(frozen=True)
+class DiscriminatorKind:
+    """One row of the registry of discriminators."""
+
+    name: str
+    """The registry's key."""
+    title: str
+    """What people call it."""
+    about: str
+    """One sentence for people."""
+    build: Callable[[GeneratorSpec, Mapping[str, Any]], Discriminator]
+    """Spec of the generator, its own parameters → the network with fresh weights."""
+    make_params: Callable[..., dict[str, Any]] = lambda **facts: {}
+    """`make_params(resolution=, device=, **options)` → parameters for training from scratch."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Fields of `TrainConfig` that it alone has → what `make_params` calls them."""
+    train_defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Defaults of other fields of `TrainConfig` that suit it; they come before those of the family."""
+    can_grow: bool = True
+    """Whether it follows a generator that grows."""
+    can_freeze: bool = True
+    """Whether its first layers may keep the weights of another model (Freeze-D)."""
 
 
 _SIDE = re.compile(r"synthesis\.(?:b(\d+)|L\d+_(\d+)_\d+)\.")

@@ -14,7 +14,7 @@ blank. Blends are therefore brought back to the sphere, and psi has no effect, s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -106,7 +106,7 @@ class UpBlock(nn.Module):
             self.conv = nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1, bias=bias)
         else:
             self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)
-        self.norm = nn.BatchNorm2d(out_channels) if batch_norm and not last else nn.Identity()
+        self.norm = ops.BatchNorm2d(out_channels) if batch_norm and not last else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """x `[N, I, H, W]` → `[N, O, 2H, 2W]`."""
@@ -131,7 +131,7 @@ class SynthesisNetwork(nn.Module):
         self.z_dim, self.resolutions = spec.z_dim, block_resolutions(spec.resolution)
         channels = channels_at(4, spec.resolution, width)
         self.project = nn.Linear(spec.w_dim, channels * 16, bias=not batch_norm)
-        self.norm = nn.BatchNorm2d(channels) if batch_norm else nn.Identity()
+        self.norm = ops.BatchNorm2d(channels) if batch_norm else nn.Identity()
         for side in self.resolutions:
             last = side == spec.resolution
             out = spec.img_channels if last else channels_at(side, spec.resolution, width)
@@ -188,7 +188,7 @@ class DownBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, *, batch_norm: bool) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1, bias=not batch_norm)
-        self.norm = nn.BatchNorm2d(out_channels) if batch_norm else nn.Identity()
+        self.norm = ops.BatchNorm2d(out_channels) if batch_norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """x `[N, I, H, W]` → `[N, O, H/2, W/2]`."""
@@ -215,11 +215,18 @@ class Discriminator(base.Discriminator):
             self.embed = nn.Linear(spec.label_dim, channels, bias=False)
         self.apply(init_weights)
 
-    def forward(self, img: Tensor, label: Tensor | None = None) -> Tensor:
+    def features(self, img: Tensor, label: Tensor | None = None) -> Iterator[Tensor]:
+        """As `base.Discriminator.features`."""
+        for side in self.sides:
+            img = getattr(self, f"b{side}")(img)
+            yield img
+
+    def forward(self, img: Tensor, label: Tensor | None = None, maps: list[Tensor] | None = None) -> Tensor:
         """img `[N, C, R, R]` float in [-1, 1], label `[N, label_dim]` one-hot → logits `[N, 1]`."""
         x = img
-        for side in self.sides:
-            x = getattr(self, f"b{side}")(x)
+        for x in self.features(img):
+            if maps is not None:
+                maps.append(x)
         logits = self.out(x).flatten(1)
         if self.spec.label_dim > 0:
             if label is None:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_reduce
 
 from ganlib.networks import bilinear
 
@@ -352,3 +353,29 @@ class EqualizedConv2d(nn.Module):
         if self.act == "lrelu":
             x = F.leaky_relu(x, 0.2)
         return x if self.conv_clamp is None else x.clamp(-self.conv_clamp * gain, self.conv_clamp * gain)
+
+
+# ---- Batch normalisation (Ioffe and Szegedy 2015) --------------------------------------------------------------------
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation whose batch, while training, is that of all processes: two of them compute what one does."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`[N, C, H, W]` → the same shape. All processes call it together, with as many pictures each."""
+        world = distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+        if world == 1 or not self.training:
+            return super().forward(input)
+        x = input.float()
+        moments = torch.stack([x.mean(dim=[0, 2, 3]), x.square().mean(dim=[0, 2, 3])])
+        mean, square = (all_reduce(moments) / world).unbind()
+        variance = (square - mean.square()).clamp(min=0)
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        assert self.num_batches_tracked is not None
+        with torch.no_grad():
+            count = world * x.numel() / x.shape[1]
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * (count / max(count - 1, 1)), self.momentum)
+            self.num_batches_tracked += 1
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return (x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]).to(input.dtype)

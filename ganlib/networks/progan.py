@@ -13,7 +13,7 @@ effect; blends of latents are brought back to the sphere.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -268,23 +268,34 @@ class Discriminator(Growing, base.Discriminator):
         img = downscale(img, side)
         return img if alpha == 1.0 else torch.lerp(upscale(downscale(img, side // 2), side), img, alpha)
 
-    def forward(self, img: Tensor, label: Tensor | None = None) -> Tensor:
-        """img `[N, C, R, R]`, or of a smaller side down to the stage's own, float in [-1, 1], label `[N, label_dim]`
-        one-hot → logits `[N, 1]`."""
+    def features(self, img: Tensor, label: Tensor | None = None) -> Iterator[Tensor]:
+        """As `base.Discriminator.features`, of the blocks up to the stage; none at the first stage."""
         stage, alpha = self.growth()
+        if stage == 0:
+            return
         side = self.resolutions[stage]
         img = downscale(img, side)
-        x = getattr(self, f"b{side}").fromrgb(img)
 
         # The newest block, in the middle of a fade beside the smaller picture.
-        if stage > 0:
-            x = getattr(self, f"b{side}")(x)
-            if alpha < 1.0:
-                x = torch.lerp(getattr(self, f"b{side // 2}").fromrgb(downscale(img, side // 2)), x, alpha)
+        x = getattr(self, f"b{side}")(getattr(self, f"b{side}").fromrgb(img))
+        if alpha < 1.0:
+            x = torch.lerp(getattr(self, f"b{side // 2}").fromrgb(downscale(img, side // 2)), x, alpha)
+        yield x
 
         # The older ones.
-        for older in self.resolutions[max(stage - 1, 0) : 0 : -1]:
+        for older in self.resolutions[stage - 1 : 0 : -1]:
             x = getattr(self, f"b{older}")(x)
+            yield x
+
+    def forward(self, img: Tensor, label: Tensor | None = None, maps: list[Tensor] | None = None) -> Tensor:
+        """img `[N, C, R, R]`, or of a smaller side down to the stage's own, float in [-1, 1], label `[N, label_dim]`
+        one-hot → logits `[N, 1]`."""
+        if self.growth()[0] == 0:
+            return self.b4(self.b4.fromrgb(downscale(img, 4)), label)
+        x = img
+        for x in self.features(img):
+            if maps is not None:
+                maps.append(x)
         return self.b4(x, label)
 
 

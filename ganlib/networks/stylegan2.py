@@ -7,7 +7,7 @@ names, so that a snapshot of theirs and one of ours hold the same keys.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -330,13 +330,25 @@ class Discriminator(base.Discriminator):
             mbstd_group_size=p.get("mbstd_group_size", 4), mbstd_num_channels=p.get("mbstd_num_channels", 1), **options,
         )  # fmt: skip
 
-    def forward(self, img: Tensor, label: Tensor | None = None) -> Tensor:
-        """img `[N, C, R, R]` float in [-1, 1], label `[N, label_dim]` one-hot → logits `[N, 1]` float32."""
+    def _blocks(self, img: Tensor) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield features and the picture that is left beside them after each block."""
         x: Tensor | None = None
         picture: Tensor | None = img
         for res in self.resolutions:
             x, picture = getattr(self, f"b{res}")(x, picture)
-        assert x is not None
+            assert x is not None
+            yield x, picture
+
+    def features(self, img: Tensor, label: Tensor | None = None) -> Iterator[Tensor]:
+        """As `base.Discriminator.features`."""
+        yield from (x for x, _ in self._blocks(img))
+
+    def forward(self, img: Tensor, label: Tensor | None = None, maps: list[Tensor] | None = None) -> Tensor:
+        """img `[N, C, R, R]` float in [-1, 1], label `[N, label_dim]` one-hot → logits `[N, 1]` float32."""
+        x, picture = img, None
+        for x, picture in self._blocks(img):  # noqa: B007 (the last one is what is left)
+            if maps is not None:
+                maps.append(x)
         mapped = self.mapping(None, label) if self.label_features else None
         return self.b4(x, picture, mapped)
 

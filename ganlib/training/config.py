@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,9 @@ from ganlib import networks
 from ganlib.errors import InputError
 from ganlib.metrics.kinds import KINDS
 from ganlib.options import Options, option
-from ganlib.training.ada import PIPES
+from ganlib.training.augmentations import AUGMENTATIONS, PIPES
+from ganlib.training.losses import LOSSES
 
-LOSSES = ("logistic", "bce", "wgan-gp", "r3gan")
-TRAINABLE = tuple(name for name, row in networks.ARCHITECTURES.items() if row.trainable)
 LARGEST = 1e6  # of kimg, and of every weight of a penalty: far beyond use
 
 
@@ -52,7 +52,7 @@ class TrainConfig(Options):
         "none", "metrics of every snapshot, separated by commas, or none", group="Length", made_of=KINDS
     )
 
-    arch: str = option("stylegan2", "family of networks", group="Network", choices=TRAINABLE)
+    arch: str = option("stylegan2", "family of networks", group="Network", choices=networks.TRAINABLE)
     cbase: int | None = option(
         None, "channel_base: feature maps at resolution r = cbase / r (16384)", group="Network", low=64, high=2**18
     )
@@ -74,9 +74,26 @@ class TrainConfig(Options):
         None, "DCGAN: how G doubles the picture", group="Network", choices=("transposed", "nearest")
     )
 
+    discriminator: str = option(
+        "own",
+        "; ".join(f"{row.name} {row.about}" for row in networks.DISCRIMINATORS.values()),
+        group="Network",
+        choices=networks.DISCRIMINATORS,
+    )
+    d_width: int | None = option(
+        None, "projected: channels of the finest scale (64 on CUDA, 32 elsewhere)", group="Network", low=4, high=512
+    )
+    feature_side: int | None = option(
+        None,
+        "projected: side at which its eyes see pictures in pixels (128 to 256)",
+        group="Network",
+        low=64,
+        high=512,
+    )
+
     loss: str | None = option(
         None,
-        "logistic (non-saturating; bce is the same), wgan-gp, or r3gan (relativistic with R1 and R2)",
+        "logistic (non-saturating; bce is the same), wgan-gp, r3gan (relativistic with R1 and R2), hinge (projected)",
         group="Loss",
         choices=LOSSES,
     )
@@ -98,9 +115,9 @@ class TrainConfig(Options):
     style_mix: float = option(
         0.9, "probability of mixing two styles in a picture, where there are styles", group="Loss", low=0, high=1
     )
-    pl_weight: float = option(
-        2.0,
-        "weight of the path-length penalty, where there are styles; 0 is off",
+    pl_weight: float | None = option(
+        None,
+        "weight of the path-length penalty, where there are styles; 0 is off (2; projected 0)",
         group="Loss",
         low=0,
         high=LARGEST,
@@ -114,9 +131,10 @@ class TrainConfig(Options):
 
     aug: str | None = option(
         None,
-        "ada adapts the strength, fixed keeps it, noaug is off (ada; DCGAN and ProGAN noaug)",
+        "; ".join(f"{name} {row.about}" for name, row in AUGMENTATIONS.items())
+        + " (ada; DCGAN and ProGAN noaug, projected diffaug)",
         group="Augmentation",
-        choices=("noaug", "ada", "fixed"),
+        choices=AUGMENTATIONS,
     )
     augpipe: str = option("bgc", "kinds of augmentation", group="Augmentation", choices=tuple(PIPES))
     target: float = option(
@@ -176,34 +194,31 @@ class TrainConfig(Options):
     def check(self) -> None:
         if not self.data:
             raise InputError("no data set given", "name one with --data F.zip; make it with `python -m ganlib prepare`")
-        row = networks.ARCHITECTURES.get(self.arch)
-        if row is not None and not row.trainable:
-            hint = f"choose one of {', '.join(TRAINABLE)}, or import a model that was trained elsewhere"
-            raise InputError(f"{row.title} models are shown here, not trained", hint)
-        if self.aug == "fixed" and self.p is None:
-            raise InputError("aug = fixed needs a strength", "give one with --p, such as 0.2")
-        if self.aug == "noaug" and self.p is not None:
-            raise InputError("p is given but augmentation is off", "use --aug fixed with --p, or leave --p out")
+        aug = AUGMENTATIONS[self.aug] if self.aug else None
+        if aug is not None and aug.needs_p and self.p is None:
+            raise InputError(f"aug = {self.aug} needs a strength", "give one with --p, such as 0.2")
+        if aug is not None and not aug.takes_p and self.p is not None:
+            why = "augmentation is off" if self.aug == "noaug" else f"{self.aug} has no strength"
+            raise InputError(f"p is given but {why}", "use --aug fixed with --p, or leave --p out")
         if self.betas is not None and (len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas)):
             raise InputError(f"betas = {self.betas} is not possible", "give two numbers from 0 up, such as 0,0.99")
         if self.kimg * 1000 < (self.batch or 1):
             step = self.batch or 1
             raise InputError(f"kimg = {self.kimg:g} is less than a step of {step} pictures", "give a larger --kimg")
 
+    @classmethod
+    def refusal(cls, name: str, value: Any) -> InputError | None:
+        """Say of a family that is shown alone that it is."""
+        if name != "arch" or value not in networks.ARCHITECTURES:
+            return None
+        hint = f"choose one of {', '.join(networks.TRAINABLE)}, or import a model that was trained elsewhere"
+        return InputError(f"{networks.ARCHITECTURES[value].title} models are shown here, not trained", hint)
+
     def resolved(self) -> TrainConfig:
         """Return the configuration with the family's own values where nothing was said; raises as `validate`."""
         self.validate()
-        known = {f.name for f in dataclasses.fields(self)}
-        own = {k: v for k, v in networks.architecture(self.arch).train_defaults.items() if k in known}
-        loss = self.loss or own.get("loss", "logistic")
-        own.setdefault("r1_interval", 1 if loss == "r3gan" else 16)
-        if loss == "wgan-gp":
-            own.setdefault("gamma", 0.0)
-        elif loss == "r3gan":
-            own["gamma"] = None  # this loss does not work without its penalties
-        fill: dict[str, Any] = {name: value for name, value in own.items() if getattr(self, name) is None}
-        fill["loss"] = loss
-        return dataclasses.replace(self, **fill)
+        own = own_defaults({name: getattr(self, name) for name in ("arch", "discriminator", "loss")})
+        return dataclasses.replace(self, **{name: v for name, v in own.items() if getattr(self, name) is None})
 
     def r1_gamma(self, resolution: int) -> float:
         """Return the R1 weight of a resolved configuration: given, or the heuristic 0.0002 · resolution² / batch."""
@@ -214,3 +229,16 @@ class TrainConfig(Options):
         """Return the moving average's half-life in pictures, of a resolved configuration."""
         assert self.batch is not None
         return 1000.0 * (self.ema_kimg if self.ema_kimg is not None else self.batch * 10 / 32)
+
+
+def own_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what options are where nothing is said of them, for the `arch`, `discriminator` and `loss` among `values`:
+    what goes with the loss counts most, then with the discriminator, then with the family. Unknown kinds add nothing.
+    """
+    own: dict[str, Any] = {"loss": "logistic", "r1_interval": 16, "pl_weight": 2.0}
+    for row in (networks.ARCHITECTURES.get(values["arch"]), networks.DISCRIMINATORS.get(values["discriminator"])):
+        own |= row.train_defaults if row is not None else {}
+    own["loss"] = values.get("loss") or own["loss"]
+    own |= LOSSES[own["loss"]].defaults if own["loss"] in LOSSES else {}
+    known = {f.name for f in dataclasses.fields(TrainConfig)}
+    return {name: value for name, value in own.items() if name in known}

@@ -20,6 +20,7 @@ import numpy as np
 from ganlib.metrics.kinds import is_lower_better, preferred
 from ganlib.runs import format_seconds
 from ganlib.training.folder import mean_of, snapshot_kimg
+from ganlib.training.losses import LOSSES
 
 Severity = Literal["stop", "warning", "note", "good"]
 SEVERITIES: tuple[Severity, ...] = ("stop", "warning", "note", "good")
@@ -34,6 +35,7 @@ LOW_DIVERSITY, FALLEN_DIVERSITY = 0.4, 0.5  # of the data's diversity; of the ru
 SATURATED = 0.95  # share of pictures that D tells apart
 UNDECIDED = 0.55
 LOST = 0.35  # worse than guessing
+CERTAIN, GUESSING = 0.02, 0.95  # of the loss of a guess, for losses whose signs say little
 ABSURD_LOSS = 1e4  # of a loss whose healthy values are near 1; WGAN's reach hundreds
 STALE_SHARE, STALE_COUNT, WORSE = 0.25, 5, 1.2  # of the run; evaluations; times the best value
 FEW_PICTURES, ENOUGH_PICTURES = 200, 2000
@@ -79,7 +81,7 @@ def examine(
         findings += _stale(records, metrics)
         findings += _waiting(lately)
     if all(finding.severity == "note" and finding.kind not in ("early", "weak") for finding in findings):
-        findings.append(_healthy(records, lately, metrics))
+        findings.append(_healthy(records, lately, metrics, config))
     findings += _eta(records, config)
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
@@ -193,6 +195,9 @@ def _augmentation(lately: Sequence[Mapping[str, Any]], config: Mapping[str, Any]
 
 
 def _balance(lately: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> list[Finding]:
+    loss = LOSSES.get(str(config.get("loss", "")))
+    if loss is not None and loss.guess:
+        return _balance_by_loss(_median(lately, "Loss/D/loss"), loss.guess)
     real, fake = _accuracies(lately)
     if not _scores_have_a_zero(config) or not math.isfinite(real + fake):
         return []
@@ -210,6 +215,21 @@ def _balance(lately: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> 
     if max(real, fake) <= UNDECIDED:
         advice = "If the samples do not look finished, raise its learning rate (dlr) or lower gamma."
         return [Finding("weak", "note", "The discriminator is guessing", f"{words} Half would be chance.", advice)]
+    return []
+
+
+def _balance_by_loss(value: float, guess: float) -> list[Finding]:
+    words = f"The discriminator's loss is {value:.2f}, where {guess:g} is guessing and 0 is certainty."
+    if value <= CERTAIN * guess:
+        advice = "Lower its learning rate (dlr); with few pictures, see that aug = diffaug is on."
+        title = "The discriminator wins too easily"
+        return [Finding("strong", "warning", title, f"{words} The generator learns little from that.", advice)]
+    if value >= 2 * guess:
+        advice = "Lower the generator's learning rate (glr), or go back to an earlier snapshot."
+        return [Finding("lost", "warning", "The discriminator has lost its way", words, advice)]
+    if value >= GUESSING * guess:
+        advice = "If the samples do not look finished, raise its learning rate (dlr)."
+        return [Finding("weak", "note", "The discriminator is guessing", words, advice)]
     return []
 
 
@@ -263,10 +283,17 @@ def _early(ticks: int) -> Finding:
     return Finding("early", "note", "Too early to judge", f"{seen} The doctor speaks from {FEWEST_TICKS} ticks on.")
 
 
-def _healthy(records: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str, Any]], metrics: Metrics) -> Finding:
+def _healthy(
+    records: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str, Any]], metrics: Metrics,
+    config: Mapping[str, Any],
+) -> Finding:  # fmt: skip
     real, fake = _accuracies(lately)
     words = []
-    if math.isfinite(real + fake):
+    loss = LOSSES.get(str(config.get("loss", "")))
+    if loss is not None and loss.guess:
+        value = _median(lately, "Loss/D/loss")
+        words.append(f"The discriminator's loss is {value:.2f}, between {loss.guess:g} (guessing) and 0 (certainty).")
+    elif math.isfinite(real + fake):
         words.append(
             f"A fair contest: the discriminator tells {real:.0%} of the real and {fake:.0%} of the generated pictures "
             "apart."
@@ -357,7 +384,9 @@ def _accuracies(records: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
 def _scores_have_a_zero(config: Mapping[str, Any]) -> bool:
     """Whether D(x) > 0 means "real": not for a Wasserstein critic or a relativistic loss, where only gaps count."""
     loss = str(config.get("loss", "")).lower()
-    return not any(word in loss for word in ("wgan", "wasserstein", "relativ", "r3gan"))
+    if loss in LOSSES:
+        return LOSSES[loss].has_zero
+    return not any(word in loss for word in ("wgan", "wasserstein", "relativ"))  # other tools' words
 
 
 def _has_augmentation(records: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> bool:

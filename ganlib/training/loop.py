@@ -70,7 +70,7 @@ class _Training:
         self.config, self.spec, self.schedule = planned.config, planned.spec, planned.schedule
         self.plan = planned
         torch.manual_seed(self.config.seed)
-        self.nets = Networks(self.spec, self.config, group.device)
+        self.nets = Networks(self.spec, self.config, group.device, planned.judge)
         self.reals = Reals(planned.dataset, self.config, self.spec, group.device)
         say, should_stop = self.reporter.log, self.reporter.should_stop
         self.steps = Steps(self.nets, self.spec, self.config, self.reals, group, say, should_stop)
@@ -216,7 +216,7 @@ class _Training:
                 "path": config.data, "resolution": spec.resolution, "use_labels": config.cond,
                 "max_size": len(self.reals.chosen), "xflip": config.mirror,
             },
-            "ada_target": config.target if config.aug == "ada" else None, "augment_p": self.nets.p,
+            "ada_target": config.target if self.nets.control is not None else None, "augment_p": self.nets.p,
         }  # fmt: skip
 
     # ---- Steps -----------------------------------------------------------------------------------------------------

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +40,14 @@ class Loss:
     """Whether the generator's loss needs the real pictures' logits, and the penalty acts on fakes too (R1 and R2)."""
     has_gradient_penalty: bool = False
     """Whether D is held to gradients of length 1 between reals and fakes, and its outputs are no probabilities."""
+    guess: float = 0.0
+    """Loss of a D that guesses, where the signs of its verdicts say little and this loss says more; else 0."""
+    has_zero: bool = True
+    """Whether a verdict above 0 means real, so that shares of signs say how even the contest is."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Defaults of `TrainConfig` fields that go with it."""
+    about: str = ""
+    """A few words for people."""
 
 
 def _logistic_d(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
@@ -50,15 +59,43 @@ def _relativistic_g(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
     return F.softplus(real_logits - fake_logits)
 
 
-_LOGISTIC = Loss(lambda fake, real: g_logistic(fake), _logistic_d)
+def _hinge_d(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
+    return F.relu(1 + fake_logits) + F.relu(1 - real_logits)
+
+
+_LOGISTIC = Loss(lambda fake, real: g_logistic(fake), _logistic_d, about="non-saturating")
 LOSSES: dict[str, Loss] = {
     "logistic": _LOGISTIC,
-    "bce": _LOGISTIC,
+    "bce": replace(_LOGISTIC, about="the same"),
     # Wasserstein distance (Arjovsky et al. 2017), gradient penalty (Gulrajani et al. 2017).
-    "wgan-gp": Loss(lambda fake, real: -fake, lambda fake, real: fake - real, has_gradient_penalty=True),
+    "wgan-gp": Loss(
+        lambda fake, real: -fake,
+        lambda fake, real: fake - real,
+        has_gradient_penalty=True,
+        has_zero=False,
+        defaults={"gamma": 0.0},
+        about="Wasserstein with gradient penalty",
+    ),
     # Relativistic pairing (Jolicoeur-Martineau 2018) with R1 and R2: "The GAN is dead; long live the GAN!", Huang et
     # al. 2024, section 2.
-    "r3gan": Loss(_relativistic_g, lambda fake, real: F.softplus(fake - real), is_relative=True),
+    "r3gan": Loss(
+        _relativistic_g,
+        lambda fake, real: F.softplus(fake - real),
+        is_relative=True,
+        has_zero=False,
+        # It does not work without its penalties: no family's own weight of them counts.
+        defaults={"r1_interval": 1, "gamma": None},
+        about="relativistic with R1 and R2",
+    ),
+    # "Geometric GAN" (Lim and Ye 2017), equations 7 and 8; the loss of projected discriminators.
+    "hinge": Loss(
+        lambda fake, real: -fake,
+        _hinge_d,
+        guess=2.0,
+        has_zero=False,
+        defaults={"gamma": 0.0},
+        about="for projected discriminators",
+    ),
 }
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganlib import checkpoints, foreign, networks
 from ganlib.errors import CheckpointError, InputError, RunError
-from ganlib.networks.base import GeneratorSpec
+from ganlib.networks.base import Discriminator, DiscriminatorSpec, GeneratorSpec
 from ganlib.training.config import TrainConfig
 from ganlib.training.folder import TrainingFolder
 from ganlib.training.state import STATE_NAME, Networks, load_state
@@ -53,6 +53,8 @@ class Start:
     """Pictures of a growing network's fade-ins and of the times between them, as the run to continue had them."""
     kept: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the run to continue that depended on where it had started: `ada_kimg`, `ema_rampup`."""
+    judge: DiscriminatorSpec | None = None
+    """The discriminator's spec in a training state; None where it has none, and in a model."""
     model: foreign.Foreign | None = None
     """The model of another tool, already read."""
 
@@ -98,6 +100,7 @@ def _at_state(path: Path) -> Start:
         path, state["spec"], state["images_seen"] / 1000, state["networks"].get("p"), is_exact=True,
         growth=(fade, tune) if fade or tune else None,
         kept={name: state[name] for name in ("ada_kimg", "ema_rampup") if name in state},
+        judge=state["judge"] or DiscriminatorSpec(),
     )  # fmt: skip
 
 
@@ -171,7 +174,7 @@ def _check_kind(start: Start, spec: GeneratorSpec) -> None:
         )
 
 
-def check_start(start: Start, spec: GeneratorSpec) -> None:
+def check_start(start: Start, spec: GeneratorSpec, judge: DiscriminatorSpec) -> None:
     """Raise `CheckpointError` that names what differs, where the weights cannot serve a run of this spec.
 
     An exact resume needs the same networks. Weights of a model also serve another resolution (the shared blocks are
@@ -179,6 +182,17 @@ def check_start(start: Start, spec: GeneratorSpec) -> None:
     if start.path is None or start.spec is None:
         return
     _check_kind(start, spec)
+    if start.is_exact and start.judge is not None and start.judge != judge:
+        theirs, mine = start.judge, judge
+        told = [f"discriminator is {theirs.kind} there and {mine.kind} here"] if theirs.kind != mine.kind else [
+            f"{name} is {theirs.params.get(name)} there and {mine.params.get(name)} here"
+            for name in sorted({*theirs.params, *mine.params})
+            if theirs.params.get(name) != mine.params.get(name)
+        ]
+        raise CheckpointError(
+            f"{start.path} is of another discriminator: {'; '.join(told)}",
+            f"give --discriminator {theirs.kind} and its options as before, or {_OTHER_DATA}",
+        )
     found = differences(spec, start.spec)
     allowed = set() if start.is_exact else {"resolution", "num_ws", "label_dim"}
     blocking = {name: values for name, values in found.items() if name not in allowed}
@@ -222,7 +236,7 @@ def load_exact(
 def load_weights(start: Start, nets: Networks) -> list[str]:
     """Take over a model's weights into G, G_ema and D, block by block, and return words for the log."""
     assert start.path is not None
-    D: nn.Module | None = None
+    D: Discriminator | None = None
     if start.model is not None:
         G, D = start.model.G_ema, start.model.D
     else:
@@ -230,7 +244,9 @@ def load_weights(start: Start, nets: Networks) -> list[str]:
         if checkpoints.read_card(start.path).has_discriminator:
             D = checkpoints.load_discriminator(start.path)
     words = [_take_over(target, G.state_dict(), "G") for target in (nets.G, nets.G_ema)][:1]
-    if D is not None:
+    if D is not None and D.own_spec.kind != nets.D.own_spec.kind:
+        words.append(f"the model's discriminator is of the kind {D.own_spec.kind}: D starts from nothing")
+    elif D is not None:
         words.append(_take_over(nets.D, D.state_dict(), "D"))
     else:
         words.append("the model has no discriminator: D starts from nothing")

@@ -15,9 +15,10 @@ from ganlib import metrics, networks
 from ganlib.dataset import Dataset
 from ganlib.device import choose_device
 from ganlib.errors import DataError, InputError
-from ganlib.networks.base import GeneratorSpec
-from ganlib.training.ada_warp import BLOCK
-from ganlib.training.config import TrainConfig
+from ganlib.networks.base import DiscriminatorSpec, GeneratorSpec
+from ganlib.training.augmentations import AUGMENTATIONS
+from ganlib.training.config import TrainConfig, own_defaults
+from ganlib.training.losses import LOSSES
 from ganlib.training.phases import Schedule
 from ganlib.training.resume import Start, check_start, differences, find_start
 
@@ -36,6 +37,7 @@ class Plan:
     """Resolved."""
     dataset: Dataset
     spec: GeneratorSpec
+    judge: DiscriminatorSpec
     start: Start
     schedule: Schedule
     images_seen: int
@@ -48,9 +50,12 @@ class Plan:
 
 
 @cache
-def options_without_use(arch: str) -> frozenset[str]:
-    """Return the options of `TrainConfig` that a family does not have. Raises `InputError` for an unknown family."""
-    row = networks.architecture(arch)
+def options_without_use(arch: str, discriminator: str = "own", loss: str | None = None) -> frozenset[str]:
+    """Return the options of `TrainConfig` that mean nothing to a family, a discriminator and a loss; of kinds that are
+    not known, none."""
+    row, judge = networks.ARCHITECTURES.get(arch), networks.DISCRIMINATORS.get(discriminator)
+    if row is None or judge is None:
+        return frozenset()
     known = inspect.signature(row.make_spec).parameters
     unused = {name for name in (*SPEC_OPTIONS, *OWN_OPTIONS) if SPEC_OPTIONS.get(name, name) not in known}
     spec = row.tiny()
@@ -58,6 +63,11 @@ def options_without_use(arch: str) -> frozenset[str]:
         unused |= {"fade_kimg", "tune_kimg", "phase_batches"}
     if spec.num_ws == 1:
         unused |= {"style_mix", "pl_weight"}
+    unused |= {name for other in networks.DISCRIMINATORS.values() for name in other.options} - set(judge.options)
+    unused |= set() if judge.can_freeze else {"freezed"}
+    chosen = LOSSES.get(loss or own_defaults({"arch": arch, "discriminator": discriminator}).get("loss", ""))
+    if chosen is not None and not chosen.has_gradient_penalty:
+        unused |= {"gp_weight", "drift"}
     return frozenset(unused)
 
 
@@ -104,18 +114,31 @@ def plan(config: TrainConfig, run_dir: Path | None = None, *, world: int = 1) ->
     spec = make_spec(config, dataset, mixed=mixed)
     if not any(getattr(given, name) is not None for name in (*SPEC_OPTIONS, *OWN_OPTIONS)):
         spec = _the_models_own(spec, start.spec)
-    check_start(start, spec)
+    judge = make_judge(config, spec, device=device.type)
+    if start.is_exact and start.judge is not None and config.feature_side is None and config.d_width is None:
+        judge = start.judge if start.judge.kind == judge.kind else judge
+    check_start(start, spec, judge)
     metrics.parse_metrics(config.metrics)
 
     # Growth and augmentation.
-    num_stages, num_layers = _counts(spec)
+    num_stages, num_layers = _counts(spec, judge)
+    kind = networks.DISCRIMINATORS[judge.kind]
+    if num_stages > 1 and not kind.can_grow:
+        title = networks.architecture(spec.arch).title
+        raise InputError(f"a {kind.title.lower()} discriminator does not follow {title}, which grows",
+                         "use --discriminator own, or another --arch")  # fmt: skip
+    if config.freezed and not kind.can_freeze:
+        raise InputError(f"freezed = {config.freezed}: what a {kind.title.lower()} discriminator sees with is frozen "
+                         "already", "leave --freezed out")  # fmt: skip
     if config.freezed and start.path is None:
         raise InputError("freezed keeps layers of D that have learned nothing yet", "name a model with --resume")
     if config.freezed >= num_layers:
         raise InputError(f"freezed = {config.freezed} leaves nothing of D to train", f"use less than {num_layers}")
-    if config.aug != "noaug" and (num_stages > 1 or spec.resolution % BLOCK):
+    assert config.aug is not None
+    block = AUGMENTATIONS[config.aug].block
+    if block > 1 and (num_stages > 1 or spec.resolution % block):
         why = "a growing network starts below that" if num_stages > 1 else f"the pictures have {spec.resolution}"
-        raise InputError(f"augmentation works at {BLOCK} px and more, and {why}", "use --aug noaug")
+        raise InputError(f"augmentation works at {block} px and more, and {why}", "use --aug noaug")
     if start.growth is not None:  # a longer run does not grow anew
         fade, tune = (number / 1000 for number in start.growth)
         config = replace(config, fade_kimg=config.fade_kimg or fade, tune_kimg=config.tune_kimg or tune)
@@ -143,7 +166,7 @@ def plan(config: TrainConfig, run_dir: Path | None = None, *, world: int = 1) ->
         config = replace(config, ada_kimg=config.ada_kimg or TRANSFER_ADA_KIMG)
         if given.ema_rampup == TrainConfig.ema_rampup:
             config = replace(config, ema_rampup=None)  # the average has a good start already
-        if config.aug == "ada" and config.p is None and start.p is not None:
+        if AUGMENTATIONS[config.aug or "noaug"].adapts and config.p is None and start.p is not None:
             config = replace(config, p=min(max(start.p, 0.0), 1.0))
     is_own = start.is_exact and start.path is not None and start.path.parent == run_dir
     if kimg * 1000 >= int(config.kimg * 1000) and not is_own:
@@ -151,13 +174,26 @@ def plan(config: TrainConfig, run_dir: Path | None = None, *, world: int = 1) ->
             f"the model to resume already has {kimg:g} kimg and the run ends at {config.kimg:g}",
             f"give a larger --kimg than {kimg:g}" + ("" if start.is_exact else ", or count anew with --resume-kimg 0"),
         )
-    return Plan(config, dataset, spec, start, schedule, round(kimg * 1000))
+    return Plan(config, dataset, spec, judge, start, schedule, round(kimg * 1000))
 
 
-def _counts(spec: GeneratorSpec) -> tuple[int, int]:
+def make_judge(config: TrainConfig, spec: GeneratorSpec, *, device: str) -> DiscriminatorSpec:
+    """Return the spec of the discriminator that a resolved configuration asks for. Raises `InputError` for an option
+    of another one."""
+    row = networks.DISCRIMINATORS[config.discriminator]
+    for other in networks.DISCRIMINATORS.values():
+        for name in other.options:
+            if name not in row.options and getattr(config, name) is not None:
+                flag = f"--{name.replace('_', '-')}"
+                raise InputError(f"{name} is an option of --discriminator {other.name}", f"leave {flag} out")
+    given = {theirs: getattr(config, mine) for mine, theirs in row.options.items()}
+    return DiscriminatorSpec(row.name, row.make_params(resolution=spec.resolution, device=device, **given))
+
+
+def _counts(spec: GeneratorSpec, judge: DiscriminatorSpec | None = None) -> tuple[int, int]:
     """Return the generator's stages of growth and the discriminator's layers, found without their weights."""
     with torch.device("meta"):
-        return networks.build_generator(spec).num_stages, len(networks.build_discriminator(spec).layers())
+        return networks.build_generator(spec).num_stages, len(networks.build_discriminator(spec, judge).layers())
 
 
 def _the_models_own(spec: GeneratorSpec, theirs: GeneratorSpec | None) -> GeneratorSpec:

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from ganlib import networks, runs
 from ganlib.errors import CheckpointError, RunError
 from ganlib.filesystem import open_regular, reason
-from ganlib.networks.base import GeneratorSpec
-from ganlib.training.ada import PIPES, AugmentPipe
+from ganlib.networks.base import DiscriminatorSpec, GeneratorSpec
 from ganlib.training.ada_control import AdaptiveStrength
+from ganlib.training.augmentations import AUGMENTATIONS
 from ganlib.training.config import TrainConfig
 
 MOST_BYTES = 2**36  # of a state
@@ -41,12 +41,13 @@ class Networks:
         spec: GeneratorSpec,
         config: TrainConfig,  # resolved
         device: torch.device,
+        judge: DiscriminatorSpec | None = None,  # None: the family's own
     ) -> None:
         self.G = networks.build_generator(spec).train().to(device)
-        self.D = networks.build_discriminator(spec).train().to(device)
+        self.D = networks.build_discriminator(spec, judge).train().to(device)
         self.G_ema = copy.deepcopy(self.G).eval().requires_grad_(False)
         self.pl_mean = torch.zeros([], device=device)
-        self.uses_path_length = config.pl_weight > 0 and spec.num_ws > 1
+        self.uses_path_length = bool(config.pl_weight) and spec.num_ws > 1
         self.gamma = config.r1_gamma(spec.resolution)
         assert config.r1_interval is not None and config.glr and config.dlr and config.betas
         self.r1_interval = config.r1_interval if self.gamma > 0 else 0
@@ -65,11 +66,12 @@ class Networks:
         self.opt_D = _adam(self.trained_D, config.dlr, config.betas, lazy)
 
         # Augmentation.
-        self.augment: AugmentPipe | None = None
+        assert config.aug is not None
+        way = AUGMENTATIONS[config.aug]
+        augment = way.build(config.augpipe, config.p or 0.0)
+        self.augment: Any = None if augment is None else augment.to(device)
         self.control: AdaptiveStrength | None = None
-        if config.aug != "noaug":
-            self.augment = AugmentPipe(PIPES[config.augpipe], p=config.p or 0.0).to(device)
-        if config.aug == "ada":
+        if way.adapts:
             self.control = AdaptiveStrength(
                 target=config.target, ada_kimg=config.ada_kimg or 500.0, p=config.p or 0.0, device=device
             )
@@ -88,12 +90,12 @@ class Networks:
 
     @property
     def p(self) -> float:
-        """Strength of augmentation; 0 where there is none."""
-        return 0.0 if self.augment is None else float(self.augment.p)
+        """Strength of augmentation; 0 where there is none, or one without a strength."""
+        return float(getattr(self.augment, "p", 0.0))
 
     def set_p(self, p: float) -> None:
         """Set the strength of augmentation."""
-        if self.augment is not None:
+        if hasattr(self.augment, "p"):
             self.augment.p.fill_(p)
         if self.control is not None:
             self.control.p = float(p)
@@ -199,7 +201,7 @@ def save_state(
     state = {
         "format": STATE_FORMAT, "networks": nets.state_dict(), "images_seen": images_seen, "step": step,
         "seconds": seconds, "spec": json.dumps(nets.G.spec.to_dict()), "seed": config.seed,
-        "freezed": config.freezed, "growth": list(growth),
+        "freezed": config.freezed, "growth": list(growth), "judge": json.dumps(nets.D.own_spec.to_dict()),
         "ada_kimg": config.ada_kimg, "ema_rampup": config.ema_rampup, "unfinished": unfinished,
     }  # fmt: skip
     try:
@@ -236,6 +238,7 @@ def load_state(path: Path) -> dict[str, Any]:
             raise KeyError(f"it lacks {', '.join(sorted(parts))}")
         return {
             **state, "spec": GeneratorSpec.from_dict(json.loads(state["spec"])),
+            "judge": DiscriminatorSpec.from_dict(json.loads(state["judge"])) if "judge" in state else None,
             "images_seen": int(state["images_seen"]), "step": int(state["step"]),
         }  # fmt: skip
     except UNREADABLE as error:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from ganlib.distributed import Processes
 from ganlib.networks.base import GeneratorSpec
@@ -97,7 +98,7 @@ class Steps:
             buffer
             for network in (nets.G, nets.D)
             for module in network.modules()
-            if isinstance(module, nn.modules.batchnorm._BatchNorm)
+            if isinstance(module, nn.modules.batchnorm._BatchNorm | parametrizations._SpectralNorm)
             for buffer in module.buffers()
         ]
         # Several processes have to agree about a stop, which they do between steps.
@@ -285,7 +286,7 @@ class Steps:
             self.processes.mean_([mean])
             nets.pl_mean.copy_(nets.pl_mean.lerp(mean, PL_DECAY / rounds))
             penalty = (lengths - nets.pl_mean).square()
-            (penalty.mean() * self.config.pl_weight * PL_INTERVAL / rounds).backward()
+            (penalty.mean() * (self.config.pl_weight or 0.0) * PL_INTERVAL / rounds).backward()
             self.averages.add("Loss/pl_penalty", penalty)
 
     # ---- The discriminator -----------------------------------------------------------------------------------------

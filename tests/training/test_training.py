@@ -165,7 +165,7 @@ def test_divergence_stops_the_run_and_says_so(data, tmp_path, monkeypatch):
     [{"kimg": 0}, {"kimg": float("nan")}, {"batch": 0}, {"gamma": -1.0}, {"gamma": float("inf")}, {"cbase": 8},
      {"style_mix": 2.0}, {"seed": -1}, {"subset": 0}, {"data": ""}, {"snap": 0}, {"glr": -1.0}, {"arch": "stylegan9"},
      {"aug": "fixed"}, {"aug": "noaug", "p": 0.5}, {"p": 1.5, "aug": "fixed"}, {"target": 1.0}, {"betas": (0.5,)},
-     {"phase_batches": (0,)}, {"loss": "hinge"}, {"kimg": 0.001, "batch": 8}, {"mirror": "no"}, {"batch": True}],
+     {"phase_batches": (0,)}, {"loss": "lsgan"}, {"kimg": 0.001, "batch": 8}, {"mirror": "no"}, {"batch": True}],
 )  # fmt: skip
 def test_impossible_options_are_refused(change):
     with pytest.raises(InputError) as error:

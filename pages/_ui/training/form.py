@@ -9,10 +9,11 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ganlib import networks, runs
+from ganlib import runs
 from ganlib.checkpoints import list_checkpoints
 from ganlib.options import facts_of
 from ganlib.runs import list_runs
+from ganlib.training.config import own_defaults
 from ganlib.training.folder import list_training, look_at_data
 from ganlib.training.presets import PRESETS
 from ganlib.training.setup import options_without_use
@@ -149,17 +150,12 @@ def _starts() -> dict[str, str]:
 def _without_use(draft: Draft) -> frozenset[str]:
     """Options that the chosen family or loss does not have; one that a person changed stays in sight."""
     values = draft.values()
-    if values["arch"] not in networks.ARCHITECTURES:
-        return frozenset()
-    loss = values["loss"] or _own_values(draft).get("loss")
-    of_loss = frozenset() if loss == "wgan-gp" else frozenset(("gp_weight", "drift"))
-    return (options_without_use(values["arch"]) | of_loss) - draft.changes.keys()
+    return options_without_use(values["arch"], values["discriminator"], values["loss"]) - draft.changes.keys()
 
 
 def _own_values(draft: Draft) -> dict[str, Any]:
-    """What the chosen family takes where nothing is said."""
-    arch = draft.values()["arch"]
-    return dict(networks.ARCHITECTURES[arch].train_defaults) if arch in networks.ARCHITECTURES else {}
+    """What the chosen family and discriminator take where nothing is said."""
+    return own_defaults(draft.values())
 
 
 # --- fields -----------------------------------------------------------------------------------------------------------
