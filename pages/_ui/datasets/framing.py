@@ -7,6 +7,8 @@ from typing import Any
 import streamlit as st
 
 from ganlib.dataset import PrepareConfig
+from ganlib.dataset.config import CROPS, UNFRAMES
+from ganlib.dataset.fitting import FILLS
 from ganlib.dataset.preview import Preview, preview
 from ganlib.options import facts_of
 from pages._ui.components import WallPicture, picture_wall
@@ -16,26 +18,6 @@ from pages._ui.frame import errors_told, is_left, plain
 
 SHOWN = 12
 RESOLUTIONS = (16, 32, 64, 128, 256, 512, 1024)
-CROPS = {
-    "auto": "let the studio decide",
-    "center": "the centre",
-    "subject": "the subject on its plain ground",
-    "smart": "where there is most to look at",
-    "letterbox": "nothing: whole pictures on a ground",
-    "squash": "nothing: whole pictures, squashed to a square",
-}
-FRAMES = {
-    "auto": "where they are found",
-    "scan": "black ones of scans",
-    "picture": "wooden and gilded ones",
-    "none": "none",
-}
-FILLS = {
-    "auto": "the colour of its edge",
-    "blur": "the picture itself, blurred",
-    "edge": "its edge, stretched",
-    "": "a colour",
-}
 
 
 def help_of(name: str) -> str:
@@ -83,9 +65,9 @@ def _ask(cut: Cut) -> Cut:
             "Also without a clear subject", cut.keep_outliers, help=help_of("keep_outliers")
         )
     if chosen["crop"] == "letterbox":
-        fill = _choice("Beside the picture", FILLS, cut.fill if cut.fill in FILLS else "", "fill")
+        fill = _choice("Beside the picture", FILLS | {"": "a colour"}, cut.fill if cut.fill in FILLS else "", "fill")
         chosen["fill"] = fill or st.color_picker("Colour", cut.fill if cut.fill.startswith("#") else "#ffffff")
-    chosen["unframe"] = _choice("Frames to take off", FRAMES, cut.unframe, "unframe")
+    chosen["unframe"] = _choice("Frames to take off", UNFRAMES, cut.unframe, "unframe")
     chosen["background"] = st.color_picker("Behind transparency", cut.background, help=help_of("background"))
     return replace(cut, **chosen)
 
@@ -114,6 +96,6 @@ def in_words(cut: Cut) -> str:
     words = [
         f"{cut.resolution} px",
         f"cut: {CROPS.get(cut.crop, cut.crop)}",
-        f"frames taken off: {FRAMES.get(cut.unframe)}",
+        f"frames taken off: {UNFRAMES.get(cut.unframe)}",
     ]
     return plain(" · ".join(words))

@@ -9,15 +9,11 @@ from ganlib.commands.flags import command_line
 from ganlib.errors import GanlibError
 from ganlib.latents import parse_seeds
 from ganlib.nft import TRAITS, NftConfig
+from ganlib.nft.config import STANDARDS
 from ganlib.options import check_types
 from ganlib.rights import read_licence
 from pages._ui import models
 
-TRAIT_WORDS = {
-    "palette": "main colours", "cluster": "group", "pca": "place in the model", "psi": "how unusual",
-    "directions": "named directions", "class": "kind",
-}  # fmt: skip
-STANDARDS = {"both": "OpenSea and Metaplex", "erc721": "OpenSea (ERC-721)", "metaplex": "Metaplex (Solana)"}
 WORDS_HELP = "words in braces are filled in: collection, number, seed, rank, and the names of traits"
 SIZES = (0, 512, 1024, 2048, 4096)
 USUAL_COUNT = 20
@@ -96,7 +92,7 @@ def _names() -> dict[str, Any]:
 
 def _traits() -> dict[str, Any]:
     traits = st.multiselect(
-        "Traits", list(TRAITS), list(TRAITS), format_func=TRAIT_WORDS.__getitem__, key="drop-traits",
+        "Traits", list(TRAITS), list(TRAITS), format_func=lambda trait: TRAITS[trait].title, key="drop-traits",
         help="read off the pictures and their latents",
     )  # fmt: skip
     groups = st.text_input(

@@ -11,6 +11,7 @@ import streamlit as st
 from ganlib import images, runs
 from ganlib.checkpoints import Checkpoint
 from ganlib.directions import DirectionsConfig, between, judge, measure_safe, strip
+from ganlib.directions.job import LAYERS, METHODS
 from ganlib.editing import (
     FOLDER,
     SUFFIX,
@@ -35,12 +36,6 @@ SIDE = 96
 MOST_SLIDERS = 10
 EVERY = 1.0  # seconds
 TYPES = ["npz", "npy", "pt", "pth"]
-METHODS = {
-    "pca": "what varies most (PCA of w)",
-    "shown": "what pictures show (size, colour …)",
-    "sefa": "what styles react to most (SeFa)",
-}
-LAYERS = {"all": "everything", "coarse": "shape", "middle": "features", "fine": "colour and texture"}
 
 
 def on_sliders(model: Checkpoint) -> list[Direction]:

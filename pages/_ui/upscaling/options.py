@@ -20,13 +20,13 @@ from ganlib.superres import (
     open_enlarger,
     open_upscaler,
 )
+from ganlib.superres.config import FITS
 from pages._ui.datasets.intake import safe_name
 from pages._ui.frame import errors_told, plain
 from pages._ui.uploads import write_upload
 from pages._ui.upscaling.sources import Sources
 
 SCALES = {"2": "×2", "3": "×3", "4": "×4", "size": "Exact size"}
-FITS = {"crop": "cut the middle out", "stretch": "stretch"}
 START_SECONDS = 3.0  # until a worker has loaded what it needs
 MODEL_TYPES = ["pth", "pt", "safetensors"]
 
