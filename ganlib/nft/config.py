@@ -53,7 +53,7 @@ class NftConfig(Options):
         high=1,
     )
     features: str = option("auto", "features that likeness is measured in, as for metrics")
-    psi: float = option(1.0, "truncation of seeds", low=-2, high=2)
+    psi: float = option(1.0, "truncation of seeds", low=-2, high=2, usual=(0, 1.2))
     psi_to: float | None = option(None, "then each seed has its own, drawn between --psi and this", low=-2, high=2)
     label: int | None = option(None, "class of seeds, for a model with labels", flag="class", low=0)
     size: int | None = option(None, "side of the pictures in pixels; none is the model's", low=16, high=8192)
@@ -86,7 +86,7 @@ class NftConfig(Options):
         "plain puts N.png, N.json and N.mp4 side by side; folders into images, metadata and animations",
         choices=LAYOUTS,
     )
-    seconds: float = option(0.0, "length of a looped film of each piece; 0 makes none", low=0, high=60)
+    seconds: float = option(0.0, "length of a looped film of each piece; 0 makes none", low=0, high=60, usual=(0, 10))
     fps: float = option(24.0, "its frames per second", low=1, high=120)
     reach: float = option(0.25, "how far the film goes towards other pictures, 0 to 1", low=0, high=1)
     mark_ai: bool = option(True, "say inside each picture that a trained model made it (IPTC digital source type, XMP)")

@@ -12,9 +12,8 @@ from ganlib.dataset.checks.config import ExamineConfig
 from ganlib.dataset.checks.examination import LIST_NAME, PAGE_NAME, REPORT_NAME, Examination
 from ganlib.dataset.checks.findings import KINDS, Finding
 from ganlib.errors import DataError, GanlibError
-from ganlib.options import facts_of
 from ganlib.runs import RunDir
-from pages._ui import models
+from pages._ui import fields, models
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
 from pages._ui.datasets.choices import cut_of, decide, folder_of, settle
@@ -247,14 +246,8 @@ def _strictness(source: str, examination: Examination) -> None:
         st.caption("An empty field looks for nothing of its kind.")
         columns = st.columns(2)
         for i, (kind, value) in enumerate(now.thresholds.items()):
-            help = facts_of(ExamineConfig.__dataclass_fields__[kind]).help
-            columns[i % 2].number_input(
-                _title(kind),
-                0.0,
-                value=None if value is None else float(value),
-                help=help,
-                key=f"strict-{kind}",
-                format="%g",
+            fields.number_input(
+                ExamineConfig, kind, _title(kind), value=value, place=columns[i % 2], key=f"strict-{kind}", format="%g"
             )
         st.form_submit_button("Judge anew", type="primary", on_click=_judge, args=(source, _settings(examination)))
 
