@@ -6,7 +6,7 @@ import numpy as np
 
 from ganlib.images import colour, resize, surround
 
-FILLS = {"auto": "the colour of its edge", "blur": "the picture itself, blurred", "edge": "its edge, stretched"}
+FILLS = ("auto", "blur", "edge")
 """Besides colours: the median colour of the picture's edge, the picture blurred, its outermost pixels continued."""
 
 

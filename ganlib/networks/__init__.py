@@ -20,11 +20,12 @@ from ganlib.networks.base import (
     GeneratorSpec,
 )
 from ganlib.networks.dcgan import DCGAN
+from ganlib.networks.fastgan import FASTGAN
 from ganlib.networks.progan import PROGAN
 from ganlib.networks.stylegan2 import STYLEGAN2
 from ganlib.networks.stylegan3 import STYLEGAN3
 
-ARCHITECTURES: dict[str, Architecture] = {row.name: row for row in (DCGAN, PROGAN, STYLEGAN2, STYLEGAN3)}
+ARCHITECTURES: dict[str, Architecture] = {row.name: row for row in (DCGAN, FASTGAN, PROGAN, STYLEGAN2, STYLEGAN3)}
 
 
 

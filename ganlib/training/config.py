@@ -74,9 +74,9 @@ class TrainConfig(Options):
         None, "DCGAN: how G doubles the picture", group="Network", choices=("transposed", "nearest")
     )
 
-    discriminator: str = option(
-        "own",
-        "; ".join(f"{row.name} {row.about}" for row in networks.DISCRIMINATORS.values()),
+    discriminator: str | None = option(
+        None,
+        "; ".join(f"{row.name} {row.about}" for row in networks.DISCRIMINATORS.values()) + " (own; FastGAN projected)",
         group="Network",
         choices=networks.DISCRIMINATORS,
     )
@@ -235,9 +235,15 @@ def own_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what options are where nothing is said of them, for the `arch`, `discriminator` and `loss` among `values`:
     what goes with the loss counts most, then with the discriminator, then with the family. Unknown kinds add nothing.
     """
-    own: dict[str, Any] = {"loss": "logistic", "r1_interval": 16, "pl_weight": 2.0}
-    for row in (networks.ARCHITECTURES.get(values["arch"]), networks.DISCRIMINATORS.get(values["discriminator"])):
-        own |= row.train_defaults if row is not None else {}
+    own: dict[str, Any] = {"loss": "logistic", "r1_interval": 16, "pl_weight": 2.0, "discriminator": "own"}
+    row = networks.ARCHITECTURES.get(values["arch"])
+    family = dict(row.train_defaults) if row is not None else {}
+    own |= family
+    own["discriminator"] = values.get("discriminator") or own["discriminator"]
+    judge = networks.DISCRIMINATORS.get(own["discriminator"])
+    own |= judge.train_defaults if judge is not None else {}
+    if family.get("discriminator") == own["discriminator"]:
+        own |= family  # it was made for this discriminator, and knows better
     own["loss"] = values.get("loss") or own["loss"]
     own |= LOSSES[own["loss"]].defaults if own["loss"] in LOSSES else {}
     known = {f.name for f in dataclasses.fields(TrainConfig)}

@@ -50,10 +50,11 @@ class Plan:
 
 
 @cache
-def options_without_use(arch: str, discriminator: str = "own", loss: str | None = None) -> frozenset[str]:
+def options_without_use(arch: str, discriminator: str | None = None, loss: str | None = None) -> frozenset[str]:
     """Return the options of `TrainConfig` that mean nothing to a family, a discriminator and a loss; of kinds that are
     not known, none."""
-    row, judge = networks.ARCHITECTURES.get(arch), networks.DISCRIMINATORS.get(discriminator)
+    own = own_defaults({"arch": arch, "discriminator": discriminator, "loss": loss})
+    row, judge = networks.ARCHITECTURES.get(arch), networks.DISCRIMINATORS.get(own["discriminator"])
     if row is None or judge is None:
         return frozenset()
     known = inspect.signature(row.make_spec).parameters
@@ -65,7 +66,7 @@ def options_without_use(arch: str, discriminator: str = "own", loss: str | None 
         unused |= {"style_mix", "pl_weight"}
     unused |= {name for other in networks.DISCRIMINATORS.values() for name in other.options} - set(judge.options)
     unused |= set() if judge.can_freeze else {"freezed"}
-    chosen = LOSSES.get(loss or own_defaults({"arch": arch, "discriminator": discriminator}).get("loss", ""))
+    chosen = LOSSES.get(own["loss"])
     if chosen is not None and not chosen.has_gradient_penalty:
         unused |= {"gp_weight", "drift"}
     return frozenset(unused)
@@ -180,7 +181,7 @@ def plan(config: TrainConfig, run_dir: Path | None = None, *, world: int = 1) ->
 def make_judge(config: TrainConfig, spec: GeneratorSpec, *, device: str) -> DiscriminatorSpec:
     """Return the spec of the discriminator that a resolved configuration asks for. Raises `InputError` for an option
     of another one."""
-    row = networks.DISCRIMINATORS[config.discriminator]
+    row = networks.DISCRIMINATORS[config.discriminator or "own"]
     for other in networks.DISCRIMINATORS.values():
         for name in other.options:
             if name not in row.options and getattr(config, name) is not None:

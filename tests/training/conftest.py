@@ -21,6 +21,8 @@ TINY_OF = {
     "progan": {k: v for k, v in TINY.items() if k != "w_dim"} | {"arch": "progan"},
     "dcgan": {k: v for k, v in TINY.items() if k not in ("w_dim", "cbase", "cmax")}
     | {"arch": "dcgan", "ngf": 4, "ndf": 4},
+    "fastgan": {k: v for k, v in TINY.items() if k not in ("w_dim", "cbase", "cmax")}
+    | {"arch": "fastgan", "ngf": 1, "ndf": 4, "discriminator": "own"},
 }
 
 

@@ -26,7 +26,7 @@ def config(data, arch="stylegan2", **changes):
     return TrainConfig(data=str(data), **{**TINY_OF[arch], **FEW, **changes})
 
 
-@pytest.mark.parametrize("arch", ["stylegan2", "dcgan"])
+@pytest.mark.parametrize("arch", ["stylegan2", "dcgan", "fastgan"])
 @pytest.mark.parametrize("cond", [False, True])
 def test_it_trains_beside_any_family_and_resumes_exactly(arch, cond, data, tmp_path):
     reporter = Stopper()

@@ -21,6 +21,7 @@ from tests.training.conftest import TINY_OF, Stopper, pictures, write_set
 FAMILIES = {
     "stylegan2": {"aug": "ada", "ada_kimg": 0.1, "r1_interval": 2, "cond": True},
     "progan": {"fade_kimg": 0.008, "tune_kimg": 0.008, "phase_batches": (8, 4)},
+    "fastgan": {},
     "dcgan": {"bn_G": True, "bn_D": True, "batch_gpu": 4},
 }
 

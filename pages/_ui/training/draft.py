@@ -111,7 +111,7 @@ def draft_from(config: Mapping[str, Any], *, resume: str, rev: int, done_kimg: f
     Where that run has had its `done_kimg`, the new one is made longer."""
     draft = Draft(OWN, rev=rev)
     arch = config.get("arch", FIELDS["arch"].default)
-    unused = options_without_use(arch, config.get("discriminator", "own"), config.get("loss"))
+    unused = options_without_use(arch, config.get("discriminator"), config.get("loss"))
     for name, value in config.items():
         if name in FIELDS and name not in unused:
             try:
