@@ -40,6 +40,8 @@ class Facts:
     above: float | None = None
     """What a number must be above, and below."""
     below: float | None = None
+    usual: tuple[float, float] | None = None
+    """What a slider offers, where the limits lie far beyond use."""
     choices: Collection[str] | None = None
     """What a text may be. A registry may be given itself: what is registered later is a choice too."""
     made_of: Collection[str] | None = None
@@ -73,6 +75,22 @@ def facts_of(item: Field[Any]) -> Facts:
 
 
 _NO_FACTS = Facts()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a registry says of one of its names, where that is all there is to know."""
+
+    title: str
+    """For people, a few words."""
+    sentence: str = ""
+    """What it does or is good for."""
+
+
+def title_of(choices: Collection[str], name: str) -> str:
+    """Return what people call a choice: the title of its row, its words where the registry holds words, or its name."""
+    row = choices.get(name, name) if isinstance(choices, Mapping) else name
+    return row if isinstance(row, str) else str(getattr(row, "title", name))
 
 
 class Options:

@@ -12,6 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -256,7 +257,15 @@ class LpipsDistance(Distance):
 
 # ---- Where they come from ------------------------------------------------------------------------------------------
 
-DISTANCES = ("auto", "embedded", "squeezenet", "pixels", *BACKBONES)
+
+@dataclass(frozen=True)
+class DistanceKind:
+    """A distance that can be opened by name."""
+
+    title: str
+    """For people, a few words."""
+    open: Callable[[Path | None, torch.device], Distance]
+    """The file of a model, whose discriminator may serve, and a device → the distance. Raises as `open_distance`."""
 
 
 def open_distance(name: str, network: Path | None = None, *, device: str | torch.device = "cpu") -> Distance:
@@ -268,27 +277,36 @@ def open_distance(name: str, network: Path | None = None, *, device: str | torch
     damaged ones."""
     if name not in DISTANCES:
         raise InputError(f"there is no distance named {name[:40]!r}", f"choose one of: {', '.join(DISTANCES)}")
-    if name in BACKBONES:
-        return _open_lpips(BACKBONES[name], torch.device(device))
-    if name == "pixels":
-        return PixelDistance()
-    if name == "squeezenet":
-        path = features.squeezenet_file()
-        if path is None:
-            features.open_extractor("squeezenet")  # raises, and says where the file belongs
-        assert path is not None
-        return SqueezeNetDistance(features.load_squeezenet(path)[0].to(device))
-    path = network if network is not None and checkpoints.read_card(network).has_discriminator else None
-    path = path or features.bundled_model()
+    return DISTANCES[name].open(network, torch.device(device))
+
+
+def _open_squeezenet(network: Path | None, device: torch.device) -> Distance:
+    path = features.squeezenet_file()
+    if path is None:
+        features.open_extractor("squeezenet")  # raises, and says where the file belongs
+    assert path is not None
+    return SqueezeNetDistance(features.load_squeezenet(path)[0].to(device))
+
+
+def _judge_of(network: Path | None) -> Path:
+    """The model whose discriminator measures; the file may be missing."""
+    has_own = network is not None and checkpoints.read_card(network).has_discriminator
+    return network if network is not None and has_own else features.bundled_model()
+
+
+def _open_embedded(network: Path | None, device: torch.device) -> Distance:
+    path = _judge_of(network)
     if not path.is_file():
-        if name == "auto":
-            return PixelDistance()
         raise InputError("this model holds no discriminator, and the bundled model is not there", "choose pixels")
     judge = DiscriminatorFeatures(checkpoints.load_discriminator(path, device=device))
     return EmbeddedDistance(judge, f"{path.stem}-d")
 
 
-def _open_lpips(row: Backbone, device: torch.device) -> Distance:
+def _open_automatic(network: Path | None, device: torch.device) -> Distance:
+    return _open_embedded(network, device) if _judge_of(network).is_file() else PixelDistance()
+
+
+def _open_lpips(row: Backbone, network: Path | None, device: torch.device) -> Distance:
     folder = cache_root()
     missing = [file for file in (row.file, row.lin_file) if not (folder / file).is_file()]
     if missing:
@@ -300,6 +318,14 @@ def _open_lpips(row: Backbone, device: torch.device) -> Distance:
     if not digest.startswith(digits):
         raise CheckpointError(f"{row.file} is not the known file: its sha256 begins {digest[:8]}", "copy it again")
     return lpips_of(row, _tensors(folder / row.file), _tensors(folder / row.lin_file), device)
+
+
+DISTANCES: dict[str, DistanceKind] = {
+    "auto": DistanceKind("the best there are here", _open_automatic),
+    "embedded": DistanceKind("those of a model's discriminator", _open_embedded),
+    "squeezenet": DistanceKind("SqueezeNet's", _open_squeezenet),
+    "pixels": DistanceKind("pixels and edges", lambda network, device: PixelDistance()),
+} | {name: DistanceKind(f"LPIPS ({row.title})", partial(_open_lpips, row)) for name, row in BACKBONES.items()}
 
 
 def lpips_of(

@@ -9,6 +9,7 @@ import streamlit as st
 from ganlib import runs
 from ganlib.errors import GanlibError
 from ganlib.projection import ProjectConfig, ProjectEstimate, estimate_project
+from ganlib.projection.config import SPACES
 from pages._ui import models
 from pages._ui.frame import errors_told, open_page, part, plain, show_error
 from pages._ui.jobs import ACTIVE
@@ -25,7 +26,6 @@ SPEED_WORDS = {
     "draft": "Draft, 100 steps", "standard": "Standard, 500", "best": "Best, 1,000 and a tuned model",
 }  # fmt: skip
 CROWDED = 1.5  # times longer than alone: worth saying
-SPACES = {"w": "easy to edit", "w_plus": "nearer to the photograph", "z": "as seeds can"}
 
 heading = open_page("Project")
 place = Place("project")
@@ -121,9 +121,7 @@ def prepare() -> None:
 
 @st.cache_data(max_entries=64, show_spinner="Trying a few steps …")
 def _estimate(path: str, digest: str, space: str, steps: int, pti: bool, pictures: int) -> ProjectEstimate:
-    config = ProjectConfig.from_dict(
-        {"network": path, "target": [path], "space": space, "steps": steps, "pti": pti}
-    )
+    config = ProjectConfig.from_dict({"network": path, "target": [path], "space": space, "steps": steps, "pti": pti})
     return estimate_project(config, pictures)
 
 

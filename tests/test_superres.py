@@ -202,8 +202,8 @@ def test_the_embedded_model_draws_no_lattice_into_smooth_areas():
 
 def test_known_models_are_named_with_licence_and_checksum_and_fetched_on_request(tmp_path, monkeypatch):
     monkeypatch.setenv("GANLIB_CACHE", str(tmp_path))
-    assert len({row.name for row in known.KNOWN}) == len(known.KNOWN)
-    assert all(len(row.sha256) == 64 and row.licence and row.bytes for row in known.KNOWN)
+    assert [row.name for row in known.KNOWN.values()] == list(known.KNOWN)
+    assert all(len(row.sha256) == 64 and row.licence and row.bytes for row in known.KNOWN.values())
     with pytest.raises(InputError) as missing:
         find_model("realesr-general-x4v3")
     assert "BSD-3-Clause" in missing.value.message and "--download" in missing.value.hint
@@ -221,7 +221,7 @@ def test_known_models_are_named_with_licence_and_checksum_and_fetched_on_request
         download_model("realesr-general-x4v3")
     path = download_model("realesr-general-x4v3")
     assert download_model("realesr-general-x4v3") == path == find_model("realesr-general-x4v3")
-    row = next(row for row in known.KNOWN if row.name == "realesr-general-x4v3")
+    row = known.KNOWN["realesr-general-x4v3"]
     assert asked == [(row.address, row.sha256, row.bytes)] * 2
     with pytest.raises(InputError, match="no address"):
         download_model("nonsense")

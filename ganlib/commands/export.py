@@ -7,25 +7,22 @@ from pathlib import Path
 
 from ganlib.commands.flags import CHECKPOINTS, printable
 
-FORMATS = ("nvidia", "nvidia-pkl", "nvidia-ada-pkl", "autolume-pkl", "rosinality", "onnx", "torch")
-PARTS = ("whole", "mapping", "synthesis")
-
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
+    from ganlib.export import EXPORTS, PARTS
+
     parser.add_argument(
         "--network", required=True, metavar="MODEL", help="a model file, or the name of one in checkpoints/"
     )
     parser.add_argument(
-        "--format", required=True, choices=FORMATS,
-        help="nvidia: tensors of StyleGAN2-ADA and 3 (.pt); nvidia-pkl: objects that NVIDIA's stylegan3 and its "
-        "visualiser open (.pkl), nvidia-ada-pkl and autolume-pkl the same for stylegan2-ada-pytorch and Autolume; "
-        "rosinality: stylegan2-pytorch (.pt); onnx: a graph for any runtime (.onnx); torch: for PyTorch alone (.pt2)",
+        "--format", required=True, choices=EXPORTS,
+        help="; ".join(f"{row.name}: {row.title} ({row.suffix})" for row in EXPORTS.values()),
     )  # fmt: skip
     parser.add_argument("--dest", type=Path, required=True, metavar="FILE", help="the new file, of the format's suffix")
     parser.add_argument(
         "--part", default="whole", choices=PARTS,
-        help="of onnx and torch: whole is z, psi and label to picture; mapping is z and label to w; synthesis is "
-        "w_plus to picture (default: %(default)s)",
+        help=f"of {' and '.join(row.name for row in EXPORTS.values() if row.write)}: "
+        f"{'; '.join(f'{name} is {part.sentence}' for name, part in PARTS.items())} (default: %(default)s)",
     )  # fmt: skip
 
 

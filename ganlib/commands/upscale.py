@@ -20,7 +20,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.list:
         return _list()
     config = read_options(UpscaleConfig, args)
-    if args.download and config.model in {row.name for row in KNOWN}:
+    if args.download and config.model in KNOWN:
         work_in_terminal(lambda reporter: download_model(config.model, reporter))
     made = work_in_terminal(lambda reporter: upscale(config, reporter))
     failed = [row for row in made if row.error]

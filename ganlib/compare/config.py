@@ -22,7 +22,7 @@ class CopiesConfig(Options):
     favourites: bool = option(False, "its favourites")
     source: Path | None = option(None, "pictures on the disk instead: a folder, a zip, or a collection that nft made")
     outdir: Path = option(Path("copies"), "where copies.jsonl and report.html go", is_required=True)
-    psi: float = option(1.0, "truncation of seeds", low=-2, high=2)
+    psi: float = option(1.0, "truncation of seeds", low=-2, high=2, usual=(0, 1.2))
     label: int | None = option(None, "class of seeds, for a model with classes", flag="class", low=0)
     features: str = option(
         "auto", "features that pictures are compared in: auto or the name of a network", made_of=OPENERS

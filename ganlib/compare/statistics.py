@@ -47,7 +47,7 @@ class StatisticsConfig(Options):
     data: Path = option(help="the data set: a zip or folder")
     outdir: Path = option(Path("statistics"), "where statistics.json goes", is_required=True)
     pictures: int = option(500, "real ones and generated ones; fewer where the set is smaller", low=4, high=50_000)
-    psi: float = option(1.0, "truncation of the generated ones", low=-2, high=2)
+    psi: float = option(1.0, "truncation of the generated ones", low=-2, high=2, usual=(0, 1.2))
     label: int | None = option(None, "class of the generated pictures (default: each at random)", flag="class", low=0)
     distance: str = option(
         "auto",

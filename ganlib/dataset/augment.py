@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -20,14 +21,6 @@ HUE_DEGREES = (12.0, 40.0)  # turned by so much, either way
 SATURATIONS = ((0.5, 0.8), (1.25, 1.6))  # the factor lies in one of these ranges
 _LUMA = np.array([0.299, 0.587, 0.114])
 _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
-
-_FIXED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "mirror": lambda pixels: pixels[:, ::-1],
-    "mirrory": lambda pixels: pixels[::-1],
-    "rot90": lambda pixels: np.rot90(pixels, 1),
-    "rot180": lambda pixels: np.rot90(pixels, 2),
-    "rot270": lambda pixels: np.rot90(pixels, 3),
-}
 
 
 def plan(kinds: Sequence[str], count: int | None) -> list[tuple[str, ...]]:
@@ -50,13 +43,13 @@ def plan(kinds: Sequence[str], count: int | None) -> list[tuple[str, ...]]:
         for chosen in combinations(kinds, size):
             turned = marker
             for kind in chosen:
-                turned = _FIXED[kind](turned) if kind in _FIXED else turned
-            by_chance = ",".join(kind for kind in chosen if kind not in _FIXED)
+                turned = fixed(turned) if (fixed := KINDS[kind].fixed) else turned
+            by_chance = ",".join(kind for kind in chosen if KINDS[kind].by_chance)
             key = turned.tobytes() + by_chance.encode()
             if key not in seen:
                 seen.add(key)
                 possible.append(chosen)
-    by_chance_too = [chosen for chosen in possible if any(kind not in _FIXED for kind in chosen)]
+    by_chance_too = [chosen for chosen in possible if any(KINDS[kind].by_chance for kind in chosen)]
     if wanted > len(possible) and not by_chance_too:
         raise InputError(
             f"copies = {wanted} is not possible", f"{', '.join(kinds) or 'no augmentation'} gives {len(possible)}"
@@ -72,7 +65,8 @@ def augmented(pixels: np.ndarray, kinds: Sequence[str], *, name: str, number: in
     seed = int.from_bytes(hashlib.sha256(f"{number} {name}".encode("utf-8", "surrogatepass")).digest()[:8], "little")
     rng = np.random.default_rng(seed)
     for kind in kinds:
-        pixels = _FIXED[kind](pixels) if kind in _FIXED else _BY_CHANCE[kind](pixels, rng)
+        row = KINDS[kind]
+        pixels = row.by_chance(pixels, rng) if row.by_chance else row.fixed(pixels) if row.fixed else pixels
     return np.ascontiguousarray(pixels)
 
 
@@ -107,9 +101,25 @@ def _rounded(values: np.ndarray) -> np.ndarray:
     return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
 
-_BY_CHANCE: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
-    "perspective": _perspective,
-    "hue": _hue,
-    "saturation": _saturation,
+@dataclass(frozen=True)
+class Kind:
+    """A way to make a copy."""
+
+    title: str
+    """For people, what becomes of the picture."""
+    fixed: Callable[[np.ndarray], np.ndarray] | None = None
+    """Pixels `[R, R, …]` → the copy, always the same; None where chance decides."""
+    by_chance: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
+    """Pixels `[R, R, 3]` and a generator of chance → the copy."""
+
+
+KINDS: dict[str, Kind] = {
+    "mirror": Kind("mirrored", lambda pixels: pixels[:, ::-1]),
+    "mirrory": Kind("upside down", lambda pixels: pixels[::-1]),
+    "rot90": Kind("turned left", lambda pixels: np.rot90(pixels, 1)),
+    "rot180": Kind("turned round", lambda pixels: np.rot90(pixels, 2)),
+    "rot270": Kind("turned right", lambda pixels: np.rot90(pixels, 3)),
+    "perspective": Kind("in perspective", by_chance=_perspective),
+    "hue": Kind("other hue", by_chance=_hue),
+    "saturation": Kind("more or less vivid", by_chance=_saturation),
 }
-KINDS = (*_FIXED, *_BY_CHANCE)

@@ -5,18 +5,38 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from ganlib.dataset.augment import plan
+from ganlib.dataset.augment import KINDS, plan
 from ganlib.dataset.fitting import FILLS
 from ganlib.errors import InputError
 from ganlib.images import colour
 from ganlib.options import Options, option
 
 HUB = "hf:"
-Crop = Literal["auto", "center", "subject", "smart", "letterbox", "squash"]
-Unframe = Literal["auto", "scan", "picture", "none"]
-LABELS = ("keep", "used", "none", "folder", "prefix")
+CROPS = {
+    "auto": "let the studio decide",
+    "center": "the centre",
+    "subject": "the subject on its plain ground",
+    "smart": "where there is most to look at",
+    "letterbox": "nothing: whole pictures on a ground",
+    "squash": "nothing: whole pictures, squashed to a square",
+}
+"""What is cut out of a picture, in words."""
+UNFRAMES = {
+    "auto": "where they are found",
+    "scan": "black ones of scans",
+    "picture": "wooden and gilded ones",
+    "none": "none",
+}
+"""Frames that are taken off, in words."""
+LABELS = {
+    "keep": "as the source has them",
+    "used": "as the source has them, only those with pictures",
+    "none": "no classes",
+    "folder": "a class for each folder",
+    "prefix": "a class for each beginning of the name, up to _ (or type the path of a CSV)",
+}
+"""Where a picture's class comes from, in words."""
 ARTISTS = "artists:"
 LEAST_RESOLUTION, MOST_RESOLUTION = 8, 4096  # no network is smaller than 8 pixels
 MAX_WORKERS = 64
@@ -40,20 +60,24 @@ class PrepareConfig(Options):
     resolution: int = option(
         256, "side of the square pictures in pixels, a power of two", low=LEAST_RESOLUTION, high=MOST_RESOLUTION
     )
-    crop: Crop = option(
+    crop: str = option(
         "auto",
         "auto crops to the subject if most of the set lies on plain ground, else to the centre; smart is the "
         "square with most to look at; letterbox keeps all on --fill; squash keeps all and notes the aspect in "
         "dataset.json",
+        choices=CROPS,
     )
     fill: str = option("auto", "beside a letterboxed picture: auto (its edge's colour), blur, edge, or #rrggbb")
-    unframe: Unframe = option(
+    unframe: str = option(
         "auto",
         "frames to remove: black ones of scans, wooden or gilded ones of pictures; auto removes those that it "
         "finds, but center, letterbox and squash then leave all frames alone",
+        choices=UNFRAMES,
     )
     background: str = option("#ffffff", "colour on which transparent pictures lie, #rrggbb")
-    margin: float = option(1.22, "side of a subject crop relative to the subject's longer side", low=1, high=4)
+    margin: float = option(
+        1.22, "side of a subject crop relative to the subject's longer side", low=1, high=4, usual=(1, 2)
+    )
     exclude: str = option("", "a text file of source names to leave out, one per line; # begins a comment")
     keep: str = option("", "a text file of source names that stay, whatever speaks against them; as for --exclude")
     keep_outliers: bool = option(False, "keep what a subject crop sets aside (grey, sparse, no clear subject …)")
@@ -68,8 +92,8 @@ class PrepareConfig(Options):
     credit: str = option("", "whom to credit for the pictures, kept in the set's card")
     augment: tuple[str, ...] = option(
         (),
-        "kinds of copies, such as mirror,hue; some of mirror, mirrory, rot90, rot180, rot270, perspective, hue, "
-        "saturation (training with ADA does this already, better)",
+        "kinds of copies, such as mirror,hue (training with ADA does this already, better)",
+        made_of=KINDS,
     )
     copies: int | None = option(
         None, "copies of each picture; none makes one for each kind that --augment names", low=0, high=MOST_COPIES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,19 +25,30 @@ from ganlib.runs import Reporter, SilentReporter, Stopped
 RANGES = ("all", "coarse", "middle", "fine")
 
 
+METHODS = {
+    "pca": "what varies most (PCA of w)",
+    "shown": "what pictures show (size, colour …)",
+    "sefa": "what styles react to most (SeFa)",
+}
+"""Ways to find directions, in words."""
+LAYERS = {"all": "everything", "coarse": "shape", "middle": "features", "fine": "colour and texture"}
+"""Groups of style inputs, in words about what they change."""
+
+
 @dataclass(frozen=True)
 class DirectionsConfig(Options):
     """Options of one search for directions."""
 
     network: Path = option(help="a model file, or a name in checkpoints/", is_model=True, metavar="MODEL")
-    method: Literal["pca", "sefa", "shown"] = option(
+    method: str = option(
         "pca",
         "pca: principal components of w (GANSpace); sefa: what moves the styles most; shown: what pictures show "
         "(size, lightness, redness …), measured in them",
+        choices=METHODS,
     )
     count: int = option(10, "how many, the strongest or best told first", low=1, high=COMPONENTS)
-    layers: Literal["all", "coarse", "middle", "fine"] = option(
-        "all", "style inputs: sefa looks at these alone, and every direction acts on them by default"
+    layers: str = option(
+        "all", "style inputs: sefa looks at these alone, and every direction acts on them by default", choices=LAYERS
     )
     samples: int = option(SAMPLES, "how many w are drawn", low=100, high=1_000_000, is_expert=True)
     seed: int = option(0, "of those", low=0, is_expert=True)

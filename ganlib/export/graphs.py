@@ -22,12 +22,13 @@ from torch import Tensor, nn
 from ganlib.errors import InputError
 from ganlib.export.about import KEY
 from ganlib.networks.base import Generator
+from ganlib.options import Choice
 
 OPSET = 18
 PARTS = {
-    "whole": "z, psi and label to picture",
-    "mapping": "z and label to w",
-    "synthesis": "w_plus to picture",
+    "whole": Choice("the whole", "z, psi and label to picture"),
+    "mapping": Choice("mapping alone", "z and label to w"),
+    "synthesis": Choice("synthesis alone", "w_plus to picture"),
 }
 """What of a generator one file may hold."""
 TOLERANCE = 1e-2

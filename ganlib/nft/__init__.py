@@ -5,10 +5,10 @@ through one, and `advise_drop` says what it lacks.
 """
 
 from ganlib.nft.checking import advise_drop, validate_drop
-from ganlib.nft.config import TRAITS, NftConfig
+from ganlib.nft.config import NftConfig
 from ganlib.nft.making import make_drop, run_job
 from ganlib.nft.preview import Cost, Piece, Preview, estimate_drop, preview_drop, sale_warning
-from ganlib.nft.traits import Rarity, TraitShare, rarity_of
+from ganlib.nft.traits import TRAITS, Rarity, TraitShare, rarity_of
 from ganlib.nft.writing import Drop
 
 __all__ = [

@@ -12,7 +12,7 @@ from ganlib.dataset.files import MANY, Files
 from ganlib.errors import DataError
 from ganlib.filesystem import read_text_regular, reason
 from ganlib.nft.cid import Link, file_link, folder_link
-from ganlib.nft.config import NO_CREATORS, NO_SYMBOL
+from ganlib.nft.config import LAYOUTS, NO_CREATORS, NO_SYMBOL, STANDARDS
 from ganlib.nft.metadata import Places, schema_errors
 from ganlib.nft.traits import rarity_of
 from ganlib.nft.writing import ALL, PROVENANCE, RARITY, RARITY_CSV, provenance_hash, sha256_of
@@ -46,7 +46,7 @@ def validate_drop(folder: Path) -> list[str]:
         raise DataError(f"{folder / PROVENANCE} cannot be read: {reason(error)}", "check its permissions") from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise DataError(f"{folder / PROVENANCE} is damaged", "make the collection again") from error
-    if standard not in ("erc721", "metaplex", "both") or layout not in ("plain", "folders"):
+    if standard not in STANDARDS or layout not in LAYOUTS:
         raise DataError(f"{folder / PROVENANCE} is of an unknown kind", "make the collection again")
     checker = _Checker(folder, record, Places(folder, layout, suffix), standard)
     found: list[str] = []

@@ -13,9 +13,9 @@ from typing import Any, Literal
 from ganlib.errors import InputError
 from ganlib.favourites import load_favourites
 from ganlib.latents import Recipe, parse_seeds
+from ganlib.nft.traits import TRAITS
 from ganlib.options import Options, option
 
-TRAITS = ("palette", "cluster", "pca", "psi", "directions", "class")
 MOST_PIECES = 50_000
 MOST_NAME = 32
 """Characters of a name, and 10 of a symbol, that a Metaplex token holds."""
@@ -30,8 +30,8 @@ _TARGET = re.compile(r"(.+?)=(.+):([0-9.]+)(%?)")
 _WORDS = ("collection", "number", "count", "seed", "rank")
 _WORDS_HINT = f"use {{{'}, {'.join(_WORDS)}}} or a trait's name, such as {{Main colour}}; {{{{ is a brace"
 
-Layout = Literal["plain", "folders"]
-Standard = Literal["erc721", "metaplex", "both"]
+STANDARDS = {"both": "OpenSea and Metaplex", "erc721": "OpenSea (ERC-721)", "metaplex": "Metaplex (Solana)"}
+LAYOUTS = {"plain": "side by side", "folders": "in folders by kind"}
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class NftConfig(Options):
         high=1,
     )
     features: str = option("auto", "features that likeness is measured in, as for metrics")
-    psi: float = option(1.0, "truncation of seeds", low=-2, high=2)
+    psi: float = option(1.0, "truncation of seeds", low=-2, high=2, usual=(0, 1.2))
     psi_to: float | None = option(None, "then each seed has its own, drawn between --psi and this", low=-2, high=2)
     label: int | None = option(None, "class of seeds, for a model with labels", flag="class", low=0)
     size: int | None = option(None, "side of the pictures in pixels; none is the model's", low=16, high=8192)
     picture: Literal["png", "jpeg"] = option("png", "format of the pictures")
-    traits: tuple[str, ...] = option(TRAITS, "what is looked at", choices=TRAITS)
+    traits: tuple[str, ...] = option(tuple(TRAITS), "what is looked at", choices=TRAITS)
     clusters: int = option(6, "groups that the pieces fall into", low=1, high=32)
     cluster_names: tuple[str, ...] = option((), "what they are called, the largest first")
     targets: tuple[str, ...] = option((), "wanted shares, such as Cluster=A:10%")
@@ -80,11 +80,13 @@ class NftConfig(Options):
         "", "where the files will lie: ipfs://CID or https://…; empty gives them their own IPFS addresses"
     )
     start: int = option(0, "number of the first piece", low=0, high=10**9)
-    standard: Standard = option("both", "of the metadata; both makes files that satisfy the two")
-    layout: Layout = option(
-        "plain", "plain puts N.png, N.json and N.mp4 side by side; folders into images, metadata and animations"
+    standard: str = option("both", "of the metadata; both makes files that satisfy the two", choices=STANDARDS)
+    layout: str = option(
+        "plain",
+        "plain puts N.png, N.json and N.mp4 side by side; folders into images, metadata and animations",
+        choices=LAYOUTS,
     )
-    seconds: float = option(0.0, "length of a looped film of each piece; 0 makes none", low=0, high=60)
+    seconds: float = option(0.0, "length of a looped film of each piece; 0 makes none", low=0, high=60, usual=(0, 10))
     fps: float = option(24.0, "its frames per second", low=1, high=120)
     reach: float = option(0.25, "how far the film goes towards other pictures, 0 to 1", low=0, high=1)
     mark_ai: bool = option(True, "say inside each picture that a trained model made it (IPTC digital source type, XMP)")

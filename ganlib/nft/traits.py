@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,8 +16,10 @@ from ganlib.checkpoints import Checkpoint
 from ganlib.colours import WORDS
 from ganlib.directions import eigen_directions
 from ganlib.latents import Recipe
-from ganlib.nft.config import NftConfig
-from ganlib.nft.looking import Look
+
+if TYPE_CHECKING:
+    from ganlib.nft.config import NftConfig
+    from ganlib.nft.looking import Look
 
 Traits = dict[str, str]
 """Trait → value, in a fixed order."""
@@ -28,6 +31,71 @@ _PSI = ((0.5, "calm"), (0.8, "balanced"), (1.0, "free"), (math.inf, "wild"))
 _MET = 0.02  # a share within two hundredths of the wanted one, or one piece of it, is met
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """What traits are read off."""
+
+    config: NftConfig
+    card: Checkpoint
+    titles: Sequence[str]
+    """Of the directions in `look.strengths`."""
+    recipes: Sequence[Recipe]
+    look: Look
+
+
+@dataclass(frozen=True)
+class TraitKind:
+    """A kind of traits."""
+
+    title: str
+    """For people."""
+    one: str
+    """What tells its trait from another of the same name."""
+    columns: Callable[[Pieces], Iterable[tuple[str, list[str]]]]
+    """Pieces → traits, each with the value of every piece."""
+
+
+def _palette(pieces: Pieces) -> Iterable[tuple[str, list[str]]]:
+    for k, trait in enumerate(COLOUR_TRAITS):
+        yield trait, [WORDS[place] if place >= 0 else "none" for place in pieces.look.colours[:, k]]
+
+
+def _cluster(pieces: Pieces) -> Iterable[tuple[str, list[str]]]:
+    yield "Cluster", _clusters(pieces.config, pieces.look.w)
+
+
+def _axes(pieces: Pieces) -> Iterable[tuple[str, list[str]]]:
+    for k, places in enumerate(_percentiles(pieces.look.w)):
+        yield f"Axis {k + 1}", [_band(_BANDS, place) for place in places]
+
+
+def _variation(pieces: Pieces) -> Iterable[tuple[str, list[str]]]:
+    if pieces.card.spec.truncatable:
+        yield "Variation", [_band(_PSI, recipe.psi) for recipe in pieces.recipes]
+
+
+def _directions(pieces: Pieces) -> Iterable[tuple[str, list[str]]]:
+    for k, title in enumerate(pieces.titles):
+        yield title, [_band(_STRENGTHS, float(value)) for value in pieces.look.strengths[:, k]]
+
+
+def _class(pieces: Pieces) -> Iterable[tuple[str, list[str]]]:
+    card = pieces.card
+    if card.spec.label_dim:
+        yield "Class", ["any" if each.label is None else card.class_name(each.label) for each in pieces.recipes]
+
+
+TRAITS: dict[str, TraitKind] = {
+    "palette": TraitKind("main colours", "colour", _palette),
+    "cluster": TraitKind("group", "group", _cluster),
+    "pca": TraitKind("place in the model", "place", _axes),
+    "psi": TraitKind("how unusual", "variation", _variation),
+    "directions": TraitKind("named directions", "direction", _directions),
+    "class": TraitKind("kind", "class", _class),
+}
+"""The kinds of traits by name, in the order that a piece has them."""
+
+
 def traits_of(
     config: NftConfig, card: Checkpoint, titles: Sequence[str], recipes: Sequence[Recipe], look: Look
 ) -> list[Traits]:
@@ -35,23 +103,10 @@ def traits_of(
 
     Clusters and percentiles are of this collection, so a piece's traits depend on the others.
     """
-    columns: dict[str, list[str]] = {}
-    if "palette" in config.traits:
-        for k, trait in enumerate(COLOUR_TRAITS):
-            columns[trait] = [WORDS[place] if place >= 0 else "none" for place in look.colours[:, k]]
-    if "cluster" in config.traits:
-        columns["Cluster"] = _clusters(config, look.w)
-    if "pca" in config.traits:
-        for k, places in enumerate(_percentiles(look.w)):
-            columns[f"Axis {k + 1}"] = [_band(_BANDS, place) for place in places]
-    if "psi" in config.traits and card.spec.truncatable:
-        columns["Variation"] = [_band(_PSI, recipe.psi) for recipe in recipes]
-    if "directions" in config.traits:
-        for k, title in enumerate(titles):
-            name = title if title not in columns else f"{title} (direction)"
-            columns[name] = [_band(_STRENGTHS, float(value)) for value in look.strengths[:, k]]
-    if "class" in config.traits and card.spec.label_dim:
-        columns["Class"] = ["any" if recipe.label is None else card.class_name(recipe.label) for recipe in recipes]
+    pieces, columns = Pieces(config, card, titles, recipes, look), dict[str, list[str]]()
+    for key, row in TRAITS.items():
+        for trait, column in row.columns(pieces) if key in config.traits else ():
+            columns[trait if trait not in columns else f"{trait} ({row.one})"] = column
     return [{trait: column[i] for trait, column in columns.items()} for i in range(len(recipes))]
 
 

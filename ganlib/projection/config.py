@@ -14,6 +14,8 @@ from ganlib.perceptual import DISTANCES
 
 MOST_STEPS = 20_000
 MOST_STARTS = 4096
+SPACES = {"w": "easy to edit", "w_plus": "nearer to the photograph", "z": "as seeds can"}
+"""What is looked for, in words about the result."""
 LEAST_SIDE = 8  # pixels of a target's square
 
 
@@ -27,9 +29,10 @@ class ProjectConfig(Options):
         Path("out"), "where the results go; each of several pictures has a folder in it", is_required=True
     )
     steps: int = option(1000, "steps of the search; 100 is a draft", low=1, high=MOST_STEPS)
-    space: Literal["w", "w_plus", "z"] = option(
+    space: str = option(
         "w",
         "w: one w for all layers, best to edit; w_plus: one for each, nearer to the picture; z: what seeds can make",
+        choices=SPACES,
     )
     pti: bool = option(False, "tune the model to the picture afterwards (pivotal tuning); makes a model of its own")
     pti_steps: int = option(350, "steps of tuning at most", low=1, high=MOST_STEPS, is_expert=True)

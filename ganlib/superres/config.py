@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from ganlib.errors import InputError
 from ganlib.options import Options, option
@@ -13,6 +12,8 @@ from ganlib.superres.known import EMBEDDED
 
 FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 """Formats of pictures and what their files end in; films are mp4, animations what they were."""
+FITS = {"crop": "cut the middle out", "stretch": "stretch"}
+"""What becomes of other proportions, in words."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,12 @@ class UpscaleConfig(Options):
     model: str = option(EMBEDDED, "name or file of the upscaling model")
     scale: float = option(4.0, "how many times wider and higher", low=1, high=MOST_SCALE)
     size: str = option("", "exact size instead: 3840x2160, or 3840x or x2160 to keep the proportions")
-    fit: Literal["crop", "stretch"] = option(
+    fit: str = option(
         "crop",
         "what becomes of a picture with other proportions than the size: its middle is cut out, or it is stretched",
+        choices=FITS,
     )
-    format: Literal["png", "jpeg", "webp"] = option(
-        "png", "of pictures in a folder; a single file is what its name says"
-    )
+    format: str = option("png", "of pictures in a folder; a single file is what its name says", choices=FORMATS)
     quality: int = option(92, "of jpeg and webp, 1 to 100", low=1, high=100)
     tile: int = option(0, "side of the tiles in pixels of the small picture; 0 chooses it by the free memory")
     device: str = option("auto", "auto, cpu, cuda or mps")

@@ -200,7 +200,11 @@ def with_line(text: str | None, enlarger: Enlarger, target: Target) -> str:
 
 
 def find_sources(
-    paths: Iterable[Path], *, without: Path, bounds: Bounds = ALL, should_stop: Callable[[], bool] = lambda: False
+    paths: Iterable[Path],
+    *,
+    without: Path | None = None,
+    bounds: Bounds = ALL,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> list[tuple[Path, str]]:
     """Return files and the names that their results get, without suffix: of a folder, with the folders inside it.
 
@@ -211,8 +215,9 @@ def find_sources(
         if path.is_dir():
             with Files(path, bounds=bounds, should_stop=should_stop) as files:
                 names = [name for name in files.names if Path(name).suffix.lower() in _READ]
-            results = without.resolve()
-            names = [name for name in names if not (path / name).resolve().is_relative_to(results)]
+            if without is not None:
+                results = without.resolve()
+                names = [name for name in names if not (path / name).resolve().is_relative_to(results)]
             if not names:
                 raise DataError(f"the folder {path} holds no pictures or films", "PNG, JPEG, WebP, mp4, webm or mov")
             found += [(path / name, str(Path(name).with_suffix(""))) for name in names]

@@ -36,28 +36,31 @@ class KnownModel:
         return models_folder() / self.address.rpartition("/")[2]
 
 
-KNOWN = (
-    KnownModel(
-        "realesr-general-x4v3", "Small and quick; cleans photographs and most other pictures.",
-        f"{_RELEASES}/v0.2.5.0/realesr-general-x4v3.pth", 4_885_111,
-        "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292", 4,
-    ),
-    KnownModel(
-        "realesrgan-x4plus", "Large and slow; invents fine detail in photographs. Wants a graphics card.",
-        f"{_RELEASES}/v0.1.0/RealESRGAN_x4plus.pth", 67_040_989,
-        "4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1", 4,
-    ),
-    KnownModel(
-        "realesrgan-x2plus", "The same for twice the size.",
-        f"{_RELEASES}/v0.2.1/RealESRGAN_x2plus.pth", 67_061_725,
-        "49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb", 2,
-    ),
-    KnownModel(
-        "realesrgan-x4plus-anime", "For drawings with lines and flat colours.",
-        f"{_RELEASES}/v0.2.2.4/RealESRGAN_x4plus_anime_6B.pth", 17_938_799,
-        "f872d837d3c90ed2e05227bed711af5671a6fd1c9f7d7e91c911a61f155e99da", 4,
-    ),
-)  # fmt: skip
+KNOWN: dict[str, KnownModel] = {
+    row.name: row
+    for row in (
+        KnownModel(
+            "realesr-general-x4v3", "Small and quick; cleans photographs and most other pictures.",
+            f"{_RELEASES}/v0.2.5.0/realesr-general-x4v3.pth", 4_885_111,
+            "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292", 4,
+        ),
+        KnownModel(
+            "realesrgan-x4plus", "Large and slow; invents fine detail in photographs. Wants a graphics card.",
+            f"{_RELEASES}/v0.1.0/RealESRGAN_x4plus.pth", 67_040_989,
+            "4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1", 4,
+        ),
+        KnownModel(
+            "realesrgan-x2plus", "The same for twice the size.",
+            f"{_RELEASES}/v0.2.1/RealESRGAN_x2plus.pth", 67_061_725,
+            "49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb", 2,
+        ),
+        KnownModel(
+            "realesrgan-x4plus-anime", "For drawings with lines and flat colours.",
+            f"{_RELEASES}/v0.2.2.4/RealESRGAN_x4plus_anime_6B.pth", 17_938_799,
+            "f872d837d3c90ed2e05227bed711af5671a6fd1c9f7d7e91c911a61f155e99da", 4,
+        ),
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def models_folder() -> Path:
 def choices() -> list[Choice]:
     """Return the embedded model, the known ones and those in `models_folder()`, in this order."""
     found = [Choice(EMBEDDED, "Built in; trained on public-domain paintings.", "CC0-1.0", EMBEDDED_FILE, True)]
-    found += [Choice(row.name, row.about, row.licence, row.path, row.path.is_file(), row) for row in KNOWN]
+    found += [Choice(row.name, row.about, row.licence, row.path, row.path.is_file(), row) for row in KNOWN.values()]
     taken = {choice.path for choice in found}
     folder = models_folder()
     own = sorted(folder.iterdir()) if folder.is_dir() else []
@@ -122,9 +125,9 @@ def download_model(name: str, reporter: Reporter | None = None) -> Path:
 
     Its size and sha256 must be those that are known. Raises InputError for a name that is not known, HubError where it
     cannot be fetched or is another file."""
-    row = next((row for row in KNOWN if row.name == name), None)
-    if row is None:
-        raise InputError(f"no address is known for {name[:80]!r}", f"one of: {', '.join(row.name for row in KNOWN)}")
+    if name not in KNOWN:
+        raise InputError(f"no address is known for {name[:80]!r}", f"one of: {', '.join(KNOWN)}")
+    row = KNOWN[name]
     if not row.path.is_file():
         wanted = Wanted(row.address, f"{row.name} ({row.licence}, {row.author})", row.bytes, row.sha256)
         fetch(wanted, row.path, reporter=reporter)

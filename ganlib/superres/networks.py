@@ -7,7 +7,7 @@ branches. RRDBNet is that of ESRGAN (Wang et al. 2018, figures 3 and 4) and of R
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ class NetworkSpec:
     """What decides the shapes of a network."""
 
     family: str
-    """`srvgg` or `rrdb`."""
+    """A key of `FAMILIES`."""
     scale: int
     """Sides of the output over sides of the input."""
     features: int
@@ -149,12 +149,9 @@ class RRDBNet(Upscaler):
         return out[:, :, : height * self.scale, : width * self.scale]
 
 
-_BUILDERS = {"srvgg": SRVGGNetCompact, "rrdb": RRDBNet}
-
-
 def build(spec: NetworkSpec) -> Upscaler:
     """Return the network of a spec, with PyTorch's random weights."""
-    return _BUILDERS[spec.family](spec)
+    return FAMILIES[spec.family].build(spec)
 
 
 # ---- From tensors --------------------------------------------------------------------------------------------------
@@ -179,16 +176,19 @@ def tensors_of(value: object) -> dict[str, Tensor]:
                 value = value[key]
                 break
     if not isinstance(value, Mapping) or not value:
-        raise CheckpointError("the file holds no tensors of an upscaler", KINDS)
+        raise CheckpointError("the file holds no tensors of an upscaler", known_families())
     named: dict[str, Tensor] = {}
     for name, tensor in value.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            raise CheckpointError("the file holds other things than named tensors", KINDS)
+            raise CheckpointError("the file holds other things than named tensors", known_families())
         named[_modern(name.removeprefix("module."))] = tensor
     return named
 
 
-KINDS = "upscalers that are known here: Real-ESRGAN's SRVGGNetCompact and RRDBNet, and ESRGAN; others need spandrel"
+def known_families() -> str:
+    """What can be opened, in words."""
+    known = "; ".join(row.title for row in FAMILIES.values())
+    return f"upscalers that are known here: {known}; others need spandrel"
 
 
 def _modern(name: str) -> str:
@@ -202,11 +202,8 @@ def infer_spec(tensors: Mapping[str, Tensor]) -> NetworkSpec | None:
     """The spec whose network has these tensors; None where they are of another architecture.
 
     Raises CheckpointError for one of ours with impossible sizes."""
-    for read in (_read_rrdb, _read_srvgg):
-        spec = read(tensors)
-        if spec is not None:
-            break
-    else:
+    spec = next(filter(None, (row.read(tensors) for row in FAMILIES.values())), None)
+    if spec is None:
         return None
     possible = 1 <= spec.features <= MOST_FEATURES and 1 <= spec.blocks <= MOST_BLOCKS and spec.scale >= 1
     if not possible or spec.scale > MOST_SCALE or not 0 <= spec.growth <= MOST_FEATURES:
@@ -217,7 +214,7 @@ def infer_spec(tensors: Mapping[str, Tensor]) -> NetworkSpec | None:
     if wanted != found:
         odd = sorted(n for n in wanted.keys() | found.keys() if wanted.get(n) != found.get(n))
         words = f"{len(odd)} tensors are missing, too many or of another shape, the first {odd[0][:60]!r}"
-        raise CheckpointError(f"an upscaler whose tensors do not fit together: {words}", KINDS)
+        raise CheckpointError(f"an upscaler whose tensors do not fit together: {words}", known_families())
     return spec
 
 
@@ -240,6 +237,24 @@ def _read_rrdb(tensors: Mapping[str, Tensor]) -> NetworkSpec | None:
     blocks = 1 + max(int(match[1]) for name in tensors if (match := _BLOCK.fullmatch(name)))
     unshuffle = {3: 1, 12: 2, 48: 4}[first.shape[1]]
     return NetworkSpec("rrdb", 4 // unshuffle, first.shape[0], blocks, inside.shape[0], unshuffle)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of networks."""
+
+    title: str
+    """For people."""
+    build: Callable[[NetworkSpec], Upscaler]
+    """Spec → the network, with PyTorch's random weights."""
+    read: Callable[[Mapping[str, Tensor]], NetworkSpec | None]
+    """Tensors by name → their spec; None where they are of another family."""
+
+
+FAMILIES: dict[str, Family] = {
+    "rrdb": Family("RRDBNet of ESRGAN and Real-ESRGAN", RRDBNet, _read_rrdb),
+    "srvgg": Family("SRVGGNetCompact of Real-ESRGAN", SRVGGNetCompact, _read_srvgg),
+}
 
 
 def load_tensors(spec: NetworkSpec, tensors: Mapping[str, Tensor]) -> Upscaler:

@@ -21,7 +21,7 @@ from ganlib.foreign.pickles import Budget, Stream
 from ganlib.foreign.torchfiles import LEGACY_MAGIC, read_legacy, read_zip
 from ganlib.foreign.values import ALLOWED, View
 from ganlib.runs import replacing
-from ganlib.superres.networks import KINDS, NetworkSpec, Upscaler, infer_spec, load_tensors, tensors_of
+from ganlib.superres.networks import NetworkSpec, Upscaler, infer_spec, known_families, load_tensors, tensors_of
 
 KEY = "latent-atelier-upscaler"
 SUFFIXES = (".safetensors", ".pth", ".pt")
@@ -173,12 +173,12 @@ def _through_spandrel(tensors: dict[str, Tensor]) -> Upscaler:
     except ImportError:
         raise CheckpointError(
             "an upscaler of an architecture that is not built in",
-            f"{KINDS}: pip install 'latent-atelier[spandrel]' (it brings torchvision)",
+            f"{known_families()}: pip install 'latent-atelier[spandrel]' (it brings torchvision)",
         ) from None
     try:
         descriptor = spandrel.ModelLoader(device="cpu").load_from_state_dict(tensors)
     except spandrel.UnsupportedModelError as error:
-        raise CheckpointError("an architecture that spandrel does not know either", KINDS) from error
+        raise CheckpointError("an architecture that spandrel does not know either", known_families()) from error
     if getattr(descriptor, "input_channels", 3) != 3 or getattr(descriptor, "output_channels", 3) != 3:
-        raise CheckpointError("its network does not take and give RGB pictures", KINDS)
+        raise CheckpointError("its network does not take and give RGB pictures", known_families())
     return _Spandrel(descriptor.eval()).eval().requires_grad_(False)

@@ -15,12 +15,12 @@ from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
 from ganlib.dataset import Dataset
-from ganlib.dataset.config import LABELS as LABELS_OF_PREPARE
+from ganlib.dataset.config import LABELS
 from ganlib.dataset.figures import measure_set
 from ganlib.dataset.preview import mosaic, preview
 from ganlib.errors import DataError, InputError
 from ganlib.images import decode, encode
-from pages._ui.datasets.choices import LABELS, Cut, cut_of, decide, kept, left_out, settle
+from pages._ui.datasets.choices import Cut, cut_of, decide, kept, left_out, settle
 from pages._ui.datasets.intake import keep_uploads, safe_name
 
 
@@ -230,7 +230,7 @@ def test_a_set_tells_of_classes_without_a_picture_and_how_to_leave_them_out(repo
     assert "1 of 3 classes has no picture (none): nothing can be learned there" in told(app)
     assert "“as the source has them, only those with pictures” to leave them out" in told(app)
     assert "Class [x](y) has 10 pictures and class rare 1" in told(app)
-    assert LABELS.keys() == set(LABELS_OF_PREPARE)
+    assert f"“{LABELS['used']}” to leave them out" in told(app)
 
 
 def test_a_set_that_cannot_be_opened_is_told(repository, checkpoints, source):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganlib.dataset.checks.findings import EXCLUDING, KINDS, Finding
+from ganlib.dataset.checks.findings import KINDS, Finding
 from ganlib.dataset.checks.measure import Measures
 from ganlib.dataset.checks.page import as_page
 from ganlib.dataset.checks.store import FILE_NAME, Store
@@ -109,14 +109,14 @@ class Examination:
     def exclusions(self, accepted: Collection[str] | None = None) -> dict[str, str]:
         """Return name → reason for `write_exclusions`: of all pictures, or of those names that a person `accepted`.
 
-        None takes every picture with a finding that speaks for leaving it out (`EXCLUDING`). An accepted picture is
+        None takes every picture with a finding that speaks for leaving it out (`Kind.excludes`). An accepted picture is
         listed whatever was found on it.
         """
         listed = {}
         for picture in self.pictures:
             if accepted is not None and picture.name not in accepted:
                 continue
-            reasons = [_reason(f) for f in picture.findings if accepted is not None or f.kind in EXCLUDING]
+            reasons = [_reason(f) for f in picture.findings if accepted is not None or KINDS[f.kind].excludes]
             if reasons or accepted is not None:
                 listed[picture.name] = "; ".join(reasons)
         return listed
@@ -141,7 +141,7 @@ class Examination:
         """Return a few lines for people."""
         counts = Counter(finding.kind for picture in self.pictures for finding in picture.findings)
         lines = [f"{len(self.pictures)} pictures examined"]
-        lines += [f"{counts[kind]:6d} {words}" for kind, words in KINDS.items() if counts[kind]]
+        lines += [f"{counts[kind]:6d} {row.words}" for kind, row in KINDS.items() if counts[kind]]
         if self.unreadable:
             lines.append(f"{len(self.unreadable):6d} unreadable")
         listed = len(self.exclusions())
@@ -150,4 +150,4 @@ class Examination:
 
 def _reason(finding: Finding) -> str:
     of = f" of {finding.partners[0]}" if finding.partners else ""
-    return f"{KINDS[finding.kind]}: {finding.words}{of}"
+    return f"{KINDS[finding.kind].words}: {finding.words}{of}"

@@ -13,25 +13,36 @@ from sklearn.neighbors import NearestNeighbors
 from ganlib.dataset.checks.duplicates import Pair, keep_largest
 from ganlib.dataset.checks.measure import Measures
 
-KINDS: dict[str, str] = {
-    "duplicate": "copies",
-    "small": "too small",
-    "narrow": "too narrow",
-    "blur": "blurred",
-    "plain": "near a single colour",
-    "grey": "grey among colour",
-    "ground": "on another ground than the set",
-    "sparse": "little to see: thin, small or pale things",
-    "outlier": "unlike the rest of the set",
-    "border": "with a frame or scan border",
-    "odd_mode": "kept in another colour mode than the set",
-    "odd_size": "of quite another size than the set",
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of finding."""
+
+    title: str
+    """For people, a few words."""
+    words: str
+    """What follows "pictures"."""
+    excludes: bool = True
+    """Whether it speaks for leaving a picture out; the preparation removes borders, and reads all modes and sizes."""
+    at_least: bool = True
+    """Whether there is a finding from the threshold upwards; otherwise below it."""
+
+
+KINDS: dict[str, Kind] = {
+    "duplicate": Kind("Copies", "copies"),
+    "small": Kind("Too small", "too small", at_least=False),
+    "narrow": Kind("Too narrow", "too narrow"),
+    "blur": Kind("Blurred", "blurred"),
+    "plain": Kind("Near one colour", "near a single colour"),
+    "grey": Kind("Grey", "grey among colour", at_least=False),
+    "ground": Kind("Other ground", "on another ground than the set"),
+    "sparse": Kind("Little to see", "little to see: thin, small or pale things"),
+    "outlier": Kind("Unlike the rest", "unlike the rest of the set"),
+    "border": Kind("With a border", "with a frame or scan border", excludes=False),
+    "odd_mode": Kind("Odd colour mode", "kept in another colour mode than the set", excludes=False, at_least=False),
+    "odd_size": Kind("Odd size", "of quite another size than the set", excludes=False),
 }
-"""Each kind of finding, in the order of the report, in words that follow "pictures"."""
-EXCLUDING = frozenset(KINDS) - {"border", "odd_mode", "odd_size"}
-"""Kinds that speak for leaving a picture out; the preparation removes borders, and reads all modes and sizes."""
-AT_LEAST = frozenset(("duplicate", "narrow", "blur", "plain", "ground", "sparse", "outlier", "border", "odd_size"))
-"""Kinds with a finding from the threshold upwards; the others have one below it."""
+"""Each kind of finding, in the order of the report."""
 
 FEWEST = 30  # pictures from which on one can be unlike the others
 COLOUR_MAJORITY = 0.8  # share of pictures with colour that makes it a set in colour
@@ -118,7 +129,7 @@ def find(
 
 
 def _is_found(kind: str, score: float, threshold: float) -> bool:
-    return score >= threshold if kind in AT_LEAST else score < threshold
+    return score >= threshold if KINDS[kind].at_least else score < threshold
 
 
 def _copy_words(pair: Pair) -> str:

@@ -25,7 +25,7 @@ def as_page(
         "<table>",
     ]
     for kind, found in groups.items():
-        words = safe(KINDS[kind])
+        words = safe(KINDS[kind].words)
         lines.append(f'<tr><td class="number">{len(found)}</td><td><a href="#{safe(kind)}">{words}</a></td></tr>')
     if unreadable:
         lines.append(f'<tr><td class="number">{len(unreadable)}</td><td><a href="#unreadable">unreadable</a></td></tr>')
@@ -33,7 +33,7 @@ def as_page(
     if not groups and not unreadable:
         lines.append("<p>Nothing stands out.</p>")
     for kind, found in groups.items():
-        lines.append(f'<h2 id="{safe(kind)}">{safe(KINDS[kind].capitalize())}</h2>')
+        lines.append(f'<h2 id="{safe(kind)}">{safe(KINDS[kind].words.capitalize())}</h2>')
         more = f"; the first {SHOWN} are shown" if len(found) > SHOWN else ""
         words = f"picture{'s' * (len(found) > 1)}, threshold {found[0][1].threshold:g}{more}"
         lines.append(f'<p><span class="number">{len(found)}</span> {words}</p>')

@@ -15,7 +15,7 @@ from ganlib.compare.report import JSONL, PAGE, sentence, sentences
 from ganlib.errors import GanlibError, InputError
 from ganlib.latents import Recipe, parse_seeds
 from ganlib.runs import RunDir
-from pages._ui import models
+from pages._ui import fields, models
 from pages._ui.comparing.sets import MIRROR, RealSet, label_of, real_picture
 from pages._ui.components import report_sheet, snippet
 from pages._ui.files import file_bytes
@@ -73,8 +73,8 @@ def show_copies(model: Checkpoint, reals: RealSet) -> None:
         if how == "seeds":
             st.text_input("Seeds", "0-199", key="copies-seeds", help="such as 0-499, or 1, 5, 9-12")
             if model.spec.truncatable:
-                st.slider("Variation", 0.0, 1.2, 1.0, 0.05, key="copies-psi",
-                          help="truncation psi; copies are likeliest near 1")  # fmt: skip
+                fields.slider(CopiesConfig, "psi", "Variation", step=0.05, key="copies-psi",
+                              help="truncation psi; copies are likeliest near 1")  # fmt: skip
         elif how == "place":
             st.text_input("Folder, zip or collection", key="copies-place", placeholder="/home/me/drop")
         is_busy = any(run.state in ACTIVE for run in jobs())

@@ -13,7 +13,7 @@ from ganlib.commands.flags import command_line
 from ganlib.compare.statistics import FILE, StatisticsConfig, load_statistics
 from ganlib.errors import GanlibError
 from ganlib.runs import RunDir
-from pages._ui import models
+from pages._ui import fields, models
 from pages._ui.comparing.sets import RealSet, label_of
 from pages._ui.components import snippet
 from pages._ui.files import file_bytes
@@ -43,8 +43,8 @@ def show_statistics(model: Checkpoint, reals: RealSet) -> None:
         known = [number for number in COUNTS if number <= len(reals.dataset)] or [len(reals.dataset)]
         count = st.segmented_control("Pictures of each kind", known, default=known[-1] if len(known) < 2 else known[1],
                                      key="statistics-count") or known[0]  # fmt: skip
-        psi = st.slider("Variation", 0.0, 1.2, 1.0, 0.05, key="statistics-psi", width=180,
-                        help="truncation psi") if model.spec.truncatable else 1.0  # fmt: skip
+        psi = fields.slider(StatisticsConfig, "psi", "Variation", step=0.05, key="statistics-psi", width=180,
+                            help="truncation psi") if model.spec.truncatable else 1.0  # fmt: skip
         st.button("Compare", type="primary", icon=":material/query_stats:", key="statistics-start", disabled=is_busy,
                   on_click=_start, args=(model, reals, known[0]))  # fmt: skip
     with st.expander("The same from a terminal"):
@@ -140,8 +140,12 @@ def _spectrum(run: RunDir, found: dict[str, Any], kind: str, words: str) -> None
     values = [value for which, _, _ in KINDS for row in found[which]["spectrum"] for value in row]
     chart = go.Figure(
         go.Heatmap(
-            z=found[kind]["spectrum"], zmin=min(values), zmax=max(values), colorscale=EMBERS,
-            colorbar={"title": "dB", "thickness": 10}, hoverinfo="skip",
+            z=found[kind]["spectrum"],
+            zmin=min(values),
+            zmax=max(values),
+            colorscale=EMBERS,
+            colorbar={"title": "dB", "thickness": 10},
+            hoverinfo="skip",
         )
     )
     _dress(chart, f"Spectrum, {words}", "", "")

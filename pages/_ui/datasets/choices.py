@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from ganlib.dataset import PrepareConfig
+from ganlib.dataset.config import LABELS
 from ganlib.dataset.exclusion import read_exclusions, write_exclusions
 from ganlib.errors import GanlibError
 from ganlib.options import check_types
@@ -18,14 +19,6 @@ from ganlib.runs.files import read_json
 from pages._ui import models
 
 BY_HAND = "by hand"
-LABELS = {
-    "keep": "as the source has them",
-    "used": "as the source has them, only those with pictures",
-    "none": "no classes",
-    "folder": "a class for each folder",
-    "prefix": "a class for each beginning of the name, up to _ (or type the path of a CSV)",
-}
-"""Where a picture's class comes from, in words."""
 ONLY_USED = f"Prepare it again with the classes “{LABELS['used']}” to leave them out."
 
 

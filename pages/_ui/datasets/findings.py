@@ -10,11 +10,10 @@ import streamlit as st
 from ganlib import runs
 from ganlib.dataset.checks.config import ExamineConfig
 from ganlib.dataset.checks.examination import LIST_NAME, PAGE_NAME, REPORT_NAME, Examination
-from ganlib.dataset.checks.findings import EXCLUDING, KINDS, Finding
+from ganlib.dataset.checks.findings import KINDS, Finding
 from ganlib.errors import DataError, GanlibError
-from ganlib.options import facts_of
 from ganlib.runs import RunDir
-from pages._ui import models
+from pages._ui import fields, models
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
 from pages._ui.datasets.choices import cut_of, decide, folder_of, settle
@@ -27,27 +26,16 @@ from pages._ui.jobs import ACTIVE, job_card
 SECONDS = 1.0
 PER_PAGE = 48
 UNREADABLE = "unreadable"
-TITLES = {
-    "duplicate": "Copies",
-    "small": "Too small",
-    "narrow": "Too narrow",
-    "blur": "Blurred",
-    "plain": "Near one colour",
-    "grey": "Grey",
-    "ground": "Other ground",
-    "sparse": "Little to see",
-    "outlier": "Unlike the rest",
-    "border": "With a border",
-    "odd_mode": "Odd colour mode",
-    "odd_size": "Odd size",
-    UNREADABLE: "Unreadable",
-}
 
 
 def show_findings(source: str) -> None:
     """Look through the pictures as a job, then show what was found."""
     run = newest("examine", source)
     part(every=SECONDS if run is not None and run.state in ACTIVE else None)(_findings)(source, _is_active(run))
+
+
+def _title(kind: str) -> str:
+    return KINDS[kind].title if kind in KINDS else kind.capitalize()
 
 
 def is_examined(source: str) -> bool:
@@ -112,7 +100,7 @@ def _review(source: str, folder: Path) -> None:
     if examination.unreadable:
         groups[UNREADABLE] = list(examination.unreadable.items())
     total = len(examination.pictures)
-    doubtful = sum(any(f.kind in EXCLUDING for f in picture.findings) for picture in examination.pictures)
+    doubtful = sum(any(KINDS[f.kind].excludes for f in picture.findings) for picture in examination.pictures)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(
             f"**{total:,}** pictures looked at, doubts about **{doubtful:,}**, **{len(out):,}** left out. "
@@ -142,7 +130,7 @@ def _review(source: str, folder: Path) -> None:
         st.session_state["finding-kind"] = kinds[0]
     kind = st.pills(
         "Kind", kinds, key="finding-kind", label_visibility="collapsed",
-        format_func=lambda kind: f"{TITLES[kind]} {len(groups[kind]):,}",
+        format_func=lambda kind: f"{_title(kind)} {len(groups[kind]):,}",
     )  # fmt: skip
     if kind == UNREADABLE:
         st.dataframe(
@@ -178,9 +166,9 @@ def _group(
     leaving = [name for name in names if name in out]
     staying = [name for name in names if name not in out]
     with st.container(horizontal=True, vertical_alignment="center"):
-        words = f"{len(names):,} {KINDS[kind]}, {len(leaving):,} of them left out. A click on a picture changes that."
-        st.markdown(words, width="stretch")
-        if kind in EXCLUDING:  # the others are mended by the preparation: nobody wants them all gone
+        words = f"{len(names):,} {KINDS[kind].words}, {len(leaving):,} of them left out"
+        st.markdown(f"{words}. A click on a picture changes that.", width="stretch")
+        if KINDS[kind].excludes:  # the others are mended by the preparation: nobody wants them all gone
             kwargs = {"renew": True}
             st.button(
                 "Leave all out", key="leave-all", on_click=tell, args=(staying, []), kwargs=kwargs, disabled=not staying
@@ -210,7 +198,7 @@ def _group(
     picture_wall(
         wall,
         key="findings-wall",
-        label=TITLES[kind],
+        label=_title(kind),
         columns=4 if is_pair else 8,
         aspect=2.0 if is_pair else 1.0,
         mode="leave",
@@ -258,14 +246,8 @@ def _strictness(source: str, examination: Examination) -> None:
         st.caption("An empty field looks for nothing of its kind.")
         columns = st.columns(2)
         for i, (kind, value) in enumerate(now.thresholds.items()):
-            help = facts_of(ExamineConfig.__dataclass_fields__[kind]).help
-            columns[i % 2].number_input(
-                TITLES[kind],
-                0.0,
-                value=None if value is None else float(value),
-                help=help,
-                key=f"strict-{kind}",
-                format="%g",
+            fields.number_input(
+                ExamineConfig, kind, _title(kind), value=value, place=columns[i % 2], key=f"strict-{kind}", format="%g"
             )
         st.form_submit_button("Judge anew", type="primary", on_click=_judge, args=(source, _settings(examination)))
 

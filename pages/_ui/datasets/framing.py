@@ -7,8 +7,11 @@ from typing import Any
 import streamlit as st
 
 from ganlib.dataset import PrepareConfig
+from ganlib.dataset.config import CROPS, UNFRAMES
+from ganlib.dataset.fitting import FILLS
 from ganlib.dataset.preview import Preview, preview
 from ganlib.options import facts_of
+from pages._ui import fields
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
 from pages._ui.datasets.choices import Cut, cut_of, keep_cut, kept, left_out
@@ -16,26 +19,6 @@ from pages._ui.frame import errors_told, is_left, plain
 
 SHOWN = 12
 RESOLUTIONS = (16, 32, 64, 128, 256, 512, 1024)
-CROPS = {
-    "auto": "let the studio decide",
-    "center": "the centre",
-    "subject": "the subject on its plain ground",
-    "smart": "where there is most to look at",
-    "letterbox": "nothing: whole pictures on a ground",
-    "squash": "nothing: whole pictures, squashed to a square",
-}
-FRAMES = {
-    "auto": "where they are found",
-    "scan": "black ones of scans",
-    "picture": "wooden and gilded ones",
-    "none": "none",
-}
-FILLS = {
-    "auto": "the colour of its edge",
-    "blur": "the picture itself, blurred",
-    "edge": "its edge, stretched",
-    "": "a colour",
-}
 
 
 def help_of(name: str) -> str:
@@ -76,24 +59,20 @@ def _ask(cut: Cut) -> Cut:
     chosen["resolution"] = st.selectbox(
         "Side of the squares", RESOLUTIONS, at, format_func=lambda side: f"{side} px", help=help_of("resolution")
     )
-    chosen["crop"] = _choice("What is cut out", CROPS, cut.crop, "crop")
+    chosen["crop"] = fields.selectbox(PrepareConfig, "crop", "What is cut out", value=cut.crop)
     if chosen["crop"] in ("auto", "subject"):
-        chosen["margin"] = st.slider("Room round the subject", 1.0, 2.0, cut.margin, 0.02, help=help_of("margin"))
-        chosen["keep_outliers"] = st.toggle(
-            "Also without a clear subject", cut.keep_outliers, help=help_of("keep_outliers")
+        chosen["margin"] = fields.slider(PrepareConfig, "margin", "Room round the subject", value=cut.margin, step=0.02)
+        chosen["keep_outliers"] = fields.toggle(
+            PrepareConfig, "keep_outliers", "Also without a clear subject", value=cut.keep_outliers
         )
     if chosen["crop"] == "letterbox":
-        fill = _choice("Beside the picture", FILLS, cut.fill if cut.fill in FILLS else "", "fill")
+        fills = FILLS | {"": "a colour"}
+        at = list(fills).index(cut.fill if cut.fill in FILLS else "")
+        fill = st.selectbox("Beside the picture", list(fills), at, format_func=fills.__getitem__, help=help_of("fill"))
         chosen["fill"] = fill or st.color_picker("Colour", cut.fill if cut.fill.startswith("#") else "#ffffff")
-    chosen["unframe"] = _choice("Frames to take off", FRAMES, cut.unframe, "unframe")
+    chosen["unframe"] = fields.selectbox(PrepareConfig, "unframe", "Frames to take off", value=cut.unframe)
     chosen["background"] = st.color_picker("Behind transparency", cut.background, help=help_of("background"))
     return replace(cut, **chosen)
-
-
-def _choice(label: str, words: dict[str, str], now: str, option: str) -> str:
-    options = list(words)
-    at = options.index(now) if now in options else 0
-    return st.selectbox(label, options, at, format_func=words.__getitem__, help=help_of(option))
 
 
 @st.cache_data(max_entries=32, show_spinner="Cutting a dozen pictures …")
@@ -114,6 +93,6 @@ def in_words(cut: Cut) -> str:
     words = [
         f"{cut.resolution} px",
         f"cut: {CROPS.get(cut.crop, cut.crop)}",
-        f"frames taken off: {FRAMES.get(cut.unframe)}",
+        f"frames taken off: {UNFRAMES.get(cut.unframe)}",
     ]
     return plain(" · ".join(words))

@@ -7,26 +7,17 @@ import streamlit as st
 
 from ganlib import runs
 from ganlib.dataset.augment import KINDS
+from ganlib.dataset.config import LABELS
 from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.datasets import place
-from pages._ui.datasets.choices import LABELS, cut_of, keep_cut, kept, left_out
+from pages._ui.datasets.choices import cut_of, keep_cut, kept, left_out
 from pages._ui.datasets.framing import help_of, in_words
 from pages._ui.datasets.intake import data_root, safe_name
 from pages._ui.datasets.jobs import newest
 from pages._ui.frame import TRAIN, errors_told, part, plain
 from pages._ui.jobs import ACTIVE, job_card
 
-COPIES = {
-    "mirror": "mirrored",
-    "mirrory": "upside down",
-    "rot90": "turned left",
-    "rot180": "turned round",
-    "rot270": "turned right",
-    "perspective": "in perspective",
-    "hue": "other hue",
-    "saturation": "more or less vivid",
-}
 SECONDS = 1.0
 
 
@@ -58,9 +49,9 @@ def _form(source: str) -> None:
     credit = st.text_input("Whom to credit", cut.credit, placeholder="the artist, the museum, the collection")
     augment = st.multiselect(
         "Copies besides each picture",
-        KINDS,
+        list(KINDS),
         [kind for kind in cut.augment if kind in KINDS],
-        format_func=lambda kind: COPIES.get(kind, kind),
+        format_func=lambda kind: KINDS[kind].title,
         placeholder="none",
         help="Training with ADA makes such copies by itself, new ones each time: choose none for it.",
     )

@@ -9,15 +9,11 @@ from ganlib.commands.flags import command_line
 from ganlib.errors import GanlibError
 from ganlib.latents import parse_seeds
 from ganlib.nft import TRAITS, NftConfig
+from ganlib.nft.config import MOST_SYMBOL
 from ganlib.options import check_types
 from ganlib.rights import read_licence
-from pages._ui import models
+from pages._ui import fields, models
 
-TRAIT_WORDS = {
-    "palette": "main colours", "cluster": "group", "pca": "place in the model", "psi": "how unusual",
-    "directions": "named directions", "class": "kind",
-}  # fmt: skip
-STANDARDS = {"both": "OpenSea and Metaplex", "erc721": "OpenSea (ERC-721)", "metaplex": "Metaplex (Solana)"}
 WORDS_HELP = "words in braces are filled in: collection, number, seed, rank, and the names of traits"
 SIZES = (0, 512, 1024, 2048, 4096)
 USUAL_COUNT = 20
@@ -55,8 +51,8 @@ def _pieces(model: Checkpoint, given: str) -> dict[str, Any]:
         values["seeds"] = st.text_input("Seeds to choose from", key="drop-seeds")
         there = _num_seeds(values["seeds"])
         usual = USUAL_COUNT if there > USUAL_COUNT and not given else None
-        values["psi"] = st.slider(
-            "How unusual", 0.0, 1.2, models.DEFAULT_PSI, 0.05, key="drop-psi", help="truncation psi"
+        values["psi"] = fields.slider(
+            NftConfig, "psi", "How unusual", value=models.DEFAULT_PSI, step=0.05, key="drop-psi"
         )
         if model.spec.label_dim:
             values["label"] = st.selectbox(
@@ -67,13 +63,14 @@ def _pieces(model: Checkpoint, given: str) -> dict[str, Any]:
     if state.get("drop-count", usual) == state.get("drop-usual", usual):
         state["drop-count"] = usual  # what was not chosen by hand follows what there is to choose from
     state["drop-usual"] = usual
-    count = left.number_input("How many pieces", 0, 10_000, key="drop-count", placeholder=f"all {there} that pass",
-                              help="empty takes every one that passes")  # fmt: skip
-    values["count"] = int(count or 0) or None
-    values["floor"] = right.slider(
-        "No two closer than", 0.0, 1.0, 0.3, 0.05, key="drop-floor",
-        help="likeness floor: a share of the usual distance of two pictures; 0 lets twins in",
+    count = fields.number_input(
+        NftConfig, "count", "How many pieces", value=fields.HELD, low=0, place=left, key="drop-count",
+        placeholder=f"all {there} that pass", help="empty or 0 takes every one that passes",
     )  # fmt: skip
+    values["count"] = count or None
+    values["floor"] = fields.slider(
+        NftConfig, "floor", "No two closer than", value=0.3, place=right, step=0.05, key="drop-floor"
+    )
     return values
 
 
@@ -86,8 +83,10 @@ def _num_seeds(text: str) -> int:
 
 def _names() -> dict[str, Any]:
     return {
-        "collection": st.text_input("Name of the collection", "Untitled", key="drop-collection", max_chars=100),
-        "name": st.text_input("Name of a piece", "{collection} #{number}", key="drop-name", help=WORDS_HELP),
+        "collection": fields.text_input(
+            NftConfig, "collection", "Name of the collection", key="drop-collection", max_chars=100
+        ),
+        "name": fields.text_input(NftConfig, "name", "Name of a piece", key="drop-name", help=WORDS_HELP),
         "description": st.text_area(
             "Description", "", key="drop-description", placeholder="A {Main colour} fruit.", max_chars=2000
         ),
@@ -96,7 +95,7 @@ def _names() -> dict[str, Any]:
 
 def _traits() -> dict[str, Any]:
     traits = st.multiselect(
-        "Traits", list(TRAITS), list(TRAITS), format_func=TRAIT_WORDS.__getitem__, key="drop-traits",
+        "Traits", list(TRAITS), list(TRAITS), format_func=lambda trait: TRAITS[trait].title, key="drop-traits",
         help="read off the pictures and their latents",
     )  # fmt: skip
     groups = st.text_input(
@@ -108,7 +107,7 @@ def _traits() -> dict[str, Any]:
     )  # fmt: skip
     return {
         "traits": traits,
-        "clusters": int(st.number_input("Groups", 1, 32, 6, key="drop-clusters")),
+        "clusters": fields.number_input(NftConfig, "clusters", "Groups", key="drop-clusters"),
         "cluster_names": [name.strip() for name in groups.split(",") if name.strip()],
         "targets": [line.strip() for line in targets.splitlines() if line.strip()],
     }
@@ -118,17 +117,17 @@ def _files(model: Checkpoint) -> dict[str, Any]:
     own = model.spec.resolution
     sides = {side: f"{side} px" if side else f"{own} px, the model's own" for side in SIZES}
     size = st.selectbox("Side of the pictures", SIZES, key="drop-size", format_func=sides.__getitem__)
-    seconds = st.slider("A looped film of each, seconds", 0.0, 10.0, 0.0, 0.5, key="drop-seconds", help="0 makes none")
-    standard = st.selectbox("Metadata", list(STANDARDS), format_func=STANDARDS.__getitem__, key="drop-standard")
+    seconds = fields.slider(NftConfig, "seconds", "A looped film of each, seconds", step=0.5, key="drop-seconds")
+    standard = fields.selectbox(NftConfig, "standard", "Metadata", key="drop-standard")
     creators = st.text_input("Creators", "", key="drop-creators", placeholder="0xabc…:100", help="address and share")
     royalty = st.number_input(
         "Royalty, per cent", 0.0, 100.0, 0.0, 0.5, key="drop-royalty", help="a fact in the metadata; nothing is paid"
     )
     return {
         "size": size or None,
-        "seconds": float(seconds),
+        "seconds": seconds,
         "standard": standard,
-        "symbol": st.text_input("Short name", "", key="drop-symbol", max_chars=10),
+        "symbol": st.text_input("Short name", "", key="drop-symbol", max_chars=MOST_SYMBOL),
         "creators": [part.strip() for part in creators.split(",") if part.strip()],
         "royalty": round(royalty * 100),
         "external_url": st.text_input("Page of a piece", "", key="drop-url", placeholder="https://example.org/{number}"),
@@ -136,7 +135,9 @@ def _files(model: Checkpoint) -> dict[str, Any]:
             "Where the files will lie", "", key="drop-base", placeholder="ipfs://… or https://…",
             help="empty gives every file its own IPFS address, computed here without a node",
         ),
-        "mark_ai": st.toggle("Say inside each picture that a trained model made it", True, key="drop-mark"),
+        "mark_ai": fields.toggle(
+            NftConfig, "mark_ai", "Say inside each picture that a trained model made it", key="drop-mark"
+        ),
         "layout": "folders",
     }  # fmt: skip
 

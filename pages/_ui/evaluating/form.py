@@ -11,7 +11,7 @@ from ganlib.commands.flags import command_line
 from ganlib.metrics import KINDS, Metric, MetricsConfig
 from ganlib.metrics.job import estimate_seconds
 from ganlib.training.folder import list_training
-from pages._ui import models
+from pages._ui import fields, models
 from pages._ui.frame import plain
 from pages._ui.paths import existing
 from pages._ui.sets import open_set
@@ -55,12 +55,17 @@ def show_form(asked: str) -> Wish | None:
     chosen = _choose_features(kinds)
     with st.expander("More"):
         full = st.toggle("Compare with every real picture", key="evaluate-full", help="names that end in _full")
-        mirror = st.toggle("The model was trained with mirrored pictures", key="evaluate-mirror")
-        floor = st.toggle(
-            "Real against real", key="evaluate-floor",
+        mirror = fields.toggle(
+            MetricsConfig, "mirror", "The model was trained with mirrored pictures", value=fields.HELD,
+            key="evaluate-mirror",
+        )  # fmt: skip
+        floor = fields.toggle(
+            MetricsConfig, "real_floor", "Real against real", value=fields.HELD, key="evaluate-floor",
             help="Two halves of the set against each other: what a perfect model would score.",
         )  # fmt: skip
-        card = st.toggle("Write the figures into the models' cards", key="evaluate-card")
+        card = fields.toggle(
+            MetricsConfig, "card", "Write the figures into the models' cards", value=fields.HELD, key="evaluate-card"
+        )
     if data:
         data = existing(data)
         open_set(data)  # what is no set, or far too large for one, is told before anything is tried

@@ -11,6 +11,7 @@ import streamlit as st
 from ganlib import images, runs
 from ganlib.checkpoints import Checkpoint
 from ganlib.directions import DirectionsConfig, between, judge, measure_safe, strip
+from ganlib.directions.job import METHODS
 from ganlib.editing import (
     FOLDER,
     SUFFIX,
@@ -23,7 +24,7 @@ from ganlib.editing import (
 from ganlib.errors import GanlibError, InputError
 from ganlib.latents import Recipe, parse_seeds
 from ganlib.runs import RunDir
-from pages._ui import models
+from pages._ui import fields, models
 from pages._ui.files import file_bytes
 from pages._ui.frame import download, errors_told, part, plain, show_error
 from pages._ui.jobs import ACTIVE, job_card
@@ -35,12 +36,6 @@ SIDE = 96
 MOST_SLIDERS = 10
 EVERY = 1.0  # seconds
 TYPES = ["npz", "npy", "pt", "pth"]
-METHODS = {
-    "pca": "what varies most (PCA of w)",
-    "shown": "what pictures show (size, colour …)",
-    "sefa": "what styles react to most (SeFa)",
-}
-LAYERS = {"all": "everything", "coarse": "shape", "middle": "features", "fine": "colour and texture"}
 
 
 def on_sliders(model: Checkpoint) -> list[Direction]:
@@ -57,8 +52,8 @@ def show_directions(model: Checkpoint, recipe: Recipe, changed: Callable[[], Non
         methods = [method for method in METHODS if method != "sefa" or model.spec.num_ws > 1]
         st.selectbox("Find directions by", methods, format_func=METHODS.__getitem__, key="find-method",
                               width=280)  # fmt: skip
-        st.selectbox("that change", list(LAYERS), format_func=LAYERS.__getitem__, key="find-layers", width=180)
-        st.number_input("How many", 1, 40, 6, key="find-count", width=120)
+        fields.selectbox(DirectionsConfig, "layers", "that change", key="find-layers", width=180)
+        fields.number_input(DirectionsConfig, "count", "How many", value=6, key="find-count", width=120)
         st.button(
             "Find them", type="primary" if not known else "secondary", icon=":material/explore:", key="find-start",
             disabled=is_active, on_click=_find, args=(model,),

@@ -13,8 +13,6 @@ from ganlib.export.formats import SIDECAR
 from pages._ui.files import file_bytes
 from pages._ui.frame import plain, sentences, show_error
 
-PART_WORDS = {"whole": "the whole", "mapping": "mapping alone", "synthesis": "synthesis alone"}
-
 
 def show_export(model: Checkpoint) -> None:
     """Ask for a format, make the file, and hand it over with its licence."""
@@ -28,8 +26,8 @@ def show_export(model: Checkpoint) -> None:
     part = "whole"
     if row.write is not None:
         part = st.segmented_control(
-            "Part", list(PARTS), default="whole", format_func=PART_WORDS.__getitem__, key="export-part",
-            help=plain("; ".join(f"{name}: {words}" for name, words in PARTS.items())),
+            "Part", list(PARTS), default="whole", format_func=lambda part: PARTS[part].title, key="export-part",
+            help=plain("; ".join(f"{name}: {part.sentence}" for name, part in PARTS.items())),
         ) or "whole"  # fmt: skip
     others: dict[str, list[str]] = {}
     for other in EXPORTS.values():

@@ -13,12 +13,12 @@ from ganlib import runs
 from ganlib.checkpoints import list_checkpoints
 from ganlib.options import facts_of
 from ganlib.runs import list_runs
-from ganlib.training.config import own_defaults
+from ganlib.training.config import TrainConfig, own_defaults
 from ganlib.training.folder import list_training, look_at_data
 from ganlib.training.presets import PRESETS
 from ganlib.training.setup import options_without_use
 from ganlib.workspace import data_root
-from pages._ui import models
+from pages._ui import fields, models
 from pages._ui.components.mounting import data_url
 from pages._ui.datasets.choices import ONLY_USED
 from pages._ui.frame import errors_told, is_left, plain, sentences
@@ -175,7 +175,7 @@ def _field(draft: Draft, name: str, own: Any) -> Any:
     if bool in kinds:
         return st.toggle(label, now, **common)
     if int in kinds or float in kinds:
-        return _number(label, float if float in kinds else int, now, own, common)
+        return _number(draft, name, label, own)
     if any(typing.get_origin(kind) is tuple for kind in kinds):
         text = st.text_input(label, _listed(now or ()), placeholder=_listed(own or ()) or AUTOMATIC, **common)
         return _numbers(text) if text.strip() else item.default
@@ -191,15 +191,14 @@ def _choice(label: str, choices: Iterable[Any], now: Any, may_be_none: bool, own
     return st.selectbox(label, options, at, format_func=lambda value: words.get(value, str(value)), **common)
 
 
-def _number(label: str, kind: type, now: Any, own: Any, common: dict[str, Any]) -> Any:
-    usual = now if now is not None else own
-    placeholder = AUTOMATIC if own is None else f"{own:g}"
-    if kind is int:
-        return st.number_input(label, value=now, step=1, placeholder=placeholder, **common)
-    size = abs(usual) if isinstance(usual, int | float) and usual else 1.0
-    step = 10.0 ** (math.floor(math.log10(size)) - 1)
-    value = None if now is None else float(now)
-    return st.number_input(label, value=value, step=step, format="%g", placeholder=placeholder, **common)
+def _number(draft: Draft, name: str, label: str, own: Any) -> Any:
+    now = draft.shown[name]
+    more: dict[str, Any] = {"placeholder": AUTOMATIC if own is None else f"{own:g}", "step": 1}
+    if fields.kind_of(TrainConfig, name) is float:
+        usual = now if now is not None else own
+        size = abs(usual) if isinstance(usual, int | float) and usual else 1.0
+        more |= {"step": 10.0 ** (math.floor(math.log10(size)) - 1), "format": "%g"}
+    return fields.number_input(TrainConfig, name, label, value=now, key=f"opt-{draft.rev}-{name}", **more)
 
 
 def _label(name: str) -> str:

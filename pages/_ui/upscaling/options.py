@@ -20,13 +20,13 @@ from ganlib.superres import (
     open_enlarger,
     open_upscaler,
 )
+from pages._ui import fields
 from pages._ui.datasets.intake import safe_name
 from pages._ui.frame import errors_told, plain
 from pages._ui.uploads import write_upload
 from pages._ui.upscaling.sources import Sources
 
 SCALES = {"2": "×2", "3": "×3", "4": "×4", "size": "Exact size"}
-FITS = {"crop": "cut the middle out", "stretch": "stretch"}
 START_SECONDS = 3.0  # until a worker has loaded what it needs
 MODEL_TYPES = ["pth", "pt", "safetensors"]
 
@@ -88,10 +88,7 @@ def choose_options() -> dict[str, Any]:
             "Width x height", "3840x2160", key="upscale-size", max_chars=20,
             help="Such as 3840x2160; 3840x or x2160 keeps the proportions.",
         )  # fmt: skip
-        options["fit"] = fit.selectbox(
-            "Other proportions", list(FITS), format_func=FITS.__getitem__, key="upscale-fit",
-            help="what becomes of a picture whose proportions are not those of the size",
-        )  # fmt: skip
+        options["fit"] = fields.selectbox(UpscaleConfig, "fit", "Other proportions", place=fit, key="upscale-fit")
     options["format"] = st.segmented_control(
         "Pictures become", list(FORMATS), default="png", key="upscale-format", help="Films become mp4."
     ) or "png"  # fmt: skip

@@ -52,7 +52,7 @@ class Sources:
         if self.model is not None:
             side = self.model.spec.resolution
             return [(side, side, 1)] * len(self.ids)
-        files = [path for path, _ in find_sources(self.paths, without=Path(), bounds=GLANCE, should_stop=is_left)]
+        files = [path for path, _ in find_sources(self.paths, bounds=GLANCE, should_stop=is_left)]
         found, problem = [], None
         looked, until = 0, time.monotonic() + _MEASURING_SECONDS
         for path in files[:_MOST_MEASURED]:
@@ -179,6 +179,6 @@ def _folder() -> Sources:
     if not text.strip():
         return Sources()
     path = Path(existing(text.strip())).resolve()
-    count = len(find_sources([path], without=Path(), bounds=GLANCE, should_stop=is_left))
+    count = len(find_sources([path], bounds=GLANCE, should_stop=is_left))
     st.caption(plain(f"{count} file{'s' * (count != 1)}" if path.is_dir() else path.name))
     return Sources((path,), name=path.name)
