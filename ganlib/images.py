@@ -6,7 +6,9 @@ import html
 import math
 import re
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -16,6 +18,7 @@ from torch import Tensor
 
 from ganlib.errors import DataError, InputError
 from ganlib.headers import BOMB, DAMAGE, MAX_PIXELS, READABLE, opened, times_smaller
+from ganlib.options import listed
 
 MOST_DIFFERENCE = 64.0  # grey levels at which `difference` is black
 RECIPE_KEY = "latent-atelier"
@@ -261,30 +264,62 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 def encode(
     pixels: np.ndarray, kind: str = "png", *, recipe: str | None = None, quality: int = 90, mark_ai: bool = False
 ) -> bytes:
-    """Return the bytes of a `png`, `jpeg` or `webp` file of uint8 pixels `[H, W, 3]` (or `[H, W]`, grey).
+    """Return the bytes of a file in one of `PICTURE_FORMATS`, of uint8 pixels `[H, W, 3]` (or `[H, W]`, grey).
 
-    With alpha, `[H, W, 4]`, not as jpeg.
+    With alpha, `[H, W, 4]`, where the format has it.
 
     `recipe` is text kept inside the file (PNG: an iTXt chunk called `latent-atelier`; the others: XMP) and found again
     by `read_recipe_text`. `quality`, 1 to 100, is for jpeg and webp. `mark_ai` says in the file's XMP that a trained
     model made it (IPTC's digital source type). Raises InputError for another kind.
     """
-    picture, out = Image.fromarray(pixels), BytesIO()
-    if kind == "png":
-        chunks = PngImagePlugin.PngInfo()
-        if recipe is not None:
-            chunks.add_itxt(RECIPE_KEY, recipe)
-        if mark_ai:
-            chunks.add_itxt("XML:com.adobe.xmp", _XMP.format(_XMP_OF_MODEL))
-        picture.save(out, "PNG", pnginfo=chunks, compress_level=4)
-    elif kind in ("jpeg", "webp"):
-        facts = "" if recipe is None else _XMP_OF_RECIPE.format(html.escape(recipe).replace("\n", "&#10;"))
-        facts += _XMP_OF_MODEL if mark_ai else ""
-        xmp = _XMP.format(facts).encode() if facts else b""
-        picture.save(out, kind.upper(), quality=quality, xmp=xmp)
-    else:
-        raise InputError(f"no picture format '{kind}'", "Use png, jpeg or webp.")
+    if kind not in PICTURE_FORMATS:
+        raise InputError(f"no picture format '{kind[:40]}'", f"Use {listed(PICTURE_FORMATS)}.")
+    out = BytesIO()
+    PICTURE_FORMATS[kind].save(Image.fromarray(pixels), out, recipe, mark_ai, quality)
     return out.getvalue()
+
+
+def _save_png(picture: Image.Image, out: BytesIO, recipe: str | None, mark_ai: bool, quality: int) -> None:
+    chunks = PngImagePlugin.PngInfo()
+    if recipe is not None:
+        chunks.add_itxt(RECIPE_KEY, recipe)
+    if mark_ai:
+        chunks.add_itxt("XML:com.adobe.xmp", _XMP.format(_XMP_OF_MODEL))
+    picture.save(out, "PNG", pnginfo=chunks, compress_level=4)
+
+
+def _save_with_xmp(
+    kind: str, picture: Image.Image, out: BytesIO, recipe: str | None, mark_ai: bool, quality: int
+) -> None:
+    facts = "" if recipe is None else _XMP_OF_RECIPE.format(html.escape(recipe).replace("\n", "&#10;"))
+    facts += _XMP_OF_MODEL if mark_ai else ""
+    picture.save(out, kind, quality=quality, xmp=_XMP.format(facts).encode() if facts else b"")
+
+
+@dataclass(frozen=True)
+class PictureFormat:
+    """A format that pictures are written in."""
+
+    title: str
+    """For people."""
+    suffixes: tuple[str, ...]
+    """What its files may end in, the usual one first."""
+    media_type: str
+    save: Callable[[Image.Image, BytesIO, str | None, bool, int], None]
+    """(picture, stream, recipe, mark_ai, quality), as `encode` is told them, writes the file."""
+    has_alpha: bool = True
+
+
+PICTURE_FORMATS: dict[str, PictureFormat] = {
+    "png": PictureFormat("PNG", (".png",), "image/png", _save_png),
+    "jpeg": PictureFormat("JPEG", (".jpg", ".jpeg"), "image/jpeg", partial(_save_with_xmp, "JPEG"), has_alpha=False),
+    "webp": PictureFormat("WebP", (".webp",), "image/webp", partial(_save_with_xmp, "WEBP")),
+}
+
+
+def format_of(suffix: str) -> str | None:
+    """Return the name of the format that files with this suffix have, in any case; None where there is none."""
+    return next((name for name, row in PICTURE_FORMATS.items() if suffix.lower() in row.suffixes), None)
 
 
 def read_recipe_text(data: bytes) -> str | None:

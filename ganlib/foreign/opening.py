@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +21,7 @@ from ganlib.foreign.tensorflow import legacy_parts
 from ganlib.foreign.torchfiles import LEGACY_MAGIC, read_legacy, read_zip
 from ganlib.foreign.values import ALLOWED, TF_NETWORK, Network, Record
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
+from ganlib.options import listed
 
 SUFFIXES = checkpoints.FOREIGN_SUFFIXES
 """What such files are called."""
@@ -33,7 +34,6 @@ _WRAPPERS = (
 )  # fmt: skip
 _NETWORKS = (*_WRAPPERS, "G", "D", "d")
 _DEEPEST_WRAPPING = 6
-_FORMATS = "NVIDIA's network-snapshot .pkl, pickles of TensorFlow's era and rosinality's .pt can be imported"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,16 +105,12 @@ def _read(file: BinaryIO, size: int, asked: set[str]) -> Parts:
     head = file.read(16)
     file.seek(0)
     stream, budget = Stream(file, size), Budget(size)
-    if head.startswith(b"PK\x03\x04"):
-        value = read_zip(stream, ALLOWED, budget, asked)
-    elif head.startswith(LEGACY_MAGIC):
-        value = read_legacy(stream, ALLOWED, budget, asked)
-    elif head[:1] == b"\x80":
-        value = PickleReader(ALLOWED, budget, asked).read(stream)
-    else:
+    container = next((row for row in CONTAINERS.values() if head.startswith(row.magic)), None)
+    if container is None:
         kind = "a page of the web" if head.lstrip()[:1] == b"<" else "no model of a known format"
-        raise CheckpointError(f"the file is {kind}", f"{_FORMATS}; download the file itself, not a page about it")
-    return _recognise(value, budget)
+        hint = f"{known_formats()}; download the file itself, not a page about it"
+        raise CheckpointError(f"the file is {kind}", hint)
+    return _recognise(container.read(stream, budget, asked), budget)
 
 
 def _unwrapped(table: Mapping[Any, Any]) -> Mapping[Any, Any]:
@@ -145,24 +141,75 @@ def _without_prefix(table: Mapping[Any, Any]) -> Mapping[Any, Any]:
 
 
 def _recognise(value: Any, budget: Budget) -> Parts:
+    for row in IMPORTS.values():
+        if (parts := row.parts(value, budget)) is not None:
+            return parts
+    held = short(", ".join(str(key) for key in list(value)[:8])) if isinstance(value, Mapping) else short(value)
+    raise CheckpointError(f"it holds {held or 'nothing'}, and no generator of a known kind", known_formats())
+
+
+def _nvidia(value: Any, budget: Budget) -> Parts | None:
     if isinstance(value, Network):
         return generator_parts(value, budget)
-    if isinstance(value, Record) and value.kind == TF_NETWORK:
-        value = (value,)
-    items = value if isinstance(value, tuple | list) and 1 <= len(value) <= 3 else ()
-    if items and all(isinstance(item, Record) and item.kind == TF_NETWORK for item in items):
-        return legacy_parts(tuple(items), budget)
-    if isinstance(value, Mapping):
-        if any(isinstance(value.get(name), Network) for name in ("G_ema", "G")):
-            return snapshot_parts(value, budget)
-        found = _unwrapped(value)
-        if is_rosinality(found):
-            return checkpoint_parts(found, budget)
-        if (parts := plain_parts(found, budget)) is not None:
-            return parts
-        names = short(", ".join(str(key) for key in list(value)[:8]))
-        raise CheckpointError(f"it holds {names or 'nothing'}, and no generator of a known kind", _FORMATS)
-    raise CheckpointError(f"it holds {short(value)}, and no generator of a known kind", _FORMATS)
+    is_snapshot = isinstance(value, Mapping) and any(isinstance(value.get(name), Network) for name in ("G_ema", "G"))
+    return snapshot_parts(value, budget) if is_snapshot else None
+
+
+def _tensorflow(value: Any, budget: Budget) -> Parts | None:
+    items = value if isinstance(value, tuple | list) else (value,)
+    if not 1 <= len(items) <= 3 or not all(isinstance(item, Record) and item.kind == TF_NETWORK for item in items):
+        return None
+    return legacy_parts(tuple(items), budget)
+
+
+def _rosinality(value: Any, budget: Budget) -> Parts | None:
+    found = _unwrapped(value) if isinstance(value, Mapping) else {}
+    return checkpoint_parts(found, budget) if is_rosinality(found) else None
+
+
+def _tensors(value: Any, budget: Budget) -> Parts | None:
+    return plain_parts(_unwrapped(value), budget) if isinstance(value, Mapping) else None
+
+
+@dataclass(frozen=True)
+class Container:
+    """A way to keep Python's objects in a file."""
+
+    magic: bytes
+    """How its files begin."""
+    read: Callable[[Stream, Budget, set[str]], Any]
+    """(file, budget, names that it asks for) → what it holds, with nothing run."""
+
+
+CONTAINERS: dict[str, Container] = {
+    "torch zip": Container(b"PK\x03\x04", lambda stream, budget, asked: read_zip(stream, ALLOWED, budget, asked)),
+    "torch legacy": Container(LEGACY_MAGIC, lambda stream, budget, asked: read_legacy(stream, ALLOWED, budget, asked)),
+    "pickle": Container(b"\x80", lambda stream, budget, asked: PickleReader(ALLOWED, budget, asked).read(stream)),
+}
+"""Tried in this order: a legacy file is a pickle too."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """A format of other tools' models."""
+
+    title: str
+    """For people."""
+    parts: Callable[[Any, Budget], Parts | None]
+    """What a file holds → the parts of its model; None where it is of another format."""
+
+
+IMPORTS: dict[str, Import] = {
+    "nvidia": Import("NVIDIA's network-snapshot .pkl", _nvidia),
+    "tensorflow": Import("pickles of TensorFlow's era", _tensorflow),
+    "rosinality": Import("rosinality's .pt", _rosinality),
+    "tensors": Import("state dicts of NVIDIA's names", _tensors),
+}
+
+
+def known_formats() -> str:
+    """What can be imported, in words."""
+    return f"{listed([row.title for row in IMPORTS.values()])} can be imported".replace(" or ", " and ")
 
 
 def import_model(

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ganlib.errors import InputError
 from ganlib.favourites import load_favourites
+from ganlib.images import PICTURE_FORMATS
 from ganlib.latents import Recipe, parse_seeds
 from ganlib.nft.traits import TRAITS
 from ganlib.options import Options, option
@@ -128,7 +129,7 @@ class NftConfig(Options):
     @property
     def suffix(self) -> str:
         """Of the pictures' file names, with its dot."""
-        return ".png" if self.picture == "png" else ".jpg"
+        return PICTURE_FORMATS[self.picture].suffixes[0]
 
     def creator_shares(self) -> list[tuple[str, int]]:
         """Return the address and share in per cent of each creator. Raises `InputError`."""

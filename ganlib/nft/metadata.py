@@ -14,12 +14,13 @@ import jsonschema
 
 from ganlib.checkpoints import Checkpoint
 from ganlib.errors import InputError
+from ganlib.images import PICTURE_FORMATS
 from ganlib.latents import Recipe
 from ganlib.nft.config import MOST_NAME, NftConfig, fill
 from ganlib.rights import read_licence, rights_words
 
 SCHEMAS = ("erc721", "metaplex")
-TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".mp4": "video/mp4", ".json": "application/json"}
+TYPES = {suffix: row.media_type for row in PICTURE_FORMATS.values() for suffix in row.suffixes} | {".mp4": "video/mp4"}
 _FOLDERS = {"image": "images", "animation": "animations", "metadata": "metadata"}
 
 

@@ -12,7 +12,7 @@ training    a network of our own
 """
 
 from ganlib.superres.animations import SUFFIXES as ANIMATION_SUFFIXES
-from ganlib.superres.config import FORMATS, UpscaleConfig
+from ganlib.superres.config import UpscaleConfig
 from ganlib.superres.enlarging import MOST_SCALE, Enlarger, Target, choose_size, open_enlarger
 from ganlib.superres.films import SUFFIXES as FILM_SUFFIXES
 from ganlib.superres.job import RECORDS, Upscaled, find_sources, picture_size, read_records, run_job, upscale
@@ -23,7 +23,6 @@ __all__ = [
     "ANIMATION_SUFFIXES",
     "EMBEDDED",
     "FILM_SUFFIXES",
-    "FORMATS",
     "MOST_SCALE",
     "RECORDS",
     "Choice",

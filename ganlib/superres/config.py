@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganlib.errors import InputError
+from ganlib.images import PICTURE_FORMATS
 from ganlib.options import Options, option
 from ganlib.superres.enlarging import LEAST_TILE, MOST_SCALE, MOST_TILE, read_size
 from ganlib.superres.known import EMBEDDED
 
-FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
-"""Formats of pictures and what their files end in; films are mp4, animations what they were."""
 FITS = {"crop": "cut the middle out", "stretch": "stretch"}
 """What becomes of other proportions, in words."""
 
@@ -30,7 +29,7 @@ class UpscaleConfig(Options):
         "what becomes of a picture with other proportions than the size: its middle is cut out, or it is stretched",
         choices=FITS,
     )
-    format: str = option("png", "of pictures in a folder; a single file is what its name says", choices=FORMATS)
+    format: str = option("png", "of pictures in a folder; a single file is what its name says", choices=PICTURE_FORMATS)
     quality: int = option(92, "of jpeg and webp, 1 to 100", low=1, high=100)
     tile: int = option(0, "side of the tiles in pixels of the small picture; 0 chooses it by the free memory")
     device: str = option("auto", "auto, cpu, cuda or mps")

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ganlib.runs import Reporter, SilentReporter, Stopped, write_bytes
 from ganlib.runs.files import append_text
 from ganlib.superres.animations import SUFFIXES as ANIMATION_SUFFIXES
 from ganlib.superres.animations import Animation, look_at, read_text, upscale_animation
-from ganlib.superres.config import FORMATS, UpscaleConfig
+from ganlib.superres.config import UpscaleConfig
 from ganlib.superres.enlarging import Enlarger, Target, choose_size, open_enlarger
 from ganlib.superres.films import MOST_SIDE, Film, probe, upscale_film
 from ganlib.superres.films import SUFFIXES as FILM_SUFFIXES
@@ -30,7 +31,6 @@ MOST_FILE_BYTES = 512 * 2**20  # of a picture
 MOST_SOURCE_PIXELS = 100_000_000
 MOST_FILES = 10_000
 _READ = PICTURE_SUFFIXES | FILM_SUFFIXES | set(ANIMATION_SUFFIXES)
-_KINDS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 
 @dataclass(frozen=True)
@@ -157,8 +157,9 @@ def _one(
 def _picture(item: _Item, config: UpscaleConfig, enlarger: Enlarger, tick: Any) -> str:
     """Write one picture, and return what of it is lost."""
     data = _read(item.source)
-    kind = _KINDS[item.dest.suffix.lower()]
-    background = (255, 255, 255) if kind == "jpeg" else None
+    kind = images.format_of(item.dest.suffix)
+    assert kind is not None, item.dest  # the plan held it to `_check_suffix`
+    background = None if images.PICTURE_FORMATS[kind].has_alpha else (255, 255, 255)
     pixels = images.decode(data, name=item.source.name, max_pixels=MOST_SOURCE_PIXELS, background=background)
     assert item.target is not None
     # The plan looked at the header; what was decoded may be turned upright.
@@ -260,12 +261,12 @@ def _plan(sources: list[tuple[Path, str]], config: UpscaleConfig) -> list[_Item]
 def _usual_suffix(film: Film | Animation | None, config: UpscaleConfig) -> str:
     if isinstance(film, Animation):
         return film.suffixes[0]
-    return ".mp4" if film is not None else FORMATS[config.format]
+    return ".mp4" if film is not None else images.PICTURE_FORMATS[config.format].suffixes[0]
 
 
 def _check_suffix(dest: Path, film: Film | Animation | None) -> None:
     of_film = film.suffixes if isinstance(film, Animation) else (".mp4",)
-    legal = of_film if film is not None else tuple(_KINDS)
+    legal = of_film if film is not None else tuple(chain(*(row.suffixes for row in images.PICTURE_FORMATS.values())))
     if dest.suffix.lower() not in legal:
         raise InputError(f"{dest.name} is no name for the result", f"let it end in {', '.join(legal)}")
 

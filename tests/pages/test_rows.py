@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from asking import agreed
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 from torch import Tensor, nn
 
-from ganlib import features, modelcard
+from ganlib import features, images, modelcard
 from ganlib.__main__ import main
 from ganlib.checkpoints import load_generator, read_card
 from ganlib.dataset import Dataset
 from ganlib.dataset import augment as copying
 from ganlib.errors import CheckpointError
-from ganlib.export import EXPORTS, Export
+from ganlib.export import EXPORTS, Export, export_model
 from ganlib.features import FeatureExtractor, Opener
+from ganlib.foreign.opening import IMPORTS, Import, open_foreign
+from ganlib.foreign.parts import Parts
+from ganlib.foreign.pickles import Budget
 from ganlib.images import encode
 from ganlib.metrics import KINDS, Kind, Known, Seen, generated_pictures
 from ganlib.metrics.results import read_figures
@@ -195,3 +200,43 @@ def test_a_kind_of_copies_is_a_choice_of_prepare(monkeypatch):
     pixels = np.full((2, 2, 3), 5, np.uint8)
     assert copying.plan(("negative",), None) == [("negative",)]
     assert (copying.augmented(pixels, ("negative",), name="a", number=0) == 250).all()
+
+
+def test_a_format_of_pictures_is_a_choice_of_upscale(checkpoints, monkeypatch, tmp_path, repository):
+    def save(picture: Image.Image, out: BytesIO, recipe: str | None, mark_ai: bool, quality: int) -> None:
+        picture.save(out, "BMP")
+
+    row = images.PictureFormat("Bitmap", (".bmp",), "image/bmp", save, has_alpha=False)
+    monkeypatch.setitem(images.PICTURE_FORMATS, "bmp", row)
+    assert "bmp" in help_of("upscale")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").write_bytes(encode(np.zeros((8, 8, 3), np.uint8)))
+    argv = ["upscale", "--source", str(tmp_path / "pictures"), "--scale", "2", "--format", "bmp"]
+    assert main([*argv, "--dest", str(tmp_path / "larger")]) == 0
+    assert (tmp_path / "larger" / "a.bmp").read_bytes()[:2] == b"BM"
+    app = AppTest.from_file(str(Path(repository) / "pages" / "upscale.py"), default_timeout=180).run()
+    upload = ("a.png", encode(np.zeros((8, 8, 3), np.uint8)), "image/png")
+    app.file_uploader(key="upscale-upload").set_value([upload]).run()
+    assert "bmp" in app.segmented_control(key="upscale-format").options
+
+
+def test_a_format_of_imports_is_read(checkpoints, monkeypatch, tmp_path):
+    (model,) = checkpoints.glob("*.safetensors")
+    export_model(model, tmp_path / "plain.pt", "nvidia")
+    table = torch.load(tmp_path / "plain.pt", weights_only=True)
+    torch.save({"toybox": table}, tmp_path / "toy.pt")
+
+    def parts(value: object, budget: Budget) -> Parts | None:
+        inside = value.get("toybox") if isinstance(value, dict) else None
+        return IMPORTS["tensors"].parts(inside, budget) if inside is not None else None
+
+    with pytest.raises(CheckpointError, match="toybox"):
+        open_foreign(tmp_path / "toy.pt")
+    monkeypatch.setitem(IMPORTS, "toy", Import("Toy boxes", parts))
+    found, known = open_foreign(tmp_path / "toy.pt"), load_generator(model)
+    assert found.spec.resolution == known.spec.resolution
+    assert torch.equal(found.G_ema.w_avg, known.w_avg)
+    (tmp_path / "none.pt").write_text("nothing")
+    with pytest.raises(CheckpointError) as refused:
+        open_foreign(tmp_path / "none.pt")
+    assert "Toy boxes" in refused.value.hint

@@ -8,9 +8,9 @@ import streamlit as st
 from ganlib import runs
 from ganlib.commands.flags import command_line
 from ganlib.errors import GanlibError
+from ganlib.images import PICTURE_FORMATS
 from ganlib.superres import (
     EMBEDDED,
-    FORMATS,
     Choice,
     UpscaleConfig,
     choices,
@@ -90,7 +90,7 @@ def choose_options() -> dict[str, Any]:
         )  # fmt: skip
         options["fit"] = fields.selectbox(UpscaleConfig, "fit", "Other proportions", place=fit, key="upscale-fit")
     options["format"] = st.segmented_control(
-        "Pictures become", list(FORMATS), default="png", key="upscale-format", help="Films become mp4."
+        "Pictures become", list(PICTURE_FORMATS), default="png", key="upscale-format", help="Films become mp4."
     ) or "png"  # fmt: skip
     return options
 
