@@ -440,6 +440,10 @@ def truncate(w_plus: Tensor, w_avg: Tensor, psi: float | Tensor, cutoff: int | N
     return torch.cat([truncated[:, :cutoff], w_plus[:, cutoff:]], dim=1)
 
 
+STYLE_GROUPS = {"coarse": "shape", "middle": "features", "fine": "colour and texture"}
+"""Groups of style inputs, in words about what they change."""
+
+
 def style_groups(num_ws: int) -> tuple[range, range, range]:
     """Return the (coarse, middle, fine) style inputs of a model, empty ranges where it has too few.
 

@@ -83,7 +83,7 @@ def controls(view: View) -> View:
             st.select_slider("Pictures on a page", (12, 24, 48, 96), key="gallery-per_page", on_change=choose)
             st.selectbox(
                 "Order", ["", *models.SORTS], key="gallery-order", on_change=choose,
-                format_func={"": "as written", **models.SORTS}.__getitem__,
+                format_func=lambda order: models.SORTS[order].title if order else "as written",
             )  # fmt: skip
             st.toggle("Single pixels", key="gallery-pixels", on_change=choose, help="Show pixels crisp, not smoothed")
     asked = view if model.spec.label_dim else replace(view, label=None)

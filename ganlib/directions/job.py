@@ -17,13 +17,10 @@ from ganlib.directions.showing import TITLES, shown_directions
 from ganlib.editing import Direction, list_directions, save_direction
 from ganlib.errors import InputError
 from ganlib.features import FeatureExtractor, discriminator_extractor, open_extractor
-from ganlib.latents import style_groups
+from ganlib.latents import STYLE_GROUPS, style_groups
 from ganlib.options import Options, option
 from ganlib.renderer import Renderer
 from ganlib.runs import Reporter, SilentReporter, Stopped
-
-RANGES = ("all", "coarse", "middle", "fine")
-
 
 METHODS = {
     "pca": "what varies most (PCA of w)",
@@ -31,7 +28,7 @@ METHODS = {
     "sefa": "what styles react to most (SeFa)",
 }
 """Ways to find directions, in words."""
-LAYERS = {"all": "everything", "coarse": "shape", "middle": "features", "fine": "colour and texture"}
+LAYERS = {"all": "everything"} | STYLE_GROUPS
 """Groups of style inputs, in words about what they change."""
 
 
@@ -150,7 +147,7 @@ def _is_named(direction: Direction) -> bool:
 
 def _style_inputs(layers: str, num_ws: int) -> range:
     """The style inputs of a range by name. Raises `InputError` where the model has none there."""
-    chosen = range(num_ws) if layers == "all" else style_groups(num_ws)[RANGES.index(layers) - 1]
+    chosen = range(num_ws) if layers == "all" else style_groups(num_ws)[list(STYLE_GROUPS).index(layers)]
     if not chosen:
         raise InputError(f"this model has no {layers} style inputs", "choose all")
     return chosen

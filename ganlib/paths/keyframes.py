@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from ganlib.errors import InputError
-from ganlib.latents import Recipe, style_groups
+from ganlib.latents import STYLE_GROUPS, Recipe, style_groups
 from ganlib.paths.arcs import circle_weights
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class LatentPath:
 
     def moving_styles(self, num_ws: int) -> np.ndarray:
         """Return bool `[num_ws]`: which style inputs of a model leave the first keyframe's w."""
-        groups = dict(zip(("coarse", "middle", "fine"), style_groups(num_ws), strict=True))
+        groups = dict(zip(STYLE_GROUPS, style_groups(num_ws), strict=True))
         chosen = groups if self.moving == "all" else self.moving.split("+")
         return np.isin(np.arange(num_ws), [layer for name in chosen for layer in groups[name]])
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ganlib.editing import Direction
 from ganlib.errors import InputError
-from ganlib.latents import Edit, Recipe, parse_seeds, style_groups
+from ganlib.latents import STYLE_GROUPS, Edit, Recipe, parse_seeds, style_groups
 from ganlib.networks.base import GeneratorSpec
 from pages._ui.components import Choice, Control, Group, Seed, Slider
 from pages._ui.models import DEFAULT_PSI
@@ -14,7 +14,7 @@ from pages._ui.models import DEFAULT_PSI
 PREFIX = "d:"  # of a direction's slider
 GRAIN = "n:"  # of a layer's noise slider
 MAX_STEPS_BACK = 200
-STYLES = ("coarse", "middle", "fine")
+STYLES = tuple(STYLE_GROUPS)
 SIMPLE = ("label", "psi", "centres", "noise_mode", "noise_seed")  # controls that are fields of a recipe
 CENTRES = {0: "average", 4: "4 kinds", 8: "8", 16: "16"}
 NOISE_WORDS = {"const": "fixed", "random": "fresh", "none": "none"}

@@ -2,8 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Container, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -27,7 +27,23 @@ from pages._ui.frame import MODELS, errors_told, plain, show_error
 from pages._ui.stock.rights import warn
 from pages._ui.tabs import follow_other_tabs
 
-SORTS = {"colour": "by colour", "likeness": "alike together"}
+
+@dataclass(frozen=True)
+class Sort:
+    """An order of a wall."""
+
+    title: str
+    """For people."""
+    order: Callable[[Renderer, Sequence[Recipe]], list[int]]
+    """Recipes → their places in this order."""
+
+
+SORTS: dict[str, Sort] = {
+    "colour": Sort("by colour", lambda opened, recipes: by_colour(opened.render(recipes))),
+    "likeness": Sort(
+        "alike together", lambda opened, recipes: by_likeness(opened.w_plus(recipes).mean(dim=1).cpu().numpy())
+    ),
+}
 LICENCE_FILE = "LICENCE.txt"
 DEFAULT_PSI = 0.7
 THUMB = 256  # longest side of a picture on a wall, in pixels
@@ -186,7 +202,7 @@ def _pictures(path: str, digest: str, edits: str, recipes: tuple[Recipe, ...], s
 
 
 def sorted_by(model: Checkpoint, recipes: Sequence[Recipe], how: str) -> list[Recipe]:
-    """Recipes by `colour`, or by `likeness`; any other word leaves them as they are."""
+    """Recipes in an order of `SORTS`; any other word leaves them as they are."""
     if how not in SORTS or len(recipes) < 2:
         return list(recipes)
     # At one variation, so that nothing changes its place while the slider is moved.
@@ -197,10 +213,7 @@ def sorted_by(model: Checkpoint, recipes: Sequence[Recipe], how: str) -> list[Re
 
 @st.cache_data(max_entries=64, show_spinner="Sorting …")
 def _order(path: str, digest: str, edits: str, recipes: tuple[Recipe, ...], how: str) -> list[int]:
-    opened = open_renderer(path, digest)
-    if how == "colour":
-        return by_colour(opened.render(recipes))
-    return by_likeness(opened.w_plus(recipes).mean(dim=1).cpu().numpy())
+    return SORTS[how].order(open_renderer(path, digest), recipes)
 
 
 def as_many_as_ready(model: Checkpoint, recipes: Sequence[Recipe]) -> list[bytes | None]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ganlib import features, images, modelcard
 from ganlib.__main__ import main
-from ganlib.checkpoints import load_generator, read_card
+from ganlib.checkpoints import list_checkpoints, load_generator, read_card
 from ganlib.dataset import Dataset
 from ganlib.dataset import augment as copying
 from ganlib.errors import CheckpointError
@@ -26,6 +26,7 @@ from ganlib.foreign.opening import IMPORTS, Import, open_foreign
 from ganlib.foreign.parts import Parts
 from ganlib.foreign.pickles import Budget
 from ganlib.images import encode
+from ganlib.latents import Recipe
 from ganlib.metrics import KINDS, Kind, Known, Seen, generated_pictures
 from ganlib.metrics.results import read_figures
 from ganlib.nft.traits import TRAITS, Pieces, TraitKind
@@ -34,6 +35,7 @@ from ganlib.superres.networks import FAMILIES, Family, NetworkSpec, Upscaler, kn
 from ganlib.superres.weights import open_upscaler
 from ganlib.training.doctor import best_snapshot
 from ganlib.training.presets import PRESETS, Preset
+from pages._ui import models
 from tests.test_help import help_of
 from tests.test_metrics import write_set
 
@@ -240,3 +242,15 @@ def test_a_format_of_imports_is_read(checkpoints, monkeypatch, tmp_path):
     with pytest.raises(CheckpointError) as refused:
         open_foreign(tmp_path / "none.pt")
     assert "Toy boxes" in refused.value.hint
+
+
+def test_an_order_of_the_wall_is_a_choice_of_the_gallery(checkpoints, monkeypatch, repository):
+    backwards = models.Sort("backwards", lambda opened, recipes: list(range(len(recipes)))[::-1])
+    monkeypatch.setitem(models.SORTS, "backwards", backwards)
+    (model,), _ = list_checkpoints(checkpoints)
+    recipes = [Recipe.of_seed(seed, psi=0.7) for seed in (3, 1, 2)]
+    assert models.sorted_by(model, recipes, "backwards") == recipes[::-1]
+    app = AppTest.from_file(str(Path(repository) / "pages" / "gallery.py"), default_timeout=180)
+    app.query_params["model"] = "tiny"
+    app.run()
+    assert not app.exception and "backwards" in app.selectbox(key="gallery-order").options

@@ -9,7 +9,7 @@ import streamlit as st
 from ganlib import images
 from ganlib.checkpoints import Checkpoint
 from ganlib.errors import InputError
-from ganlib.latents import Recipe, parse_seeds, style_groups
+from ganlib.latents import STYLE_GROUPS, Recipe, parse_seeds, style_groups
 from pages._ui import models
 from pages._ui.bench import STYLES
 from pages._ui.components import WallPicture, picture_wall
@@ -18,7 +18,6 @@ from pages._ui.keyframes import recipe_id, recipe_of
 
 MOST = 8  # rows, and columns
 SIDE = 128
-WORDS = {"coarse": "shape", "middle": "features", "fine": "colour and texture"}
 
 
 def show_grid(model: Checkpoint, recipe: Recipe, take: Callable[[Recipe], None]) -> None:
@@ -29,7 +28,7 @@ def show_grid(model: Checkpoint, recipe: Recipe, take: Callable[[Recipe], None])
         columns = st.text_input("Columns", "10-14", key="grid-columns", width=200)
         names = st.segmented_control(
             "The columns give", [name for name in STYLES if style_groups(model.spec.num_ws)[STYLES.index(name)]],
-            selection_mode="multi", default=["fine"], format_func=WORDS.__getitem__, key="grid-layers",
+            selection_mode="multi", default=["fine"], format_func=STYLE_GROUPS.__getitem__, key="grid-layers",
         )  # fmt: skip
     with errors_told():
         down, across = parse_seeds(rows), parse_seeds(columns)
