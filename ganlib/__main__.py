@@ -49,8 +49,7 @@ def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
         )
         if row.name == verb:
             command = importlib.import_module(f"ganlib.commands.{row.name}")
-            if row.options:
-                flags_from_dataclass(sub, row.options_class())
+            flags_from_dataclass(sub, *row.options_classes())
             if hasattr(command, "add_flags"):
                 command.add_flags(sub)
             sub.epilog = "examples:\n" + "\n".join(f"  {line}" for line in row.commands())

@@ -8,7 +8,8 @@ shows, JSON in and out, the pages' fields and the reference of the documentation
         edges: str = option("mirror", "what lies beyond the picture", choices=("mirror", "black"))
 
 Types that are understood: `bool`, `int`, `float`, `str`, `Path`, `Literal[…]`, `tuple[X, ...]`, `tuple[X, Y]`, other
-`Options`, and any of them `| None`. Rules between fields are the dataclass's own: `check`.
+`Options` and classes with `to_dict`, `from_dict` and `validate` like theirs, and any of them `| None`. Rules between
+fields are the dataclass's own: `check`.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ def _given(cls: type) -> Iterator[Field[Any]]:
 
 
 def _as_json(value: Any) -> Any:
-    if isinstance(value, Options):
+    if hasattr(value, "to_dict"):
         return value.to_dict()
     if isinstance(value, Path):
         return str(value)
@@ -185,8 +186,11 @@ def _as_kind(value: Any, kind: Any) -> Any:
         raise ValueError(listed(arguments))
     if origin is tuple:
         return _as_tuple(value, arguments)
-    if isinstance(kind, type) and issubclass(kind, Options):
-        return value if isinstance(value, kind) else kind.from_dict(value)
+    if isinstance(kind, type) and hasattr(kind, "from_dict"):  # other options, and what else goes through JSON
+        if isinstance(value, kind):
+            value.validate()  # type: ignore[attr-defined]
+            return value
+        return kind.from_dict(value)
     if kind is types.NoneType and value is None:
         return None
     if kind is bool and isinstance(value, bool):

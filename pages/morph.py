@@ -7,23 +7,12 @@ import streamlit as st
 from ganlib import runs
 from ganlib.errors import InputError
 from ganlib.latents import Recipe, parse_seeds
-from ganlib.paths import Keyframe
-from ganlib.video import RenderJob, estimate, settled
+from ganlib.paths import CURVES, EASINGS, Keyframe
+from ganlib.video import ASPECTS, RenderJob, estimate, settled
 from pages._ui import models
 from pages._ui.address import arrived, write_address
 from pages._ui.components import Stop, WallPicture, picture_wall, timeline
-from pages._ui.film_choices import (
-    CURVES,
-    EASINGS,
-    FORMAT_WORDS,
-    FORMATS,
-    FPS,
-    GROUNDS,
-    MOVING,
-    SHAPES,
-    SIZES,
-    Film,
-)
+from pages._ui.film_choices import FPS, GROUNDS, MOVES, SIZES, Film, codings
 from pages._ui.film_extras import show_extras
 from pages._ui.films import show_command, show_jobs, show_preview, show_shelf
 from pages._ui.frame import errors_told, open_page, part, plain, show_error
@@ -34,10 +23,7 @@ from pages._ui.stock.rights import warn
 CHOICES = ("fps", "curve", "loop", "size", "format", "shape", "ground", "easing", "moving", "even")
 TIMELINE, KINDS, ADDITIONS, PREVIEW = 158, 26, 64, 412  # height in pixels
 FORMAT_HELP = "MP4 in H.264 plays everywhere. GIF has at most 50 frames per second"
-CURVE_HELP = (
-    "Smooth: a cubic spline in w. Straight: lines in w. Around: great circles in z (slerp). Circle: one great circle "
-    "through all. Drift: smooth noise round the pictures; one is enough."
-)
+CURVE_HELP = " ".join(f"{curve.title}: {curve.about}." for curve in CURVES.values())
 EVEN_HELP = "Time is re-mapped so that the picture changes by the same amount from frame to frame"
 MOVING_HELP = "The style inputs that move; the others stay those of the first picture"
 SHAPE_HELP = "Width to height of the film; the whole picture stands in its middle"
@@ -112,6 +98,7 @@ def show_settings() -> RenderJob | None:
     film: Film = state["film"]
     for name in CHOICES:
         state.setdefault(name, getattr(film, name))
+    formats = codings()
     lengths = {keyframe.seconds for keyframe in track.keyframes} or {film.seconds}
     state["seconds"] = lengths.pop() if len(lengths) == 1 else None
     first, second = st.columns(2)
@@ -119,18 +106,22 @@ def show_settings() -> RenderJob | None:
         "Seconds each", 0.1, 60.0, None, 0.5, key="seconds", on_change=set_seconds, placeholder="various"
     )
     second.selectbox("Frames per second", FPS, key="fps", help="fps")
-    st.segmented_control("Way", CURVES, format_func=CURVES.__getitem__, help=CURVE_HELP, key="curve", required=True)
+    st.segmented_control(
+        "Way", list(CURVES), format_func=lambda name: CURVES[name].title, help=CURVE_HELP, key="curve", required=True
+    )
     first, second = st.columns(2)
     first.selectbox("Size", SIZES, format_func=SIZES.__getitem__, help="Side of the picture in the film", key="size")
-    second.selectbox("Format", FORMATS, format_func=FORMAT_WORDS.__getitem__, help=FORMAT_HELP, key="format")
+    second.selectbox(
+        "Format", list(formats), format_func=lambda name: formats[name].title, help=FORMAT_HELP, key="format"
+    )
     first, second = st.columns(2)
-    first.selectbox("Shape", SHAPES, format_func=SHAPES.__getitem__, help=SHAPE_HELP, key="shape")
+    first.selectbox("Shape", list(ASPECTS), format_func=lambda name: ASPECTS[name].title, help=SHAPE_HELP, key="shape")
     if state["shape"] != "1:1":
         second.selectbox("Around it", GROUNDS, format_func=GROUNDS.__getitem__, help="background", key="ground")
     first, second = st.columns(2)
     first.selectbox("Pace", EASINGS, format_func=EASINGS.__getitem__, help="easing", key="easing")
     if model.spec.num_ws > 1:
-        second.selectbox("What moves", MOVING, format_func=MOVING.__getitem__, help=MOVING_HELP, key="moving")
+        second.selectbox("What moves", MOVES, format_func=MOVES.__getitem__, help=MOVING_HELP, key="moving")
     with st.container(horizontal=True):
         st.toggle("Loop", help=LOOP_HELP, key="loop")
         st.toggle("Even speed", help=EVEN_HELP, key="even")

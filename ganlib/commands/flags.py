@@ -68,16 +68,16 @@ def read_classes(text: str, card: Checkpoint) -> list[int]:
     return [label for part in parts if (label := read_label(part, card)) is not None]
 
 
-def flags_from_dataclass(parser: argparse.ArgumentParser, cls: type, *, skip: Collection[str] = ()) -> None:
-    """One flag per field: `snap_kimg: float = 50` becomes `--snap-kimg X`.
+def flags_from_dataclass(parser: argparse.ArgumentParser, *classes: type, skip: Collection[str] = ()) -> None:
+    """One flag per field, under the heading of its group: `snap_kimg: float = 50` becomes `--snap-kimg X`.
 
     bool becomes `--mirror` and `--no-mirror`; `Literal` becomes choices; a tuple is written `1,2,3`, or `A B C` where
     its facts say so; a field that may be None accepts the word `none`. Help, and how the flag is called, are the
     field's `ganlib.options.Facts`. Flags not given are absent from the namespace, so that defaults are stated once, in
     the dataclass.
     """
-    hints = typing.get_type_hints(cls)
-    for item in fields(cls):
+    groups: dict[str, Any] = {"": parser}
+    for item, hint in ((item, typing.get_type_hints(cls)[item.name]) for cls in classes for item in fields(cls)):
         facts = facts_of(item)
         if item.name in skip or not facts.is_flag:
             continue
@@ -87,10 +87,12 @@ def flags_from_dataclass(parser: argparse.ArgumentParser, cls: type, *, skip: Co
             text += f"; one of {', '.join(choices)}"
         if facts.made_of:
             text += f"; there are {', '.join(facts.made_of)}"
-        reading = _reading(hints[item.name], is_repeated=facts.is_repeated)
+        reading = _reading(hint, is_repeated=facts.is_repeated)
         if facts.metavar:
             reading["metavar"] = facts.metavar
-        parser.add_argument(
+        if facts.group not in groups:
+            groups[facts.group] = parser.add_argument_group(facts.group)
+        groups[facts.group].add_argument(
             f"--{flag_of(item)}",
             dest=item.name,
             required=is_required,
@@ -131,12 +133,17 @@ def read_options(cls: type[AnyOptions], args: argparse.Namespace, **more: Any) -
 def command_line(verb: str, options: Any, *more: str, leave_out: Collection[str] = ()) -> str:
     """The command that does the same in a terminal: every option that differs from its default, then `more` words,
     quoted for a shell."""
+    return shlex.join(["python", "-m", "ganlib", verb, *words_of(options, leave_out=leave_out), *more])
+
+
+def words_of(options: Any, *, leave_out: Collection[str] = ()) -> list[str]:
+    """The words of a command line that state every option that differs from its default."""
     words = []
     for item in fields(options):
         value, facts = getattr(options, item.name), facts_of(item)
         if item.name not in leave_out and facts.is_flag and (facts.is_required or value != item.default):
             words += flag_words(item, value)
-    return shlex.join(["python", "-m", "ganlib", verb, *words, *more])
+    return words
 
 
 def flag_words(item: Field[Any], value: Any) -> list[str]:

@@ -18,13 +18,13 @@ def execute(args: argparse.Namespace) -> int:
     from ganlib.runs import TerminalReporter
     from ganlib.training.folder import TrainingFolder
     from ganlib.training.timelapse import TimelapseJob, make_timelapse
-    from ganlib.video import FILM_FORMATS
+    from ganlib.video import FILM_FORMATS, format_of, suffix_words
 
     dest = args.out or Path(args.run) / "timelapse.mp4"
-    kind = dest.suffix.lower().lstrip(".")
-    if kind not in FILM_FORMATS:
-        raise InputError(f"cannot tell the format of '{dest}'", "end --out in .mp4 or .gif")
-    job = read_options(TimelapseJob, args, format=kind)
+    row = format_of(dest)
+    if row is None or row.name not in FILM_FORMATS:
+        raise InputError(f"cannot tell the format of '{dest}'", f"end --out in {suffix_words(FILM_FORMATS)}")
+    job = read_options(TimelapseJob, args, format=row.name)
     TrainingFolder.open(Path(args.run))  # before a folder is made in what is none
     dest.parent.mkdir(parents=True, exist_ok=True)
     print(make_timelapse(job, dest, TerminalReporter()))

@@ -26,7 +26,7 @@ class Verb:
     examples: tuple[str, ...] = ()
     """Commands, without the `python -m ganlib` before them."""
     options: str = ""
-    """`module:class` of a dataclass whose fields become flags and a job's `config`."""
+    """`module:class` of a dataclass whose fields become flags and a job's `config`; of several, spaces between."""
     work: str = ""
     """`module:function` that does a job, called with its config, run directory and reporter."""
 
@@ -35,8 +35,12 @@ class Verb:
         return [line if line.startswith("torchrun") else f"python -m ganlib {line}" for line in self.examples]
 
     def options_class(self) -> type:
-        """Return the dataclass that `options` names."""
-        return resolve_name(self.options)
+        """Return the dataclass that is a job's `config`, the first that `options` names."""
+        return self.options_classes()[0]
+
+    def options_classes(self) -> list[type]:
+        """Return the dataclasses that `options` names."""
+        return [resolve_name(name) for name in self.options.split()]
 
 
 _ROWS = (
@@ -59,6 +63,7 @@ _ROWS = (
             "video --network NAME --seeds 85 --curve noise --seconds 8 --even-speed --out drift.webm",
             "video --network NAME --seeds 1-8 --sound song.mp3 --length track --beats --out song.mp4",
         ),
+        options="ganlib.video:RenderJob ganlib.paths:LatentPath ganlib.paths:Keyframe",
         work="ganlib.video:run_job",
     ),
     Verb(

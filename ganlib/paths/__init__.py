@@ -15,7 +15,7 @@ Every segment has an easing, and a path may leave style inputs where they are (`
 """
 
 from ganlib.paths.arcs import circle, coupling, slerp, wander
-from ganlib.paths.keyframes import CIRCULAR, CURVES, EASINGS, MOVING, Keyframe, LatentPath, ease
+from ganlib.paths.keyframes import CIRCULAR, CURVES, EASINGS, MOVING, WAY, Keyframe, LatentPath, ease
 from ganlib.paths.sweeps import class_path, direction_path, psi_path
 from ganlib.paths.walker import LatentSource, PathWalker
 
@@ -24,6 +24,7 @@ __all__ = [
     "CURVES",
     "EASINGS",
     "MOVING",
+    "WAY",
     "Keyframe",
     "LatentPath",
     "LatentSource",

@@ -3,83 +3,89 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
 from ganlib.errors import InputError
 from ganlib.latents import STYLE_GROUPS, Recipe, style_groups
+from ganlib.options import Options, option
 from ganlib.paths.arcs import circle_weights
 
 if TYPE_CHECKING:
     from ganlib.networks.base import GeneratorSpec
     from ganlib.paths.walker import LatentSource
 
-CURVES = ("linear", "slerp", "cubic", "circle", "noise")
-CIRCULAR = ("circle", "noise")
+
+@dataclass(frozen=True)
+class Curve:
+    """One kind of way from keyframe to keyframe."""
+
+    title: str
+    """For people."""
+    about: str
+    """What it is, in a few words."""
+    is_circular: bool = False
+    """Whether it makes a loop from one keyframe."""
+
+
+CURVES = {
+    "cubic": Curve("Smooth", "a cubic spline in w"),
+    "linear": Curve("Straight", "lines in w"),
+    "slerp": Curve("Around", "great circles in z (slerp)"),
+    "circle": Curve("Circle", "one great circle through all", is_circular=True),
+    "noise": Curve("Drift", "smooth noise round the pictures; one is enough", is_circular=True),
+}
+CIRCULAR = tuple(name for name, curve in CURVES.items() if curve.is_circular)
 """Curves that make a loop from one keyframe."""
-EASINGS = ("linear", "in", "out", "in-out")
+EASINGS = {"linear": "steady", "in-out": "rests at each", "in": "begins slowly", "out": "ends slowly"}
+"""How the way to the next keyframe begins and ends → in words for people."""
 MOVING = ("all", "coarse", "middle", "fine", "coarse+middle", "middle+fine", "coarse+fine")
 MAX_KEYFRAMES = 1000
 MAX_SECONDS = 3600.0  # of one segment
-_ANEW = "Make the path anew on the Morph page."
+WAY = "the way"
 
 
 @dataclass(frozen=True)
-class Keyframe:
-    """A picture that the path goes through."""
+class Keyframe(Options):
+    """A picture that the path goes through; psi, mixing and edits are its recipe's own."""
 
-    recipe: Recipe
-    """The picture; psi, mixing and edits are its own."""
-    seconds: float = 2.0
-    """Time to the next keyframe; in an open path the last one's is not used."""
-    easing: str = "linear"
-    """How the way to the next keyframe begins and ends: `linear`, `in` (slow at first), `out`, or `in-out`."""
+    verb = "video"
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able fields."""
-        return {"recipe": self.recipe.to_dict(), "seconds": self.seconds, "easing": self.easing}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Keyframe:
-        """The inverse of `to_dict`. Raises InputError."""
-        if not isinstance(data, Mapping) or set(data) - {"recipe", "seconds", "easing"} or "recipe" not in data:
-            raise InputError("a keyframe is not a recipe, seconds and easing", _ANEW)
-        return cls(Recipe.from_dict(data["recipe"]), data.get("seconds", 2.0), data.get("easing", "linear"))
+    recipe: Recipe = option(help="the picture", is_flag=False)
+    seconds: float = option(2.0, "from a keyframe to the next", group=WAY, low=0.01, high=MAX_SECONDS)
+    easing: str = option("linear", "how each step begins and ends", group=WAY, choices=EASINGS)
 
 
 @dataclass(frozen=True)
-class LatentPath:
-    """Keyframes and how they are joined."""
+class LatentPath(Options):
+    """Keyframes and how they are joined; a loop's frame that would repeat its first is not emitted."""
 
-    keyframes: tuple[Keyframe, ...]
-    """Two or more; one is enough for a loop that is a circle or noise."""
-    curve: str = "cubic"
-    """`linear`, `slerp`, `cubic`, `circle` or `noise`; see the package. A circle is always a loop."""
-    loop: bool = True
-    """Whether the last keyframe leads back to the first; the frame that would repeat the first is not emitted."""
-    moving: str = "all"
-    """Which style inputs move: `all`, `coarse`, `middle`, `fine`, or two joined by `+`. The rest stay the first's."""
-    radius: float = 0.5
-    """Of noise: how far z is turned from the keyframes, in radians, 0 to 1.6; at 1.57 nothing of them is left."""
-    swings: int = 2
-    """Of noise: number of harmonics, 1 to 16; more of them make a way with more turns."""
-    seed: int = 0
-    """Of noise, and of the plane of a circle with one keyframe."""
+    verb = "video"
+
+    keyframes: tuple[Keyframe, ...] = option(help="two or more, or one for a circle or noise in a loop", is_flag=False)
+    curve: str = option(
+        "cubic",
+        "; ".join(f"{name}: {curve.about.replace(';', ',')}" for name, curve in CURVES.items()),
+        group=WAY,
+        choices=CURVES,
+    )
+    loop: bool = option(True, "end where it begins", group=WAY)
+    moving: str = option("all", "which styles leave the first picture's", group=WAY, choices=MOVING)
+    radius: float = option(0.5, "of noise: radians from the keyframes; 1.57 forgets them", group=WAY, low=0, high=1.6)
+    swings: int = option(2, "of noise: number of harmonics; more make more turns", group=WAY, low=1, high=16)
+    seed: int = option(
+        0, "of noise, and of one keyframe's circle", group=WAY, flag="path-seed", low=0, high=2**32 - 1
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keyframes", tuple(self.keyframes))
 
-    def validate(self) -> None:
-        """Raise InputError for too few keyframes, odd durations, an unknown curve, or a recipe that is not valid."""
-        _one_of("curve", self.curve, CURVES)
-        _one_of("choice of moving styles", self.moving, MOVING)
-        if not isinstance(self.loop, bool):
-            raise InputError("loop is neither true nor false", "Choose one.")
+    def check(self) -> None:
         least = 1 if self.loop and self.curve in CIRCULAR else 2
         if not least <= len(self.keyframes) <= MAX_KEYFRAMES:
             count = len(self.keyframes)
@@ -88,32 +94,6 @@ class LatentPath:
             raise InputError(f"{words} no path", f"Choose {least} to {MAX_KEYFRAMES}{alone}.")
         if self.curve == "circle" and not self.loop:
             raise InputError("a circle that does not close", "Choose a loop, or another curve.")
-        for name, low, high in (("radius", 0, 1.6), ("swings", 1, 16), ("seed", 0, 2**32 - 1)):
-            value = getattr(self, name)
-            if type(value) not in ((int, float) if name == "radius" else (int,)) or not low <= value <= high:
-                raise InputError(f"{name} {str(value)[:20]} of a path", f"Choose from {low} to {high}.")
-        for keyframe in self.keyframes:
-            keyframe.recipe.validate()
-            _one_of("easing", keyframe.easing, EASINGS)
-            if type(keyframe.seconds) not in (int, float) or not 0.01 <= keyframe.seconds <= MAX_SECONDS:
-                raise InputError(f"a segment of {keyframe.seconds} seconds", f"Choose from 0.01 to {MAX_SECONDS:g}.")
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able fields."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return values | {"keyframes": [keyframe.to_dict() for keyframe in self.keyframes]}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> LatentPath:
-        """The inverse of `to_dict`. Raises InputError."""
-        if not isinstance(data, Mapping) or set(data) - {field.name for field in fields(cls)}:
-            raise InputError("a path is not keyframes, curve and loop", _ANEW)
-        rows = data.get("keyframes")
-        if not isinstance(rows, list | tuple):
-            raise InputError("a path has no list of keyframes", _ANEW)
-        path = cls(**{**data, "keyframes": tuple(map(Keyframe.from_dict, rows))})
-        path.validate()
-        return path
 
     def class_warning(self, spec: GeneratorSpec) -> str:
         """What to say of the way from class to class in a model whose w is not learned; empty where there is nothing.
@@ -252,7 +232,3 @@ def ease(kind: str, share: np.ndarray) -> np.ndarray:
         return share * (2 - share)
     return share * share * (3 - 2 * share) if kind == "in-out" else share
 
-
-def _one_of(what: str, value: object, legal: Sequence[str]) -> None:
-    if not isinstance(value, str) or value not in legal:
-        raise InputError(f"there is no {what} '{str(value)[:20]}'", f"Use {', '.join(legal)}.")

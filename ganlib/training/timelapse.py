@@ -17,7 +17,7 @@ from ganlib.lettering import Letters
 from ganlib.options import Options, option
 from ganlib.runs import Reporter
 from ganlib.training.folder import Sheet, TrainingFolder, sheet_pictures
-from ganlib.video import FILM_FORMATS, write_film
+from ganlib.video import FILM_FORMATS, FORMATS, write_film
 
 _PALETTE_SHEETS = 24
 _BATCH = 16  # frames handed to the encoder at once
@@ -30,7 +30,7 @@ class TimelapseJob(Options):
     verb = "timelapse"
 
     run: str = option("", "the training run's directory", is_flag=False)
-    format: str = option("mp4", "mp4 or gif", is_flag=False, choices=FILM_FORMATS)
+    format: str = option("mp4", "kind of file", is_flag=False, choices=FILM_FORMATS)
     seconds: float = option(12.0, "length of the film without its last picture", low=0.5, high=600)
     hold: float = option(2.0, "seconds for which the last picture stands still", low=0, high=60)
     fps: float = option(25.0, "frames per second", low=1, high=60)
@@ -44,8 +44,7 @@ class TimelapseJob(Options):
     def check(self) -> None:
         if not self.run:
             raise InputError("no run given", "Name a training run's directory.")
-        if self.format == "gif" and self.fps > 50:
-            raise InputError(f"fps = {self.fps:g} is not possible for a gif", "use a number from 1 to 50, or mp4")
+        FORMATS[self.format].check_fps(self.fps)
 
     @property
     def num_frames(self) -> int:
@@ -155,7 +154,7 @@ def make_timelapse(job: TimelapseJob, dest: Path, reporter: Reporter) -> Path:
 
 
 def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> None:
-    """Do a job with the verb `timelapse`: the film is `run_dir/timelapse.mp4` or `.gif`."""
+    """Do a job with the verb `timelapse`: the film is `run_dir/timelapse.mp4`, or as its format is called."""
     job = TimelapseJob.from_dict(config)
     reporter.artefact(make_timelapse(job, run_dir / f"timelapse.{job.format}", reporter))
 

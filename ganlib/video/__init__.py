@@ -5,25 +5,24 @@ schedule    when each frame is on the path; even speed
 sound       the track: onsets, bands, keyframes on beats
 pictures    the model's pictures and how they are framed; previews
 overlays    caption, logo, card
-codecs      what it is told for each format
+codecs      what ffmpeg is told for each codec
+formats     the formats of films, one row each
 segments    pieces on the disk; going on where a killed render stopped; ranks
 joining     from the pieces to the file
 inside      the recipe in the file
 rendering   all of it in order: `render_video`, `run_job`
 """
 
+from ganlib.video.codecs import CODECS
 from ganlib.video.estimating import Estimate, estimate
-from ganlib.video.inside import read_description
+from ganlib.video.formats import FORMATS, FilmFormat, format_of, read_description, suffix_words
 from ganlib.video.job import (
     ASPECTS,
     BANDS,
-    CODECS,
     CORNERS,
-    FORMATS,
+    LENGTHS,
     MAX_FRAMES,
     MAX_SIDE,
-    STREAMED,
-    SUFFIXES,
     Reaction,
     RenderJob,
 )
@@ -41,15 +40,16 @@ __all__ = [
     "CORNERS",
     "FILM_FORMATS",
     "FORMATS",
+    "LENGTHS",
     "MAX_FRAMES",
     "MAX_SIDE",
     "PARTS",
-    "STREAMED",
-    "SUFFIXES",
     "Estimate",
+    "FilmFormat",
     "Reaction",
     "RenderJob",
     "estimate",
+    "format_of",
     "frame_times",
     "frames",
     "letter_warnings",
@@ -62,6 +62,7 @@ __all__ = [
     "render_video",
     "run_job",
     "settled",
+    "suffix_words",
     "torchrun_rank",
     "write_film",
 ]

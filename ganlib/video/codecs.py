@@ -1,29 +1,34 @@
-"""How frames are coded: what ffmpeg is told for each format."""
+"""How frames are coded: what ffmpeg is told for each codec.
+
+A piece begins with a frame that stands alone and refers to nothing outside.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 from ganlib.ffmpeg import TO_YUV
-from ganlib.video.job import RenderJob
+
+if TYPE_CHECKING:
+    from ganlib.video.job import RenderJob
 
 _FINE_CRF = 20
 
 
-def segment_suffix(job: RenderJob) -> str:
-    """Return the suffix of the file of a piece of the film."""
-    return {"webm": ".webm", "mp4": ".mp4"}.get(job.format, ".mkv")
+def code_mp4(job: RenderJob, num_frames: int) -> list[str]:
+    """H.264 or H.265, as the job says."""
+    return [*CODECS[job.codec].options(job.crf, job.bitrate, last=num_frames - 1), "-f", "mp4"]
 
 
-def segment_coding(job: RenderJob, num_frames: int) -> list[str]:
-    """Return ffmpeg's options for a piece of the film of so many frames.
+def code_webm(job: RenderJob, num_frames: int) -> list[str]:
+    """VP9."""
+    return [*vp9_options(job.crf, job.bitrate), "-f", "webm"]
 
-    A piece begins with a frame that stands alone and refers to nothing outside. Formats that are finished from the
-    whole film (gif, apng, webp, png) have lossless pieces.
-    """
-    if job.format == "webm":
-        return [*vp9_options(job.crf, job.bitrate), "-f", "webm"]
-    if job.format == "mp4":
-        options = h265_options if job.codec == "h265" else h264_options
-        return [*options(job.crf, job.bitrate, last=num_frames - 1), "-f", "mp4"]
+
+def code_lossless(job: RenderJob, num_frames: int) -> list[str]:
+    """FFV1 in RGB, for formats that are finished from the whole film."""
     return ["-pix_fmt", "gbrp", "-c:v", "ffv1", "-level", "3", "-g", "1", "-f", "matroska"]
 
 
@@ -75,3 +80,21 @@ def _zone(last: int | None) -> str:
 
 def _rate(megabits: float) -> list[str]:
     return ["-b:v", f"{megabits:g}M", "-maxrate", f"{megabits * 1.5:g}M", "-bufsize", f"{megabits * 2:g}M"]
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One way to code an mp4."""
+
+    title: str
+    """For people."""
+    options: Callable[..., list[str]]
+    """ffmpeg's options from crf, bitrate and, as `last`, the number of the last frame."""
+    tag: tuple[str, ...] = ()
+    """ffmpeg's options where pieces are joined."""
+
+
+CODECS = {
+    "h264": Codec("H.264", h264_options),
+    "h265": Codec("H.265", h265_options, ("-tag:v", "hvc1")),
+}

@@ -11,16 +11,13 @@ import numpy as np
 
 from ganlib.ffmpeg import as_file, encoder, raw_input
 from ganlib.renderer import Renderer
-from ganlib.video.codecs import segment_coding, segment_suffix
-from ganlib.video.job import STREAMED, RenderJob
+from ganlib.video.job import RenderJob
 from ganlib.video.pictures import Framing, Rendering
 from ganlib.video.segments import SEGMENT_FRAMES
 from ganlib.video.sound import settled
 
 _TRIAL = 8  # frames in a row
 _SOUND_BYTES = 24_000  # of a second
-_GIF_SHARE = 0.45  # of the lossless pieces; what finished films had, roughly
-_SHARES = {"gif": _GIF_SHARE, "webp": 0.12, "apng": 1.0, "png": 1.0}
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ def estimate(job: RenderJob, renderer: Renderer) -> Estimate:
     job.validate()
     job = settled(job)
     framing = Framing(job, renderer.spec.resolution)
-    coding, suffix = segment_coding(job, SEGMENT_FRAMES), segment_suffix(job)
+    coding, suffix = job.row.coding(job, SEGMENT_FRAMES), job.row.piece_suffix
     count = min(_TRIAL, job.path_frames)
     first = max(0, job.path_frames // 2 - count)
     times = (first + np.arange(count)) / job.path_frames * job.path.seconds
@@ -69,9 +66,9 @@ def estimate(job: RenderJob, renderer: Renderer) -> Estimate:
     num_bytes = pieces * alone + (job.num_frames - pieces) * between
     if job.bitrate is not None:
         num_bytes = job.bitrate * 1e6 / 8 * job.seconds
-    if job.sound and job.format in STREAMED:
+    if job.sound and job.row.sound:
         num_bytes += _SOUND_BYTES * job.seconds
-    num_bytes *= _SHARES.get(job.format, 1.0)
+    num_bytes *= job.row.share
     if job.size_limit is not None:
         num_bytes = min(num_bytes, job.size_limit * 1e6)
     render_each = (rendered - began) / count

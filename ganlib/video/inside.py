@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 import shutil
 import struct
-import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ganlib.checkpoints import find_checkpoint, read_card
 from ganlib.dataset.files import open_zip
 from ganlib.errors import DataError, GanlibError
 from ganlib.ffmpeg import input_of, reading
 from ganlib.filesystem import open_regular, read_text_regular
-from ganlib.renderer import Renderer
-from ganlib.runs import replacing
-from ganlib.video.job import RenderJob
+
+if TYPE_CHECKING:
+    from ganlib.renderer import Renderer
+    from ganlib.video.job import RenderJob
 
 KEY = "latent-atelier"
 _MOST_BYTES = 8 * 2**20
@@ -50,37 +49,16 @@ def description(job: RenderJob, renderer: Renderer) -> dict[str, Any]:
     return found
 
 
-def read_description(path: Path) -> dict[str, Any]:
-    """Return what a film of this studio says about itself: `model`, `digest`, `licence`, `data` and `video`.
-
-    `video` are the settings, without `network` and `device`: with a network they are `RenderJob.from_dict`'s. Works for
-    every format of film. Raises DataError for other files.
-    """
-    path = Path(path)
-    text = ""
-    try:
-        suffix = path.suffix.lower()
-        if path.is_dir():
-            text = read_text_regular(path / "film.json", max_bytes=_MOST_BYTES)
-        elif suffix == ".zip":
-            with open_zip(path) as archive, archive.open("film.json") as file:
-                text = file.read(_MOST_BYTES).decode()
-        elif suffix in (".mp4", ".webm"):
-            text = _comment_of_film(path)
-        else:
-            text = _text_of_picture(path)
-        found = json.loads(text)
-    except (
-        OSError, ValueError, KeyError, GanlibError, zipfile.BadZipFile, UnidentifiedImageError, RecursionError,
-        SyntaxError,
-    ) as error:  # fmt: skip
-        raise DataError(f"{path.name} holds no recipe of a film", "Choose a film that this studio made.") from error
-    if not isinstance(found, dict) or KEY not in found:
-        raise DataError(f"{path.name} holds no recipe of a film", "Choose a film that this studio made.")
-    return found
+def text_of_pictures(path: Path) -> str:
+    """Return what the zip or folder of a film's pictures holds; raises as its reading does, like its siblings."""
+    if path.is_dir():
+        return read_text_regular(path / "film.json", max_bytes=_MOST_BYTES)
+    with open_zip(path) as archive, archive.open("film.json") as file:
+        return file.read(_MOST_BYTES).decode()
 
 
-def _comment_of_film(path: Path) -> str:
+def comment_of_film(path: Path) -> str:
+    """Return what a film that ffmpeg reads says as its comment."""
     with reading([*input_of(path), "-f", "ffmetadata", "-"]) as stream:
         lines = stream.read(_MOST_BYTES).decode("utf-8", errors="replace").splitlines()
     for line in lines:
@@ -90,7 +68,8 @@ def _comment_of_film(path: Path) -> str:
     return ""
 
 
-def _text_of_picture(path: Path) -> str:
+def text_of_picture(path: Path) -> str:
+    """Return what a moving picture says in its comment, text chunk or XMP."""
     with open_regular(path) as file, Image.open(file, formats=("GIF", "PNG", "WEBP")) as film:
         if film.format == "WEBP":
             xmp = film.info.get("xmp", b"")
@@ -100,14 +79,7 @@ def _text_of_picture(path: Path) -> str:
         return text.decode("utf-8", errors="replace") if isinstance(text, bytes) else str(text)
 
 
-def insert_comment(path: Path, comment: str) -> None:
-    """Put a description into a gif, apng or webp, of which ffmpeg writes none."""
-    insert = {".gif": _into_gif, ".png": _into_png, ".apng": _into_png, ".webp": _into_webp}[path.suffix.lower()]
-    with replacing(path, durable=False) as commented:
-        insert(path, commented, comment)
-
-
-def _into_gif(path: Path, dest: Path, comment: str) -> None:
+def into_gif(path: Path, dest: Path, comment: str) -> None:
     """Before the first frame, where readers look for it."""
     data = comment.encode("utf-8")
     blocks = b"".join(bytes([len(data[i : i + 255])]) + data[i : i + 255] for i in range(0, len(data), 255))
@@ -118,7 +90,7 @@ def _into_gif(path: Path, dest: Path, comment: str) -> None:
         shutil.copyfileobj(source, out)
 
 
-def _into_png(path: Path, dest: Path, comment: str) -> None:
+def into_png(path: Path, dest: Path, comment: str) -> None:
     """An iTXt chunk after the header."""
     body = b"iTXt" + KEY.encode() + b"\x00\x00\x00\x00\x00" + comment.encode("utf-8")
     with open_regular(path) as source, dest.open("wb") as out:
@@ -127,7 +99,7 @@ def _into_png(path: Path, dest: Path, comment: str) -> None:
         shutil.copyfileobj(source, out)
 
 
-def _into_webp(path: Path, dest: Path, comment: str) -> None:
+def into_webp(path: Path, dest: Path, comment: str) -> None:
     """An XMP chunk at the end, and the flag for it in the header."""
     body = _XMP.format(html.escape(comment).replace("\n", "&#10;")).encode("utf-8")
     chunk = b"XMP " + struct.pack("<I", len(body)) + body + b"\x00" * (len(body) % 2)

@@ -6,7 +6,9 @@ import io
 import math
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +16,12 @@ from ganlib import images
 from ganlib.errors import GanlibError, InputError
 from ganlib.ffmpeg import as_file, input_of, reading, run_ffmpeg
 from ganlib.runs import Reporter, Stopped, write_bytes
-from ganlib.video.job import RenderJob
+from ganlib.video.codecs import CODECS
 
-_BAYER = "dither=bayer:bayer_scale=4"  # ordered dithering stands still from frame to frame; error diffusion crawls
+if TYPE_CHECKING:
+    from ganlib.video.job import RenderJob
+
+BAYER = "dither=bayer:bayer_scale=4"  # ordered dithering stands still from frame to frame; error diffusion crawls
 _PALETTE_FRAMES = 48
 _LEAST_SIDE = 32
 # What a gif gives up, in turn, until it is small enough: (every n-th frame, share of the size, colours).
@@ -24,6 +29,20 @@ _LADDER = (
     (1, 1.0, 256), (1, 1.0, 128), (1, 0.85, 128), (2, 0.85, 128), (2, 0.7, 96), (2, 0.55, 64), (3, 0.55, 64),
     (3, 0.42, 48), (3, 0.32, 32), (4, 0.25, 32),
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """All pieces of a film on the disk, and what its file says."""
+
+    job: RenderJob
+    listing: Path
+    """As `list_parts` writes it."""
+    size: tuple[int, int]
+    """Width and height."""
+    title: str
+    comment: str
+    reporter: Reporter
 
 
 def list_parts(parts: list[Path], lengths: list[int], fps: float) -> Path:
@@ -41,37 +60,37 @@ def joined(listing: Path) -> list[str]:
     return ["-f", "concat", "-safe", "0", "-i", as_file(listing)]
 
 
-def join_streamed(job: RenderJob, listing: Path, dest: Path, *, title: str, comment: str) -> None:
-    """Write an mp4 or webm of the coded pieces, with the job's track."""
+def join_streamed(pieces: Pieces, dest: Path) -> None:
+    """Write a file of the coded pieces, with the job's track."""
+    job, listing = pieces.job, pieces.listing
     inputs, maps = joined(listing), ["-map", "0:v:0", "-c:v", "copy"]
     if job.sound:
         fade = min(job.fade_seconds, job.seconds)
         filters = [f"afade=t=out:st={job.seconds - fade:.4f}:d={fade:.4f}"] if fade > 0 else []
-        codec = ["libopus", "-b:a", "160k"] if job.format == "webm" else ["aac", "-b:a", "192k"]
         # Silence goes on after a short track, and the film's length cuts a long one.
         inputs += input_of(Path(job.sound).absolute())
-        maps += ["-map", "1:a:0", "-af", ",".join([*filters, "apad"]), "-c:a", *codec, "-ac", "2"]
+        maps += ["-map", "1:a:0", "-af", ",".join([*filters, "apad"]), "-c:a", *job.row.sound, "-ac", "2"]
         maps += ["-t", f"{job.seconds:.6f}"]
-    words = ["-map_metadata", "-1", "-metadata", f"title=Latent Atelier: {title}", "-metadata", f"comment={comment}"]
-    tag = ["-tag:v", "hvc1"] if job.format == "mp4" and job.codec == "h265" else []
-    kind = ["-movflags", "+faststart", "-f", "mp4"] if job.format == "mp4" else ["-f", "webm"]
-    run_ffmpeg([*inputs, *maps, *tag, *words, *kind, "-y", as_file(dest)])
+    words = ["-map_metadata", "-1", "-metadata", f"title=Latent Atelier: {pieces.title}"]
+    words += ["-metadata", f"comment={pieces.comment}"]
+    tag = CODECS[job.codec].tag if job.row.has_codecs else ()
+    run_ffmpeg([*inputs, *maps, *tag, *words, *job.row.container, "-y", as_file(dest)])
 
 
-def code_gif(
-    job: RenderJob, listing: Path, dest: Path, *, size: tuple[int, int], reporter: Reporter, comment_bytes: int = 0
-) -> None:
+def code_gif(pieces: Pieces, dest: Path) -> None:
     """Write a gif with one palette for the film; with a size limit, as good a one as keeps it.
 
     Raises InputError where even the smallest is too large."""
-    most = None if job.size_limit is None else job.size_limit * 1e6 - comment_bytes
+    job, reporter = pieces.job, pieces.reporter
+    room = len(pieces.comment.encode()) * 256 // 255 + 8  # of the comment, which is put in afterwards
+    most = None if job.size_limit is None else job.size_limit * 1e6 - room
     rung = 0
     while rung < len(_LADDER):
         step, share, colours = _LADDER[rung]
         if reporter.should_stop():
             raise Stopped
-        sides = tuple(max(_LEAST_SIDE, round(side * share)) if share < 1 else side for side in size)
-        _code_gif(job, listing, dest, (sides[0], sides[1]), step=step, colours=colours)
+        sides = tuple(max(_LEAST_SIDE, round(side * share)) if share < 1 else side for side in pieces.size)
+        _code_gif(job, pieces.listing, dest, (sides[0], sides[1]), step=step, colours=colours)
         if most is None or dest.stat().st_size <= most:
             if (step, share, colours) != _LADDER[0]:
                 words = f"{sides[0]} × {sides[1]} px, {job.fps / step:.3g} frames per second, {colours} colours"
@@ -100,31 +119,29 @@ def _code_gif(
     select = f"select='not(mod(n,{every}))',{scaled[0]}"
     generate = f"{select},palettegen=stats_mode=full:reserve_transparent=0:max_colors={colours}"
     run_ffmpeg([*joined(listing), "-vf", generate, "-frames:v", "1", "-update", "1", "-y", as_file(palette)])
-    graph = f"[0:v]{chain}[film];[film][1:v]paletteuse={_BAYER}"
+    graph = f"[0:v]{chain}[film];[film][1:v]paletteuse={BAYER}"
     rate = ["-r", f"{job.fps / step:.6g}"]
     times = "0" if loops(job) else "-1"
     inputs = [*joined(listing), "-i", as_file(palette)]
     run_ffmpeg([*inputs, "-lavfi", graph, *rate, "-loop", times, "-f", "gif", "-y", as_file(dest)])
 
 
-def code_apng(job: RenderJob, listing: Path, dest: Path) -> None:
+def code_apng(pieces: Pieces, dest: Path) -> None:
     """Write an animated PNG, lossless."""
-    plays = "0" if loops(job) else "1"
+    plays = "0" if loops(pieces.job) else "1"
     coding = ["-c:v", "apng", "-pix_fmt", "rgb24", "-pred", "mixed", "-plays", plays, "-f", "apng"]
-    run_ffmpeg([*joined(listing), *coding, "-y", as_file(dest)])
+    run_ffmpeg([*joined(pieces.listing), *coding, "-y", as_file(dest)])
 
 
-def code_webp(job: RenderJob, listing: Path, dest: Path) -> None:
+def code_webp(pieces: Pieces, dest: Path) -> None:
     """Write an animated WebP, of the quality that crf stands for."""
-    quality = round(100 - job.crf * 1.2)
-    times = "0" if loops(job) else "1"
+    quality = round(100 - pieces.job.crf * 1.2)
+    times = "0" if loops(pieces.job) else "1"
     coding = ["-c:v", "libwebp_anim", "-lossless", "0", "-quality", str(quality), "-loop", times, "-f", "webp"]
-    run_ffmpeg([*joined(listing), *coding, "-y", as_file(dest)])
+    run_ffmpeg([*joined(pieces.listing), *coding, "-y", as_file(dest)])
 
 
-def write_pictures(
-    listing: Path, dest: Path, *, size: tuple[int, int], text: str, reporter: Reporter
-) -> None:
+def write_pictures(pieces: Pieces, dest: Path) -> None:
     """Write every frame as a PNG into a zip, or into the folder `dest` where it is one, with `film.json`."""
     archive = None if dest.is_dir() else zipfile.ZipFile(dest, "w", zipfile.ZIP_STORED)
 
@@ -135,9 +152,9 @@ def write_pictures(
             archive.writestr(name, data)
 
     try:
-        save("film.json", text.encode())
-        for i, frame in enumerate(decoded(joined(listing), size)):
-            if reporter.should_stop():
+        save("film.json", pieces.comment.encode())
+        for i, frame in enumerate(decoded(joined(pieces.listing), pieces.size)):
+            if pieces.reporter.should_stop():
                 raise Stopped
             save(f"frame{i:06d}.png", images.encode(frame))
     finally:

@@ -22,9 +22,8 @@ from ganlib.runs import Reporter, replacing
 from ganlib.runs.files import mtime
 from ganlib.superres import find_model
 from ganlib.video import joining
-from ganlib.video.codecs import segment_coding, segment_suffix
-from ganlib.video.inside import description, insert_comment
-from ganlib.video.job import MAX_SIDE, STREAMED, SUFFIXES, RenderJob
+from ganlib.video.inside import description
+from ganlib.video.job import MAX_SIDE, RenderJob
 from ganlib.video.overlays import letter_warnings
 from ganlib.video.pictures import Enlarge, Framing, Rendering
 from ganlib.video.schedule import frame_times, sound_levels
@@ -93,7 +92,7 @@ def render_video(
     """
     job.validate()
     dest = Path(dest)
-    if dest.suffix.lower() not in SUFFIXES[job.format]:
+    if dest.suffix.lower() not in job.row.suffixes:
         raise InputError(f"{dest.name} is no name for a {job.format} file", f"Let it end in {job.suffix}.")
     began = time.time()
     size = job.frame_size(renderer.spec.resolution)
@@ -108,9 +107,9 @@ def render_video(
     folder = dest.with_name(f".{dest.name}.{PARTS}") if parts is None else Path(parts)
     levels = sound_levels(job)
     with nullcontext() if parts is not None or rank > 0 else _removed(folder):
-        suffix = segment_suffix(job)
+        suffix = job.row.piece_suffix
         framing = Framing(job, renderer.spec.resolution, enlarge)
-        key = _key(job, renderer, segment_coding(job, SEGMENT_FRAMES))
+        key = _key(job, renderer, job.row.coding(job, SEGMENT_FRAMES))
         if rank == 0:
             plan, times = open_plan(
                 folder, key, num_frames=job.num_frames, batch=renderer.default_batch(), suffix=suffix,
@@ -126,7 +125,7 @@ def render_video(
             plan, times = joined
         make_parts(
             plan, lambda span: _pictures(job, renderer, times, levels, span, plan.batch), framing.frames,
-            coding=lambda count: segment_coding(job, count), size=size, fps=job.fps, reporter=reporter,
+            coding=lambda count: job.row.coding(job, count), size=size, fps=job.fps, reporter=reporter,
             rank=rank, world=world,
         )  # fmt: skip
         if rank > 0:
@@ -143,26 +142,17 @@ def _finish(
     job: RenderJob, listing: Path, dest: Path, *, size: tuple[int, int], renderer: Renderer, reporter: Reporter
 ) -> None:
     comment = json.dumps(description(job, renderer), separators=(",", ":"))
-    if len(comment) > _MAX_COMMENT and job.format in STREAMED:
+    if len(comment) > _MAX_COMMENT and job.row.is_streamed:
         reporter.log("The film is too long to keep its recipe inside; job.json has it.")
         comment = ""
+    pieces = joining.Pieces(job, listing, size, renderer.name, comment, reporter)
     if not dest.suffix:
         dest.mkdir(parents=True, exist_ok=True)
-        joining.write_pictures(listing, dest, size=size, text=comment, reporter=reporter)
+        job.row.finish(pieces, dest)
         return
     with replacing(dest) as temporary:
-        if job.format in STREAMED:
-            joining.join_streamed(job, listing, temporary, title=renderer.name, comment=comment)
-        elif job.format == "png":
-            joining.write_pictures(listing, temporary, size=size, text=comment, reporter=reporter)
-        else:
-            if job.format == "gif":
-                room = len(comment.encode()) * 256 // 255 + 8
-                joining.code_gif(job, listing, temporary, size=size, reporter=reporter, comment_bytes=room)
-            else:
-                code = joining.code_apng if job.format == "apng" else joining.code_webp
-                code(job, listing, temporary)
-            insert_comment(temporary, comment)
+        job.row.finish(pieces, temporary)
+        job.row.insert_comment(temporary, comment)
 
 
 def _key(job: RenderJob, renderer: Renderer, coding: list[str]) -> str:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ganlib.errors import InputError
 from ganlib.ffmpeg import as_file, encoder, raw_input
 from ganlib.runs import Reporter, Stopped, replacing
-from ganlib.video.codecs import h264_options
-from ganlib.video.inside import insert_comment
+from ganlib.video.formats import FORMATS, format_of, suffix_words
 
-FILM_FORMATS = ("mp4", "gif")
+FILM_FORMATS = tuple(name for name, row in FORMATS.items() if row.at_once)
 """What `write_film` writes."""
 
 
@@ -32,23 +32,22 @@ def write_film(
     title: str = "",
     comment: str = "",
 ) -> Path:
-    """Write batches of frames, uint8 `[n, height, width, 3]`, as the mp4 or gif that `dest`'s suffix names.
+    """Write batches of frames, uint8 `[n, height, width, 3]`, as the film, of one of `FILM_FORMATS`, that `dest` names.
 
     `size` is (width, height), both even for an mp4. `palette` gives some pictures of one size from which a gif's
     colours are chosen, before the first frame is asked for. `comment` is kept inside the file. Raises Stopped on
     request and GanlibError with ffmpeg's last words if it fails; then `dest` is untouched.
     """
-    is_gif = dest.suffix.lower() == ".gif"
+    row = format_of(dest)
+    if row is None or row.at_once is None:
+        raise InputError(f"cannot tell the format of '{dest}'", f"use {suffix_words(FILM_FORMATS)}")
     with tempfile.TemporaryDirectory() as folder, replacing(dest) as temporary:
-        if is_gif:
-            colours = Path(folder) / "palette.png"
-            _write_palette(palette(), colours, reporter)
-            # Ordered dithering stands still from frame to frame; error diffusion crawls.
-            filters = ["-i", as_file(colours), "-lavfi", "paletteuse=dither=bayer:bayer_scale=4"]
-            options = [*filters, "-loop", "0" if loop else "-1", "-f", "gif"]
-        else:
-            words = ["-metadata", f"title=Latent Atelier: {title}", "-metadata", f"comment={comment}"]
-            options = ["-an", *h264_options(crf), *words, "-movflags", "+faststart", "-f", "mp4"]
+        colours = []
+        if row.has_palette:
+            file = Path(folder) / "palette.png"
+            _write_palette(palette(), file, reporter)
+            colours = ["-i", as_file(file)]
+        options = [*colours, *row.at_once(crf, loop, title, comment)]
         with encoder([*raw_input(size, fps), *options, "-y", as_file(temporary)]) as put:
             done = 0
             reporter.progress(0, num_frames, "frames")
@@ -58,8 +57,8 @@ def write_film(
                 put(pixels)
                 done += len(pixels)
                 reporter.progress(done, num_frames, "frames")
-        if is_gif and comment:
-            insert_comment(temporary, comment)
+        if comment:
+            row.insert_comment(temporary, comment)
     return dest
 
 

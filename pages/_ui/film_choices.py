@@ -1,29 +1,40 @@
 """The choices on the Morph page beside its keyframes, as one value that goes through the address."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ganlib.errors import InputError
-from ganlib.paths import CIRCULAR, Keyframe, LatentPath
-from ganlib.video import RenderJob
+from ganlib.paths import CIRCULAR, CURVES, EASINGS, Keyframe, LatentPath
+from ganlib.video import ASPECTS, CODECS, FORMATS, RenderJob
 from pages._ui.keyframes import SECONDS, seconds_of
 
 FPS = (24, 25, 30, 50, 60)
-CURVES = {"cubic": "Smooth", "linear": "Straight", "slerp": "Around", "circle": "Circle", "noise": "Drift"}
-EASINGS = {"linear": "steady", "in-out": "rests at each", "in": "begins slowly", "out": "ends slowly"}
-MOVING = {"all": "everything", "coarse": "the shape", "middle": "the features", "fine": "colour and texture"}
 SIZES = {0: "as the model", 512: "512 px", 1080: "1080 px", 2160: "2160 px"}
-FORMATS = ("mp4", "h265", "webm", "gif", "webp", "apng", "png")
-FORMAT_WORDS = {
-    "mp4": "MP4 (H.264)", "h265": "MP4 (H.265)", "webm": "WebM", "gif": "GIF", "webp": "WebP", "apng": "APNG",
-    "png": "PNG pictures",
-}  # fmt: skip
-SHAPES = {"1:1": "square", "9:16": "story 9:16", "16:9": "wide 16:9", "4:5": "portrait 4:5"}
+MOVES = {"all": "everything", "coarse": "the shape", "middle": "the features", "fine": "colour and texture"}
 GROUNDS = {
     "blur": "itself, blurred", "mirror": "itself, mirrored", "#000000": "black", "#ffffff": "white",
     "#faf7f2": "paper",
 }  # fmt: skip
+
+
+class Coding(NamedTuple):
+    """One choice of a format."""
+
+    format: str
+    codec: str
+    title: str
+
+
+def codings() -> dict[str, Coding]:
+    """The formats of films, and under its name every codec of one that is not its usual one."""
+    usual, found = RenderJob.codec, {}
+    for row in FORMATS.values():
+        found[row.name] = Coding(row.name, usual, row.title)
+        if row.has_codecs:
+            titles = {name: f"{row.title} ({codec.title})" for name, codec in CODECS.items()}
+            found |= {row.name if name == usual else name: Coding(row.name, name, titles[name]) for name in CODECS}
+    return found
 
 
 @dataclass(frozen=True)
@@ -33,22 +44,18 @@ class Film:
     seconds: float = SECONDS
     """From a keyframe to the next, for keyframes still to come."""
     fps: int = 30
-    """Frames per second."""
-    curve: str = "cubic"
-    loop: bool = True
+    curve: str = LatentPath.curve
+    loop: bool = LatentPath.loop
     size: int = 0
     """Side of the picture in pixels; 0 means the model's."""
-    format: str = "mp4"
-    shape: str = "1:1"
-    """Width to height."""
+    format: str = RenderJob.format
+    """A format, or a codec other than its usual one."""
+    shape: str = RenderJob.aspect
     ground: str = "blur"
     """What surrounds the picture where the shape is not square."""
-    easing: str = "linear"
-    """How the way from a keyframe to the next begins and ends."""
-    moving: str = "all"
-    """Which style inputs move."""
-    even: bool = False
-    """Whether the picture changes by the same amount from frame to frame."""
+    easing: str = Keyframe.easing
+    moving: str = LatentPath.moving
+    even: bool = RenderJob.even_speed
 
     def to_query(self) -> dict[str, str]:
         """What differs from the defaults, as parameters of the address."""
@@ -59,18 +66,13 @@ class Film:
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "Film":
         """The inverse of `to_query`; other parameters are left alone. Raises InputError for a choice there is not."""
-        legal: dict[str, Mapping[str, Any]] = {
-            "fps": {str(value): value for value in FPS},
-            "curve": dict(zip(CURVES, CURVES, strict=True)),
-            "loop": {"0": False, "1": True},
-            "size": {str(value): value for value in SIZES},
-            "format": dict(zip(FORMATS, FORMATS, strict=True)),
-            "shape": dict(zip(SHAPES, SHAPES, strict=True)),
-            "ground": dict(zip(GROUNDS, GROUNDS, strict=True)),
-            "easing": dict(zip(EASINGS, EASINGS, strict=True)),
-            "moving": dict(zip(MOVING, MOVING, strict=True)),
-            "even": {"0": False, "1": True},
-        }
+        switch = {"0": False, "1": True}
+        choices: dict[str, Iterable[Any]] = {
+            "fps": FPS, "curve": CURVES, "size": SIZES, "format": codings(), "shape": ASPECTS, "ground": GROUNDS,
+            "easing": EASINGS, "moving": MOVES,
+        }  # fmt: skip
+        legal = {name: {str(each): each for each in some} for name, some in choices.items()}
+        legal |= {"loop": switch, "even": switch}
         values: dict[str, Any] = {}
         if "seconds" in query:
             try:
@@ -85,9 +87,9 @@ class Film:
 
     def job(self, network: str, path: LatentPath) -> RenderJob:
         """The film as the library renders it."""
-        coding = ("mp4", "h265") if self.format == "h265" else (self.format, "h264")
+        coding = codings()[self.format]
         job = RenderJob(
-            network, path, fps=self.fps, size=self.size or None, format=coding[0], codec=coding[1],
+            network, path, fps=self.fps, size=self.size or None, format=coding.format, codec=coding.codec,
             even_speed=self.even,
         )  # fmt: skip
         return job if self.shape == "1:1" else replace(job, aspect=self.shape, background=self.ground)

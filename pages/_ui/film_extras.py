@@ -11,7 +11,7 @@ from ganlib import images
 from ganlib.checkpoints import Checkpoint
 from ganlib.errors import GanlibError
 from ganlib.superres import choices
-from ganlib.video import BANDS, CORNERS, STREAMED, Reaction, RenderJob, read_track
+from ganlib.video import BANDS, CORNERS, FORMATS, LENGTHS, Reaction, RenderJob, read_track
 from pages._ui import models
 from pages._ui.datasets.intake import data_root
 from pages._ui.files import file_bytes
@@ -21,11 +21,6 @@ from pages._ui.uploads import PICTURE_BYTES, keep_upload
 SOUNDS = ["mp3", "wav", "m4a", "aac", "ogg", "opus", "flac", "mp4", "mov", "webm"]
 FONTS = ["ttf", "otf", "ttc"]
 LOGOS = ["png", "webp", "jpg", "jpeg"]
-LENGTHS = {"film": "the film's", "track": "the track's"}
-BAND_WORDS = {"bass": "the bass", "middle": "the middle", "treble": "the treble", "loudness": "the loudness",
-              "onset": "every onset"}  # fmt: skip
-PLACES = {"bottom-right": "below, right", "bottom-left": "below, left", "top-right": "above, right",
-          "top-left": "above, left"}  # fmt: skip
 
 
 def show_extras(model: Checkpoint, job: RenderJob) -> RenderJob:
@@ -58,8 +53,9 @@ def _kept(upload: Any, name: str, max_bytes: int | None = PICTURE_BYTES) -> str:
 
 
 def _sound(model: Checkpoint, job: RenderJob) -> RenderJob:
-    if job.format not in STREAMED:
-        st.caption("Only mp4 and webm have sound. The track still moves the pictures.")
+    if not job.row.sound:
+        sounding = " and ".join(row.name for row in FORMATS.values() if row.sound)
+        st.caption(f"Only {sounding} have sound. The track still moves the pictures.")
     sound = _kept(st.file_uploader("A track", type=SOUNDS, key="film-sound"), "sound", None)
     try:
         if sound:
@@ -70,7 +66,7 @@ def _sound(model: Checkpoint, job: RenderJob) -> RenderJob:
     if not sound:
         st.caption("Music for the film: cuts on its beats, and directions that follow it.")
         return job
-    length = st.segmented_control("Length", list(LENGTHS), default="film", format_func=LENGTHS.__getitem__,
+    length = st.segmented_control("Length", list(LENGTHS), default=job.length, format_func=LENGTHS.__getitem__,
                                   key="film-length")  # fmt: skip
     beats = st.toggle("Keyframes on its beats", key="film-beats")
     pulse = st.slider("Quicker where it is louder", 0.0, 5.0, 0.0, 0.5, key="film-pulse")
@@ -81,15 +77,15 @@ def _sound(model: Checkpoint, job: RenderJob) -> RenderJob:
                                 format_func=lambda name: directions[name].words)  # fmt: skip
         for name in chosen:
             left, right = st.columns(2)
-            band = left.selectbox(f"{plain(directions[name].words)} follows", BANDS, format_func=BAND_WORDS.__getitem__,
-                                  key=f"film-band-{name}")  # fmt: skip
+            band = left.selectbox(f"{plain(directions[name].words)} follows", list(BANDS),
+                                  format_func=BANDS.__getitem__, key=f"film-band-{name}")  # fmt: skip
             strength = right.slider("Strength, sigmas", -6.0, 6.0, 2.0, 0.5, key=f"film-strength-{name}")
             direction = directions[name]
             reactions.append(Reaction(name, band, strength, direction.first, direction.last))
     else:
         st.caption("With named directions (on the Explore page) the pictures can follow bass and treble.")
     return replace(
-        job, sound=sound, length=length or "film", beats=beats, pulse=pulse, reactions=tuple(reactions)
+        job, sound=sound, length=length or job.length, beats=beats, pulse=pulse, reactions=tuple(reactions)
     )
 
 
@@ -118,9 +114,9 @@ def _words(job: RenderJob) -> RenderJob:
         logo = ""
     job = replace(job, title=title.strip(), caption=caption.strip(), font=font, logo=logo)
     if logo:
-        corner = st.selectbox("Its corner", CORNERS, format_func=PLACES.__getitem__, key="film-corner",
-                              index=CORNERS.index("bottom-right"))  # fmt: skip
-        opacity = st.slider("How much of it is seen", 0.1, 1.0, 0.8, 0.1, key="film-opacity")
+        corner = st.selectbox("Its corner", list(CORNERS), format_func=CORNERS.__getitem__, key="film-corner",
+                              index=list(CORNERS).index(job.logo_corner))  # fmt: skip
+        opacity = st.slider("How much of it is seen", 0.1, 1.0, job.logo_opacity, 0.1, key="film-opacity")
         job = replace(job, logo_corner=corner, logo_opacity=opacity)
     return job
 
@@ -137,14 +133,14 @@ def _upscaled(model: Checkpoint, job: RenderJob) -> RenderJob:
 
 
 def _quality(job: RenderJob) -> RenderJob:
-    if job.format in STREAMED:
+    if job.row.is_streamed:
         bitrate = st.number_input("Megabits a second", 0.0, 200.0, 0.0, 1.0, key="film-bitrate",
                                   help="0: by quality, below")  # fmt: skip
         if bitrate:
             return replace(job, bitrate=float(bitrate))
         crf = st.slider("Quality, smaller is better", 1, 40, job.crf, key="film-crf", help="crf")
         return replace(job, crf=crf)
-    if job.format == "gif":
+    if job.row.has_size_limit:
         limit = st.number_input("At most, megabytes", 0.0, 200.0, 0.0, 1.0, key="film-limit",
                                 help="0: no limit; else it is made smaller until it fits")  # fmt: skip
         return replace(job, size_limit=float(limit) or None)

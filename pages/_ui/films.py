@@ -1,6 +1,5 @@
 """Films: the sheet that previews one, the command that makes one, and the jobs and finished films in `runs/`."""
 
-import shlex
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate
@@ -10,9 +9,10 @@ import streamlit as st
 
 from ganlib import images, runs
 from ganlib.checkpoints import Checkpoint
+from ganlib.commands.flags import command_line, words_of
 from ganlib.latents import Recipe
 from ganlib.runs import RunDir
-from ganlib.video import RenderJob, letter_warnings, preview_frames
+from ganlib.video import RenderJob, format_of, letter_warnings, preview_frames
 from pages._ui import models
 from pages._ui.components import film_player, snippet
 from pages._ui.files import file_bytes
@@ -81,26 +81,14 @@ def command_of(job: RenderJob, out: str) -> str:
         return ""
     if any(keyframe.seconds != first.seconds for keyframe in job.path.keyframes):
         return ""
-    words = ["python", "-m", "ganlib", "video", "--network", job.network, "--seeds", ",".join(map(str, plain_seeds))]
-    words += ["--seconds", f"{first.seconds:g}", "--fps", f"{job.fps:g}", "--curve", job.path.curve]
-    words += [] if job.path.loop else ["--no-loop"]
-    words += ["--trunc", f"{first.recipe.psi:g}"]
+    if job.reactions:
+        return ""
+    words = ["--seeds", ",".join(map(str, plain_seeds)), "--trunc", f"{psi:g}"]
     if first.recipe.label is not None:
         words += ["--class", ",".join(map(str, labels if len(set(labels)) > 1 else labels[:1]))]
-    words += [] if job.size is None else ["--size", str(job.size)]
-    words += [] if job.aspect == "1:1" else ["--aspect", job.aspect, "--background", job.background]
-    words += [] if first.easing == "linear" else ["--easing", first.easing]
-    words += [] if job.path.moving == "all" else ["--moving", job.path.moving]
-    usual = RenderJob(job.network, job.path)
-    looks = ("upscaler", "codec", "crf", "bitrate", "size_limit", "title", "caption", "font", "logo")
-    for name in (*looks, "sound", "length", "pulse"):
-        if (value := getattr(job, name)) != getattr(usual, name):
-            words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
-    words += ["--even-speed"] if job.even_speed else []
-    words += ["--beats"] if job.beats else []
-    if job.reactions or (job.logo and (job.logo_corner, job.logo_opacity) != (usual.logo_corner, usual.logo_opacity)):
-        return ""
-    return shlex.join([*words, "--out", out])
+    for part_of in (first, job.path):
+        words += words_of(part_of, leave_out=("recipe", "keyframes"))
+    return command_line("video", job, *words, "--out", out, leave_out=("path", "reactions"))
 
 
 # --- while it is made -------------------------------------------------------------------------------------------------
@@ -190,10 +178,11 @@ def _lengthen() -> None:
 def _film(run: RunDir, *, is_newest: bool) -> None:
     film: Path = run.artefacts[0]
     kind = film.suffix.lstrip(".")
-    if kind in ("mp4", "webm"):
+    row = format_of(film)
+    if row and row.is_streamed:
         is_mute = not run.job["config"].get("sound")
         st.video(str(film), loop=True, autoplay=is_newest and is_mute, muted=is_mute, alt=run.name)
-    elif kind != "zip":
+    elif row and row.is_picture:
         st.image(str(film), width="stretch")
     label = f"{run.name} · {kind} · {size_words(film.stat().st_size)}"
     download(label, f"{run.path.name}.{kind}", partial(file_bytes, film), width="stretch")

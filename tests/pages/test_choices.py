@@ -12,10 +12,10 @@ from ganlib.checkpoints import read_card
 from ganlib.errors import InputError
 from ganlib.latents import MAX_SEED, Recipe
 from ganlib.networks import tiny_generator
-from ganlib.paths import Keyframe, LatentPath
-from ganlib.video import RenderJob
+from ganlib.paths import CURVES, Keyframe, LatentPath
+from ganlib.video import ASPECTS, RenderJob
 from pages._ui.bench import Bench, fitted, groups_of, recipe_words, values_of, what_is_wrong, with_values
-from pages._ui.film_choices import CURVES, FORMATS, FPS, GROUNDS, SHAPES, SIZES, Film
+from pages._ui.film_choices import FPS, GROUNDS, SIZES, Film, codings
 from pages._ui.films import command_of, size_words
 from pages._ui.keyframes import MAX_KEYFRAMES, Track, from_text, full_name, to_text
 from pages._ui.models import file_name
@@ -124,8 +124,8 @@ def test_keyframes_go_through_an_address():
         *(Film(fps=fps) for fps in FPS),
         *(Film(curve=curve) for curve in CURVES),
         *(Film(size=size) for size in SIZES),
-        *(Film(format=format) for format in FORMATS),
-        *(Film(shape=shape, ground=ground) for shape in SHAPES for ground in GROUNDS),
+        *(Film(format=format) for format in codings()),
+        *(Film(shape=shape, ground=ground) for shape in ASPECTS for ground in GROUNDS),
     ],
 )
 def test_every_choice_of_a_film_goes_through_an_address_and_can_be_rendered(film):
@@ -145,7 +145,7 @@ def test_a_choice_of_a_film_that_there_is_not_is_named(name):
 
 def test_shapes_are_those_of_the_film():
     path = LatentPath((Keyframe(Recipe.of_seed(1)), Keyframe(Recipe.of_seed(2))))
-    sizes = [Film(size=1080, shape=shape).job("tiny", path).frame_size(64) for shape in SHAPES]
+    sizes = [Film(size=1080, shape=shape).job("tiny", path).frame_size(64) for shape in ASPECTS]
     assert sizes == [(1080, 1080), (1080, 1920), (1920, 1080), (1080, 1350)]
 
 

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
 from ganlib.video import RenderJob
-from pages._ui.film_choices import FORMATS
+from pages._ui.film_choices import codings
 from tests.pages.conftest import snippets
 
 THREE = "seeds=1&psi=0.7@1~seeds=2&psi=0.7@1~seeds=3&psi=0.7@1"
@@ -41,7 +41,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[RenderJob]:
     return asked
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", codings())
 def test_every_format_can_be_asked_for(repository, checkpoints, jobs, format):
     app = open_page(repository, k=THREE, format=format)
     assert not app.error, app.error

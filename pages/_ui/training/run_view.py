@@ -13,6 +13,7 @@ from ganlib.runs import RunDir
 from ganlib.training import doctor
 from ganlib.training.folder import Snapshot, TrainingFolder, keep_snapshot, list_training
 from ganlib.training.timelapse import TimelapseJob
+from ganlib.video import FILM_FORMATS, format_of
 from pages._ui import models
 from pages._ui.components import snippet
 from pages._ui.files import file_bytes
@@ -272,7 +273,8 @@ def _timelapse(run: Run) -> None:
     films = _films(run)
     state = films[0].state if films else ""
     with st.container(horizontal=True, vertical_alignment="bottom", key="timelapse"):
-        kind = st.segmented_control("Format", ("mp4", "gif"), default="mp4", key="film-format") or "mp4"
+        usual = TimelapseJob.format
+        kind = st.segmented_control("Format", FILM_FORMATS, default=usual, key="film-format") or usual
         fade = st.toggle("Cross-fade", True, key="film-fade", help="From sheet to sheet; without it they follow hard")
         job = TimelapseJob(str(run.folder.path), kind, fade=fade)
         st.button(
@@ -291,7 +293,7 @@ def _timelapse(run: Run) -> None:
     if done:
         path = done.artefacts[0]
         with st.container(width=576):
-            if path.suffix == ".gif":
+            if (row := format_of(path)) and row.is_picture:
                 st.image(str(path))
             else:
                 st.video(str(path), loop=True, muted=True)
