@@ -134,10 +134,11 @@ def _collapse(
         return []
     best_at = _kimg(next(record for record in records if mean_of(record, "Samples/diversity") == best))
     real, fake = _accuracies(lately)
-    sure = min(real, fake) >= SATURATED
+    has_zero = _scores_have_a_zero(config)
+    sure = min(real, fake) >= SATURATED if has_zero else _is_certain(lately, config)
     words = f"The samples differ from each other {recent:.0%} as much as real pictures do"
     words += f" (at best {best:.0%}, at {best_at:.0f} kimg)." if best > recent else "."
-    if sure:
+    if sure and has_zero:
         words += f" The discriminator tells {real:.0%} of the real and {fake:.0%} of the generated pictures apart."
     if config.get("bn_D"):
         advice = (
@@ -147,7 +148,7 @@ def _collapse(
     else:
         advice = (
             f"Stop, and continue from a snapshot near {best_at:.0f} kimg. Give the discriminator a lower learning rate "
-            "(dlr) or a larger gamma; a larger batch and more varied pictures help too."
+            f"(dlr){' or a larger gamma' if _has_r1(config) else ''}; a larger batch and more varied pictures help too."
         )
     return [Finding("collapse", "stop" if sure else "warning", "The pictures are becoming all alike", words, advice)]
 
@@ -156,8 +157,9 @@ def _overfitting(lately: Sequence[Mapping[str, Any]], config: Mapping[str, Any])
     title = "The discriminator is learning the pictures by heart"
     remedy = "add pictures" if config.get("mirror") else "switch mirror on, add pictures"
     if not _has_augmentation(lately, config):
-        remedy = f"switch augmentation on (aug = ada), {remedy}"
-    advice = f"To help: {remedy}, or raise gamma. Later snapshots get worse: keep the best one."
+        remedy = f"switch augmentation on (aug = {'ada' if _scores_have_a_zero(config) else 'diffaug'}), {remedy}"
+    remedy += ", or raise gamma" if _has_r1(config) else ""
+    advice = f"To help: {remedy}. Later snapshots get worse: keep the best one."
     real, fake = _median(lately, "Loss/scores/real"), _median(lately, "Loss/scores/fake")
     validation = _median(lately, "Loss/scores/validation")
     gap = real - fake
@@ -387,6 +389,18 @@ def _scores_have_a_zero(config: Mapping[str, Any]) -> bool:
     if loss in LOSSES:
         return LOSSES[loss].has_zero
     return not any(word in loss for word in ("wgan", "wasserstein", "relativ"))  # other tools' words
+
+
+def _is_certain(records: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> bool:
+    """Whether the loss says that D is sure, where the signs of its verdicts say little."""
+    loss = LOSSES.get(str(config.get("loss", "")))
+    return loss is not None and loss.guess > 0 and _median(records, "Loss/D/loss") <= CERTAIN * loss.guess
+
+
+def _has_r1(config: Mapping[str, Any]) -> bool:
+    """Whether a run has R1, or a loss that goes with it, so that raising gamma means something."""
+    loss = LOSSES.get(str(config.get("loss", "")))
+    return bool(config.get("gamma")) or loss is None or loss.defaults.get("gamma") != 0.0
 
 
 def _has_augmentation(records: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> bool:

@@ -22,6 +22,7 @@ from ganlib.runs import Reporter, RunDir, SilentReporter
 from ganlib.training.ada_control import P_HIGH
 from ganlib.training.config import TrainConfig
 from ganlib.training.doctor import FEW_PICTURES
+from ganlib.training.losses import LOSSES
 from ganlib.training.phases import Phase, Schedule
 from ganlib.training.reals import Ahead, Reals
 from ganlib.training.resume import load_exact, load_weights
@@ -252,7 +253,7 @@ class _Training:
         clock.maintenance += time.perf_counter() - started
         record |= clock.tick(num_images) | memory(self.group.device)
         self.reporter.stats(record)
-        self.reporter.log(tick_line(record))
+        self.reporter.log(tick_line(record, has_zero=LOSSES[self.config.loss or "logistic"].has_zero))
         if events is not None:
             events.add(record, kimg)
         if self.nets.p > P_HIGH and not self.warned_of_p:

@@ -119,8 +119,10 @@ def memory(device: torch.device) -> dict[str, dict[str, float]]:
     return record
 
 
-def tick_line(record: Mapping[str, Any]) -> str:
-    """Return the line that a person reads at each tick, laid out as NVIDIA's tools have it."""
+def tick_line(record: Mapping[str, Any], *, has_zero: bool = True) -> str:
+    """Return the line that a person reads at each tick, laid out as NVIDIA's tools have it.
+
+    has_zero: whether a verdict above 0 means real; where it does not, mean verdicts stand in the place of r_t."""
 
     def value(name: str) -> float:
         return record[name]["mean"] if name in record else 0.0
@@ -131,8 +133,11 @@ def tick_line(record: Mapping[str, Any]) -> str:
         f"sec/kimg {value('Timing/sec_per_kimg'):<7.2f}", f"maintenance {value('Timing/maintenance_sec'):<6.1f}",
         f"cpumem {value('Resources/cpu_mem_gb'):<6.2f}", f"gpumem {value('Resources/peak_gpu_mem_gb'):<6.2f}",
         f"augment {value('Progress/augment'):.3f}", f"G {value('Loss/G/loss'):.3f}", f"D {value('Loss/D/loss'):.3f}",
-        f"r_t {value('Loss/signs/real'):.3f}",
     ]  # fmt: skip
+    if has_zero:
+        parts.append(f"r_t {value('Loss/signs/real'):.3f}")
+    else:
+        parts.append(f"D(real) {value('Loss/scores/real'):.3f} D(fake) {value('Loss/scores/fake'):.3f}")
     if "Progress/alpha" in record:
         parts.append(f"side {value('Progress/resolution'):.0f} alpha {value('Progress/alpha'):.2f}")
     return " ".join(parts)
