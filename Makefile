@@ -1,6 +1,6 @@
 # make app: the studio in the browser · make test: everything that is checked · make help: the rest
 .DEFAULT_GOAL := help
-.PHONY: help app setup test lint bench clean
+.PHONY: help app setup check test lint bench clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -11,6 +11,7 @@ PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(
 
 help:
 	@echo 'make app     install what is missing, then open the studio at http://127.0.0.1:$(PORT), for this computer alone'
+	@echo 'make check   ruff, mypy and the tests of what matters most, in a minute or two'
 	@echo 'make test    ruff, mypy and the whole test suite'
 	@echo 'make setup   make $(VENV) alone'
 	@echo 'make lint    ruff and mypy'
@@ -41,6 +42,14 @@ app: setup
 lint: $(VENV)/test.stamp
 	$(PY) -m ruff check .
 	$(PY) -m mypy
+
+# What most changes break: the architecture, options, files of earlier versions, and a contract for every network.
+CHECKED := tests/test_house.py tests/test_options.py tests/test_flags.py tests/test_help.py tests/test_checkpoints.py \
+	tests/test_latents.py tests/test_filesystem.py tests/test_runs.py tests/networks/test_contract.py \
+	tests/networks/test_projected.py tests/earlier
+
+check: lint
+	$(PY) -m pytest -q $(CHECKED)
 
 test: lint
 	$(PY) -m pytest -q

@@ -43,7 +43,7 @@ class Head(nn.Module):
     LeakyReLU until 4×4 places are left, then one logit; with classes, the projection of 64 features on the class's
     embedding (Miyato and Koyama 2018)."""
 
-    def __init__(self, channels: int, side: int, most: int, label_dim: int) -> None:
+    def __init__(self, channels: int, side: int, most: int, label_dim: int, mbstd_group_size: int | None) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         while side > 4:
@@ -52,13 +52,21 @@ class Head(nn.Module):
             layers += [nn.LeakyReLU(0.2)]
             channels, side = out, side // 2
         self.body = nn.Sequential(*layers)
-        self.out = _convolution(channels, CLASS_FEATURES if label_dim else 1, side)
+        self.mbstd_group_size = mbstd_group_size
+        self.out = _convolution(
+            channels + (mbstd_group_size is not None), CLASS_FEATURES if label_dim else 1, side
+        )
         self.embed = nn.Linear(label_dim, CLASS_FEATURES, bias=False) if label_dim else None
 
     def forward(self, x: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:
         """x `[N, channels, side, side]` → logit `[N, 1]` and the last maps `[N, C, 4, 4]`."""
-        maps = self.body(x)
-        judged = self.out(maps).flatten(1)
+        maps = seen = self.body(x)
+        if self.mbstd_group_size is not None:
+            # Batch normalisation takes away what a whole batch has in common, so that heads cannot see that pictures
+            # are all alike: how much the mixtures of a few pictures differ is told to the last layer.
+            spread = ops.minibatch_std(x, self.mbstd_group_size)[:, -1:, :1, :1]
+            seen = torch.cat([maps, spread.expand(-1, -1, *maps.shape[2:])], dim=1)
+        judged = self.out(seen).flatten(1)
         if self.embed is not None and label is not None:
             judged = (judged * self.embed(label.to(judged.dtype))).sum(dim=1, keepdim=True) / math.sqrt(CLASS_FEATURES)
         return judged, maps
@@ -76,7 +84,7 @@ class Discriminator(base.Discriminator):
         self.width, self.side, self.seed = (int(params[name]) for name in ("width", "feature_side", "seed"))
         widths = [factor * self.width for factor in FACTORS]
         self.heads = nn.ModuleList(
-            Head(channels, self.side // stride, widths[-1], spec.label_dim)
+            Head(channels, self.side // stride, widths[-1], spec.label_dim, params.get("mbstd_group_size"))
             for channels, stride in zip(widths, STRIDES, strict=True)
         )
         self._frozen: dict[str, tuple[efficientnet.EfficientNet, list[Tensor], list[Tensor]]] = {}
@@ -145,6 +153,7 @@ def make_params(
     width: int | None = None,  # None: 64 on CUDA, 32 elsewhere
     feature_side: int | None = None,  # None: chosen by the resolution and the device
     seed: int = 0,
+    mbstd_group_size: int | None = 4,  # None: heads are not told how much pictures differ
 ) -> dict[str, Any]:
     """Return the parameters of a projected discriminator for pictures of a resolution.
 
@@ -154,7 +163,8 @@ def make_params(
     side = feature_side or (256 if on_cuda else min(max(2 * resolution, 128), 256))
     if not LEAST_SIDE <= side <= MOST_SIDE or side & (side - 1):
         raise InputError(f"feature_side = {side} is not possible", "use 64, 128, 256 or 512")
-    return {"width": width or (64 if on_cuda else 32), "feature_side": side, "seed": seed}
+    width = width or (64 if on_cuda else 32)
+    return {"width": width, "feature_side": side, "seed": seed, "mbstd_group_size": mbstd_group_size}
 
 
 PROJECTED = DiscriminatorKind(

@@ -14,6 +14,12 @@ from ganlib.options import Options, option
 from ganlib.training.augmentations import AUGMENTATIONS, PIPES
 from ganlib.training.losses import LOSSES
 
+SHAPES = {
+    "cbase": "channel_base", "cmax": "channel_max", "map_depth": "mapping_layers",
+    **{name: name for name in ("z_dim", "w_dim", "ngf", "ndf", "bn_G", "bn_D", "upsampling")},
+}  # fmt: skip
+"""Fields of `TrainConfig` that decide the networks' shapes → what the families' `make_spec` and specs call them. A
+family has those that its `make_spec` takes."""
 LARGEST = 1e6  # of kimg, and of every weight of a penalty: far beyond use
 
 
@@ -235,7 +241,10 @@ def own_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what options are where nothing is said of them, for the `arch`, `discriminator` and `loss` among `values`:
     what goes with the loss counts most, then with the discriminator, then with the family. Unknown kinds add nothing.
     """
-    own: dict[str, Any] = {"loss": "logistic", "r1_interval": 16, "pl_weight": 2.0, "discriminator": "own"}
+    own: dict[str, Any] = {
+        "discriminator": "own", "loss": "logistic", "r1_interval": 16, "pl_weight": 2.0, "glr": 2.5e-3, "dlr": 2.5e-3,
+        "betas": (0.0, 0.99), "batch": 16, "aug": "noaug",
+    }  # fmt: skip
     row = networks.ARCHITECTURES.get(values["arch"])
     family = dict(row.train_defaults) if row is not None else {}
     own |= family

@@ -58,7 +58,7 @@ def measure(config: TrainConfig, reporter: Reporter) -> Estimate:
     planned = plan(config)
     config, spec = planned.config, planned.spec
     group = Processes(device=choose_device(config.device))
-    nets = Networks(spec, config, group.device)
+    nets = Networks(spec, config, group.device, planned.judge)
     reals = Reals(planned.dataset, config, spec, group.device)
     steps = Steps(nets, spec, config, reals, group, reporter.log)
     phase = planned.schedule.at(10**15)

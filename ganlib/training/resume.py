@@ -13,21 +13,17 @@ from torch import Tensor, nn
 from ganlib import checkpoints, foreign, networks
 from ganlib.errors import CheckpointError, InputError, RunError
 from ganlib.networks.base import Discriminator, DiscriminatorSpec, GeneratorSpec
-from ganlib.training.config import TrainConfig
+from ganlib.training.config import SHAPES, TrainConfig
 from ganlib.training.folder import TrainingFolder
 from ganlib.training.state import STATE_NAME, Networks, load_state
 from ganlib.training.steps import Unfinished
 
 # Spec parameters that a transfer may change: they decide how numbers are computed, not which weights there are.
 FREE_PARAMETERS = {"num_fp16_res", "conv_clamp", "mbstd_group_size"}
-_FLAGS = {
-    "channel_base": "--cbase", "channel_max": "--cmax", "mapping_layers": "--map-depth", "z_dim": "--z-dim",
-    "w_dim": "--w-dim", "ngf": "--ngf", "ndf": "--ndf", "bn_G": "--bn-G", "bn_D": "--bn-D",
-    "upsampling": "--upsampling",
-    "arch": "--arch", "label_dim": "--cond", "resolution": "--data", "img_channels": "--data",
-}  # fmt: skip
-
-
+# Flags that decide what a spec says, beside those of `SHAPES`.
+_FLAGS = {"arch": "--arch", "label_dim": "--cond", "resolution": "--data", "img_channels": "--data"} | {
+    theirs: f"--{name.replace('_', '-')}" for name, theirs in SHAPES.items()
+}
 _UNSAID = {  # what a spec means that does not say it
     "D.D_architecture": "resnet", "D.D_mapping_layers": 8, "D.mbstd_num_channels": 1, "resample_filter": [1, 3, 3, 1],
 }  # fmt: skip

@@ -15,16 +15,13 @@ from ganlib import metrics, networks
 from ganlib.dataset import Dataset
 from ganlib.device import choose_device
 from ganlib.errors import DataError, InputError
-from ganlib.networks.base import DiscriminatorSpec, GeneratorSpec
+from ganlib.networks.base import Architecture, DiscriminatorSpec, GeneratorSpec
 from ganlib.training.augmentations import AUGMENTATIONS
-from ganlib.training.config import TrainConfig, own_defaults
+from ganlib.training.config import SHAPES, TrainConfig, own_defaults
 from ganlib.training.losses import LOSSES
 from ganlib.training.phases import Schedule
 from ganlib.training.resume import Start, check_start, differences, find_start
 
-# TrainConfig's names of what the families' `make_spec` calls otherwise.
-SPEC_OPTIONS = {"cbase": "channel_base", "cmax": "channel_max", "map_depth": "mapping_layers"}
-OWN_OPTIONS = ("z_dim", "w_dim", "ngf", "ndf", "bn_G", "bn_D", "upsampling")
 MIXED = {"num_fp16_res": 4, "conv_clamp": 256.0}  # half precision in the four largest resolutions, clamped
 TRANSFER_ADA_KIMG = 100.0
 
@@ -49,6 +46,12 @@ class Plan:
         return self.dataset.doubts() if self.config.cond else []
 
 
+def _shapes(row: Architecture) -> dict[str, str]:
+    """The fields of `TrainConfig` that decide a family's networks → what its `make_spec` calls them."""
+    known = inspect.signature(row.make_spec).parameters
+    return {name: theirs for name, theirs in SHAPES.items() if theirs in known}
+
+
 @cache
 def options_without_use(arch: str, discriminator: str | None = None, loss: str | None = None) -> frozenset[str]:
     """Return the options of `TrainConfig` that mean nothing to a family, a discriminator and a loss; of kinds that are
@@ -57,8 +60,7 @@ def options_without_use(arch: str, discriminator: str | None = None, loss: str |
     row, judge = networks.ARCHITECTURES.get(arch), networks.DISCRIMINATORS.get(own["discriminator"])
     if row is None or judge is None:
         return frozenset()
-    known = inspect.signature(row.make_spec).parameters
-    unused = {name for name in (*SPEC_OPTIONS, *OWN_OPTIONS) if SPEC_OPTIONS.get(name, name) not in known}
+    unused = set(SHAPES) - set(_shapes(row))
     spec = row.tiny()
     if _counts(spec)[0] == 1:
         unused |= {"fade_kimg", "tune_kimg", "phase_batches"}
@@ -78,13 +80,12 @@ def make_spec(config: TrainConfig, dataset: Dataset, *, mixed: bool = False) -> 
     row = networks.architecture(config.arch)
     known = inspect.signature(row.make_spec).parameters
     options: dict[str, Any] = {}
-    for name in (*SPEC_OPTIONS, *OWN_OPTIONS):
-        value, target = getattr(config, name), SPEC_OPTIONS.get(name, name)
-        if value is None:
+    for name, theirs in SHAPES.items():
+        if (value := getattr(config, name)) is None:
             continue
-        if target not in known:
+        if theirs not in known:
             raise InputError(f"{row.title} has no option {name}", f"leave --{name.replace('_', '-')} out")
-        options[target] = value
+        options[theirs] = value
     if "D" in known:
         options["D"] = {"mbstd_group_size": 4}
     if mixed and set(MIXED) <= set(known):
@@ -113,7 +114,7 @@ def plan(config: TrainConfig, run_dir: Path | None = None, *, world: int = 1) ->
     start = find_start(config, run_dir)
     config = _like_the_model(given, config, start)
     spec = make_spec(config, dataset, mixed=mixed)
-    if not any(getattr(given, name) is not None for name in (*SPEC_OPTIONS, *OWN_OPTIONS)):
+    if not any(getattr(given, name) is not None for name in SHAPES):
         spec = _the_models_own(spec, start.spec)
     judge = make_judge(config, spec, device=device.type)
     if start.is_exact and start.judge is not None and config.feature_side is None and config.d_width is None:
@@ -211,11 +212,10 @@ def _like_the_model(given: TrainConfig, config: TrainConfig, start: Start) -> Tr
     if start.spec is None:
         return config
     flat = {**start.spec.to_dict(), **start.spec.params}
-    names = {**SPEC_OPTIONS, **{name: name for name in OWN_OPTIONS}}
-    known = inspect.signature(networks.architecture(config.arch).make_spec).parameters
+    names = _shapes(networks.architecture(config.arch))
     taken = {
         own: flat[theirs]
         for own, theirs in names.items()
-        if getattr(given, own) is None and theirs in flat and theirs in known and not isinstance(flat[theirs], dict)
+        if getattr(given, own) is None and theirs in flat and not isinstance(flat[theirs], dict)
     }
     return replace(config, **taken)

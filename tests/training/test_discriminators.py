@@ -11,7 +11,7 @@ import torch
 
 from ganlib import checkpoints, networks
 from ganlib.errors import CheckpointError, InputError
-from ganlib.networks.base import Discriminator, DiscriminatorKind
+from ganlib.networks.base import Architecture, Discriminator, DiscriminatorKind, Generator, GeneratorSpec
 from ganlib.training import TrainConfig, steps, train
 from ganlib.training.setup import plan
 from ganlib.training.state import STATE_NAME
@@ -150,6 +150,56 @@ def test_a_toy_discriminator_is_found_everywhere(data, tmp_path, monkeypatch, ca
     app = AppTest.from_file(str(repository / "pages" / "train.py"), default_timeout=60).run()
     (field,) = [box for box in app.selectbox if box.label == "discriminator"]
     assert "toy" in field.options
+
+
+class ToyGenerator(Generator):
+    """A picture is a matrix times z."""
+
+    def __init__(self, spec):
+        super().__init__()
+        self.spec, self.fc = spec, torch.nn.Linear(spec.z_dim, spec.img_channels * spec.resolution**2)
+        self.mapping = lambda z, label=None: z
+
+    @property
+    def w_avg(self):
+        return torch.zeros(self.spec.w_dim)
+
+    def synthesis(self, w_plus, noise_mode="none", rng=None):
+        return self.fc(w_plus[:, 0]).unflatten(1, (self.spec.img_channels, self.spec.resolution, -1))
+
+
+def make_toy_spec(*, resolution, img_channels=3, label_dim=0, z_dim=8):
+    return GeneratorSpec("toy", resolution, img_channels, z_dim, z_dim, 1, label_dim)
+
+
+def test_a_toy_family_is_found_everywhere(data, tmp_path, monkeypatch, capsys, repository):
+    """On the command line, in the page's choices, in a run, and as a picture; no other file knows of it."""
+    from streamlit.testing.v1 import AppTest
+
+    from ganlib.__main__ import main
+
+    row = Architecture(
+        name="toy", title="Toy", hallmark="", trainable=True, build_G=ToyGenerator, build_D=lambda spec: None,
+        make_spec=make_toy_spec, infer_spec=lambda tensors: None, style_weights=lambda G: {},
+        train_defaults={"discriminator": "projected", "glr": 0.01}, tiny=lambda: make_toy_spec(resolution=16),
+    )  # fmt: skip
+    monkeypatch.setitem(networks.ARCHITECTURES, "toy", row)
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert "stylegan2, toy" in " ".join(capsys.readouterr().out.split())
+    settings = {**TINY_OF["dcgan"], "arch": "toy", "d_width": 4, "feature_side": 64, "kimg": 0.016}
+    settings = {name: value for name, value in settings.items() if name not in ("ngf", "ndf", "aug")}
+    assert TrainConfig(data=str(data), **settings).resolved().glr == 0.01
+    path = train(TrainConfig(data=str(data), **settings), tmp_path / "run", Stopper())
+    assert main(["generate", "--network", str(path), "--seeds", "1-2", "--outdir", str(tmp_path / "out")]) == 0
+    assert len(list((tmp_path / "out").glob("*.png"))) == 2
+    with pytest.raises(InputError, match="Toy has no option ngf"):
+        plan(TrainConfig(data=str(data), **settings, ngf=8))
+    monkeypatch.setenv("ATELIER_RUNS", str(tmp_path / "none"))
+    monkeypatch.setenv("ATELIER_DATA", str(data.parent))
+    app = AppTest.from_file(str(repository / "pages" / "train.py"), default_timeout=60).run()
+    (field,) = [box for box in app.selectbox if box.label == "arch"]
+    assert "toy" in field.options and "stylegan3" not in field.options
 
 
 def test_settings_of_a_projected_run_go_through_json(data):
