@@ -21,7 +21,7 @@ sys.path.insert(0, str(REPOSITORY))
 import imageio.v3 as iio  # noqa: E402
 import numpy as np  # noqa: E402
 
-from ganlib.features import open_extractor  # noqa: E402
+from ganlib.features import FeatureExtractor, open_extractor  # noqa: E402
 from ganlib.latents import Recipe  # noqa: E402
 from ganlib.paths import CURVES, Keyframe, LatentPath  # noqa: E402
 from ganlib.renderer import Renderer  # noqa: E402
@@ -62,7 +62,7 @@ def main() -> int:
     return 0
 
 
-def steps(job, renderer, extractor) -> tuple[np.ndarray, np.ndarray]:
+def steps(job: RenderJob, renderer: Renderer, extractor: FeatureExtractor) -> tuple[np.ndarray, np.ndarray]:
     """Change from every decoded frame to the next, the last one to the first, in grey levels and in features."""
     with tempfile.TemporaryDirectory() as folder:
         film = render_video(job, Path(folder) / "loop.mp4", renderer=renderer, reporter=SilentReporter())

@@ -102,16 +102,16 @@ def use_plain_layers() -> None:
     import torch.nn.functional as F
     from torch import Tensor
 
-    from ganlib.networks import ops, stylegan2
+    from ganlib.networks import modulated, ops, stylegan2
 
     def layer(
-        self: stylegan2.SynthesisLayer, x: Tensor, w: Tensor, noise_mode: str, rng: object = None, gain: float = 1.0
+        self: modulated.SynthesisLayer, x: Tensor, w: Tensor, noise_mode: str, rng: object = None, gain: float = 1.0
     ) -> Tensor:
         x = ops.modulated_conv2d_grouped(x, self.weight, self.affine(w), self.resample_filter, up=self.up)
         x = x + self.noise_const * self.noise_strength
         return ops.bias_act(x, self.bias, gain=gain, clamp=self.conv_clamp)
 
-    def to_rgb(self: stylegan2.ToRGB, x: Tensor, w: Tensor) -> Tensor:
+    def to_rgb(self: modulated.ToRGB, x: Tensor, w: Tensor) -> Tensor:
         styles = self.affine(w) * self.weight_gain
         n, channels, height, width = x.shape
         kernel = (self.weight[None] * styles[:, None, :, None, None]).reshape(-1, channels, 1, 1)
@@ -119,8 +119,8 @@ def use_plain_layers() -> None:
         return y.reshape(n, -1, height, width) + self.bias[:, None, None]
 
     stylegan2.CHANNELS_LAST_LIMIT = 0
-    stylegan2.SynthesisLayer.forward = layer  # type: ignore[method-assign, assignment]
-    stylegan2.ToRGB.forward = to_rgb  # type: ignore[method-assign]
+    modulated.SynthesisLayer.forward = layer  # type: ignore[method-assign, assignment]
+    modulated.ToRGB.forward = to_rgb  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

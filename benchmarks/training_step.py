@@ -149,16 +149,16 @@ def use_plain_layers() -> None:
     import torch
     from torch import Tensor
 
-    from ganlib.networks import ops, stylegan2
+    from ganlib.networks import modulated, ops, stylegan2
 
     def layer(
-        self: stylegan2.SynthesisLayer, x: Tensor, w: Tensor, noise_mode: str, rng: object = None, gain: float = 1.0
+        self: modulated.SynthesisLayer, x: Tensor, w: Tensor, noise_mode: str, rng: object = None, gain: float = 1.0
     ) -> Tensor:
         x = ops.modulated_conv2d_grouped(x, self.weight, self.affine(w), self.resample_filter, up=self.up)
         x = x + torch.randn(len(x), 1, *x.shape[2:]) * self.noise_strength
         return ops.bias_act(x, self.bias, gain=gain, clamp=self.conv_clamp)
 
-    def to_rgb(self: stylegan2.ToRGB, x: Tensor, w: Tensor) -> Tensor:
+    def to_rgb(self: modulated.ToRGB, x: Tensor, w: Tensor) -> Tensor:
         styles = self.affine(w) * self.weight_gain
         return ops.modulated_conv2d_grouped(x, self.weight, styles, demodulate=False) + self.bias[:, None, None]
 
@@ -170,8 +170,8 @@ def use_plain_layers() -> None:
         return ops.bias_act(x, self.bias, act=self.act, gain=gain, clamp=self.conv_clamp)
 
     stylegan2.CHANNELS_LAST_LIMIT = 0
-    stylegan2.SynthesisLayer.forward = layer  # type: ignore[method-assign, assignment]
-    stylegan2.ToRGB.forward = to_rgb  # type: ignore[method-assign]
+    modulated.SynthesisLayer.forward = layer  # type: ignore[method-assign, assignment]
+    modulated.ToRGB.forward = to_rgb  # type: ignore[method-assign]
     ops.EqualizedConv2d.forward = convolution  # type: ignore[method-assign]
     ops.upsample2d = lambda x, f: ops.upfirdn2d(x, f, up=2, padding=[2, 1, 2, 1], gain=4.0)
     ops.downsample2d = lambda x, f: ops.upfirdn2d(x, f, down=2, padding=1)

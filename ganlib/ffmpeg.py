@@ -127,7 +127,7 @@ class _HungUpError(Exception):
     """ffmpeg closed its end of the pipe."""
 
 
-class _Process(subprocess.Popen):
+class _Process(subprocess.Popen[bytes]):
     hung_up = False
 
 

@@ -13,7 +13,7 @@ from io import BytesIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageColor, ImageFile, ImageFilter, PngImagePlugin, features
+from PIL import Image, ImageCms, ImageColor, ImageFile, ImageFilter, PngImagePlugin, UnidentifiedImageError, features
 from torch import Tensor
 
 from ganlib.errors import DataError, InputError
@@ -121,7 +121,7 @@ def decode_what_is_there(
                 file.draft(None, (width // times, height // times))
             picture, flaw = _load(file)
             return np.array(_as_rgb(_upright(picture, file), background)), flaw
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise DataError(f"{name} is not a picture: {_describe(data)}", _hint(data)) from None
     except BOMB as error:
         raise _too_large(name, "far more", max_pixels, may_be_jpeg=least_side is not None) from error
@@ -141,7 +141,7 @@ def size_of(data: bytes, *, name: str = "picture") -> tuple[int, int]:
             except DAMAGE:
                 is_turned = False
             return (height, width) if is_turned else (width, height)
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise DataError(f"{name} is not a picture: {_describe(data)}", _hint(data)) from None
     except BOMB as error:
         raise DataError(f"{name} has far too many pixels", "Make it smaller first.") from error

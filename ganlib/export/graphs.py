@@ -58,7 +58,7 @@ class _Synthesis(nn.Module):
 
 
 class _Whole(_Synthesis):
-    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         return self.picture(self.G.mapping(z, label))
 
     def picture(self, w: Tensor) -> Tensor:

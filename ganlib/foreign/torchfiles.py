@@ -76,7 +76,7 @@ def read_zip(stream: Stream, table: Table, budget: Budget, asked: set[str]) -> A
     """Return the value of a PyTorch archive; raises `CheckpointError`. The stream stays open while tensors are read."""
     try:
         stream.most_bytes = _MOST_DIRECTORY_BYTES  # the directory's length comes from the file
-        archive = zipfile.ZipFile(stream)  # type: ignore[type-overload]  # it has the methods that a zip is read by
+        archive = zipfile.ZipFile(stream)  # it has the methods that a zip is read by
         stream.most_bytes = stream.size
         entries = {entry.filename: entry for entry in archive.infolist()}
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:

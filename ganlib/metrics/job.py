@@ -207,7 +207,7 @@ def estimate_seconds(config: MetricsConfig) -> float:
         pixels, making = _timed(lambda: pictures(0, _TRIED))
         for name in names:
             extractor = features.open_extractor(str(name), device=device)
-            looking += _timed(lambda opened=extractor: opened(pixels))[1] / len(names)  # type: ignore[misc]
+            looking += _timed(lambda opened=extractor: opened(pixels))[1] / len(names)
             each = sum(m.row.seconds(extractor.dim) for m in plan.metrics if m.features == name)
             matrices += each * len(plan.cards)
     if steps:

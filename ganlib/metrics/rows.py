@@ -97,7 +97,7 @@ def _whole_blocks(file: IO[bytes], blocks: range, count: int, dim: int) -> int:
 
 
 def _mapped(file: IO[bytes], count: int, dim: int) -> np.ndarray:
-    return np.memmap(file, np.float32, mode="c", shape=(count, dim))  # type: ignore[call-overload,no-any-return]
+    return np.memmap(file, np.float32, mode="c", shape=(count, dim))
 
 
 def _joined(folder: Path, name: str, count: int, dim: int, world: int) -> np.ndarray:

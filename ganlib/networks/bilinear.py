@@ -72,7 +72,7 @@ def _gradients(
     """Gradients of <y, conv(x, w) + bias> with respect to x, w and bias, those that are wanted."""
     return torch.ops.aten.convolution_backward(
         y, x, w, [w.shape[0]], [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], groups, wanted
-    )  # type: ignore[no-any-return]
+    )
 
 
 class _Forward(Function):

@@ -151,7 +151,7 @@ class Events:
         if importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(run_dir))  # type: ignore[no-untyped-call]
+            self._writer = SummaryWriter(str(run_dir))
 
     def add(self, record: Mapping[str, Any], kimg: float) -> None:
         """Write the means of a record."""

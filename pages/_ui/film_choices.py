@@ -69,20 +69,19 @@ class Film:
         switch = {"0": False, "1": True}
         choices: dict[str, Iterable[Any]] = {
             "fps": FPS, "curve": CURVES, "size": SIZES, "format": codings(), "shape": ASPECTS, "ground": GROUNDS,
-            "easing": EASINGS, "moving": MOVES,
+            "easing": EASINGS, "moving": MOVES, "loop": switch, "even": switch,
         }  # fmt: skip
-        legal = {name: {str(each): each for each in some} for name, some in choices.items()}
-        legal |= {"loop": switch, "even": switch}
         values: dict[str, Any] = {}
         if "seconds" in query:
             try:
                 values["seconds"] = seconds_of(query["seconds"])
             except ValueError as error:
                 raise InputError(f"'{query['seconds'][:20]}' is no number of seconds", "Use 0.1 to 60.") from error
-        for name in legal.keys() & query.keys():
-            if query[name] not in legal[name]:
-                raise InputError(f"'{query[name][:20]}' is no {name} of a film", f"Use {', '.join(legal[name])}.")
-            values[name] = legal[name][query[name]]
+        for name in choices.keys() & query.keys():
+            legal = switch if choices[name] is switch else {str(each): each for each in choices[name]}
+            if query[name] not in legal:
+                raise InputError(f"'{query[name][:20]}' is no {name} of a film", f"Use {', '.join(legal)}.")
+            values[name] = legal[query[name]]
         return cls(**values)
 
     def job(self, network: str, path: LatentPath) -> RenderJob:

@@ -19,7 +19,7 @@ PATIENCE_MS = 120_000
 def test_a_drop_of_twenty_is_made_downloaded_and_opened(page: Page, studio: Studio, tmp_path: Path) -> None:
     change_card(studio.checkpoints / "tiny.safetensors", licence="CC0-1.0")
     page.goto("/drop?model=tiny&seeds=0-29")
-    name = page.get_by_label("Name of the collection")
+    name = page.get_by_label("Name of the collection", exact=True)
     name.fill("Orchard <b>1</b>", timeout=PATIENCE_MS)
     name.press("Enter")
     count = page.get_by_role("spinbutton", name="How many pieces")

@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -113,7 +114,7 @@ class Store:
         """Close the file; what was not flushed is lost."""
         self._base.close()
 
-    def _one(self, query: str, value: str) -> tuple | None:
+    def _one(self, query: str, value: str) -> tuple[Any, ...] | None:
         with self._understood(), closing(self._base.execute(query, (value,))) as rows:
             return rows.fetchone()
 

@@ -10,6 +10,7 @@ from ganlib.blending import KIN, blend, blend_networks, blend_sides, differences
 from ganlib.checkpoints import Checkpoint, list_checkpoints
 from ganlib.errors import GanlibError
 from ganlib.latents import Recipe
+from ganlib.renderer import Renderer
 from ganlib.rights import conflict, read_licence, stricter
 from pages._ui import models
 from pages._ui.frame import TRAIN, empty_state, part, plain, show_error
@@ -106,7 +107,7 @@ def _preview(
 ) -> tuple[list[bytes], float]:
     """Pictures of the first, the blend and the second, of the same seeds; and how alike their weights are."""
     first, second = models.open_renderer(path_a, digest_a), models.open_renderer(path_b, digest_b)
-    blended = models.Renderer(blend_networks(first.generator, second.generator, **dict(options)))
+    blended = Renderer(blend_networks(first.generator, second.generator, **dict(options)))
     recipes = [Recipe.of_seed(seed, psi=models.DEFAULT_PSI) for seed in range(PICTURES)]
     sheets = []
     for renderer in (first, blended, second):

@@ -7,6 +7,7 @@ import streamlit as st
 from ganlib import images, runs
 from ganlib.checkpoints import Checkpoint, read_card
 from ganlib.errors import GanlibError
+from ganlib.renderer import Renderer
 from pages._ui import models
 from pages._ui.files import file_bytes
 
@@ -39,7 +40,7 @@ def _make(path: str, digest: str, dest: str, count: int) -> bytes:
     model = read_card(Path(path))
     recipes = [models.seed_recipe(model, seed) for seed in range(count)]
     # Not the studio's own renderer: a look at all models would drive out the two that are in use.
-    pixels = models.Renderer.open(Path(path)).render(recipes)
+    pixels = Renderer.open(Path(path)).render(recipes)
     side = min(SIDE, pixels.shape[1])
     columns = 6 if count % 6 == 0 else count
     picture = images.contact_sheet(images.resize(pixels, side, side), columns=columns, gap=2)
