@@ -51,6 +51,11 @@ def open_regular(path: Path | str, *, max_bytes: int | None = None) -> OpenFile:
     return _open(path, max_bytes)[0]
 
 
+def is_folder(path: Path | str) -> bool:
+    """Whether `path` is a folder, or a link to one; not for a name that no file can have: one of 300 letters."""
+    return os.path.isdir(path)  # noqa: PTH112 (before Python 3.14, Path.is_dir raises OSError for such a name)
+
+
 def read_regular(path: Path | str, *, max_bytes: int) -> bytes:
     """Return the bytes of the regular file at `path`, as many as it had when it was opened. Raises as `check_regular`.
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from ganlib import runs
 from ganlib.errors import InputError
+from ganlib.filesystem import is_folder
 from ganlib.training.config import TrainConfig
 from ganlib.training.folder import TrainingFolder
 from ganlib.training.setup import plan
@@ -28,7 +29,7 @@ def find(query: dict[str, str], inside: str, anywhere: str = "") -> TrainingFold
     """The run that the address names: a name below runs/, or a folder anywhere. Tells what is wrong."""
     with errors_told():
         if name := query.get(inside):
-            if name in ("", ".", "..") or Path(name).name != name or not (models.runs_root() / name).is_dir():
+            if name in ("", ".", "..") or Path(name).name != name or not is_folder(models.runs_root() / name):
                 raise InputError(f"there is no run called {name[:80]}", "Choose one from the list.")
             path = str(models.runs_root() / name)
             ask_first({inside: path}, (inside,), place.go)  # it may be a link that leads out

@@ -100,3 +100,9 @@ def test_a_folder_is_listed_up_to_a_bound(tmp_path):
     assert list_names(tmp_path / "absent") == []
     with pytest.raises(TooLargeError, match="more than 4 files"):
         list_names(tmp_path, "[12].*", max_entries=4)
+
+
+def test_a_name_that_no_file_can_have_is_no_folder(tmp_path):
+    from ganlib.filesystem import is_folder
+
+    assert is_folder(tmp_path) and not is_folder(tmp_path / ("x" * 300)) and not is_folder(tmp_path / "none")

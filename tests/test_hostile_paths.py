@@ -123,8 +123,8 @@ def test_a_folder_that_may_not_be_read_is_not_called_empty():
             os.seteuid(65534)  # the system keeps nothing from root
         try:
             for opened in (
-                lambda: prepare(PrepareConfig(str(locked), Path(root, "set.zip"))),
-                lambda: examine(ExamineConfig(str(locked), Path(root, "out"))),
+                lambda: prepare(PrepareConfig(str(locked), str(Path(root, "set.zip")))),
+                lambda: examine(ExamineConfig(str(locked), str(Path(root, "out")))),
                 lambda: Dataset.open(locked),
                 lambda: Stored(locked),
                 lambda: find_sources([locked], without=Path(root, "out")),

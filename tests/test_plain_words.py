@@ -25,6 +25,7 @@ READS: dict[str, set[int | str]] = {
     "image": {1, "caption"},
 }
 ESCAPING = {"plain", "sentences", "told"}
+STATED = {"facts_of"}  # what an option states of itself, in the library
 # Parameters of these names are words of the house; whoever calls escapes what it puts in.
 OURS = {"label", "help", "sentence", "button"}
 # What these give holds what they are given; of `get`, the key does not count.
@@ -102,7 +103,7 @@ class Page:
 
     def _is_safe_call(self, call: ast.Call, scope: ast.AST) -> bool:
         name = call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)
-        if name in ESCAPING or name in NUMBERS:
+        if name in ESCAPING or name in NUMBERS or name in STATED:
             return True
         if name in PASSING:
             owner = [call.func.value] if isinstance(call.func, ast.Attribute) else []
@@ -195,3 +196,9 @@ def test_only_the_frame_writes_html():
 )
 def test_the_check_itself_sees_what_is_not_plain(source, is_safe):
     assert (list(Page(source).unsafe()) == []) is is_safe
+
+
+def test_words_that_turn_writing_round_are_left_out():
+    from pages._ui.frame import plain
+
+    assert "\u202e" not in plain("a\u202egnp.exe") and plain("a\u202eb") == "ab"

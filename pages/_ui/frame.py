@@ -37,6 +37,9 @@ SECTIONS = {
 }
 
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
+# What Streamlit replaces in text that is no Markdown: icons, and signs that stand alone.
+_REPLACED = re.compile(r":(?=[A-Za-z_])|(?<!\S)(?:<->|<-|->|--|>=|<=|~=)(?!\S)")
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _ADDRESS = re.compile(r"https?(?=:)|www(?=\.)|@", re.IGNORECASE)
 WORD_JOINER = "\u2060"
 _inside_app = ContextVar("_inside_app", default=False)
@@ -139,9 +142,12 @@ def sentences(*parts: str) -> str:
 def plain(text: str) -> str:
     """Return text that Streamlit's Markdown shows as it is.
 
-    Addresses in it would become links, escaped or not: an invisible joiner keeps them from that."""
+    Addresses in it would become links, `:material/alarm:` an icon and `->` an arrow, escaped or not: an invisible
+    joiner keeps them from that. What turns the direction of writing round is left out."""
+    text = _TURNS.sub("", text)
     text = _ADDRESS.sub(lambda sign: f"{sign[0]}{WORD_JOINER}", text)
-    for character in "\\`*_{}[]()<>#+-.!|$~:":
+    text = _REPLACED.sub(lambda sign: f"{sign[0][0]}{WORD_JOINER}{sign[0][1:]}", text)
+    for character in "\\`*_{}[]()<>#+-.!|$~:&=":
         text = text.replace(character, f"\\{character}")
     return text
 

@@ -74,7 +74,7 @@ def is_chosen(text: str) -> bool:
 def remember(text: str) -> None:
     """Keep a path that a person chose, so that a reload or a restart does not ask; where the disk is full or may not be
     written, as long as the session lasts."""
-    path = _absolute(text)
+    path = _absolute(text) if text.strip() else ""
     if not path or _is_inside(path) or path in _remembered():
         return
     st.session_state.setdefault("chosen-paths", []).append(path)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
 from playwright.sync_api import Page, expect
 
 ADDRESS = "http://example.org/fruit"
 
 
-@pytest.mark.parametrize("page_name", ["explore", "drop"])
-def test_an_address_that_is_shown_is_no_link_and_is_copied_as_it_is(page: Page, page_name: str) -> None:
+def test_an_address_that_is_shown_is_no_link_and_is_copied_as_it_is(page: Page) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.goto(f"/{page_name}?model={ADDRESS}")
+    page.goto(f"/train?run={ADDRESS}")
     said = page.get_by_test_id("stAlert").first
-    expect(said).to_contain_text("There is no model called")
+    expect(said).to_contain_text("There is no run called")
     expect(page.get_by_test_id("stStatusWidget")).to_be_hidden()
     assert ADDRESS not in said.inner_text() and said.locator("a").count() == 0
     copied = ""
@@ -23,4 +21,4 @@ def test_an_address_that_is_shown_is_no_link_and_is_copied_as_it_is(page: Page, 
         if copied := page.evaluate("navigator.clipboard.readText()"):
             break
         page.wait_for_timeout(250)
-    assert f"no model called {ADDRESS}." in copied
+    assert f"no run called {ADDRESS}." in copied

@@ -246,6 +246,7 @@ def test_classes_without_a_picture_are_told_where_they_are_learned(repository, c
         ({"betas": "[0.5]"}, "Betas = (0.5,)"),
         ({"run": "../etc"}, "There is no run called ../etc"),
         ({"run": "00099-train-none"}, "There is no run called"),
+        ({"run": "x" * 300}, "There is no run called"),
         ({"folder": "/nowhere"}, "/nowhere is no training run"),
         ({"from": "/nowhere"}, "/nowhere is no training run"),
     ],
@@ -325,6 +326,11 @@ def test_the_slider_goes_back_in_time_and_another_run_lies_over_this_one(reposit
     assert told(app) == "" and app.selectbox(key="compare").value == other.name
     app = open_train(repository, **{"run": path.name, "with": other.name})
     assert app.selectbox(key="compare").value == other.name
+
+
+def test_opening_the_page_chooses_no_path(repository, checkpoints, tmp_path):
+    assert told(open_train(repository)) == ""
+    assert not list((tmp_path / "runs").glob("chosen-paths*"))
 
 
 def test_continue_prefills_the_form(repository, checkpoints, data, tmp_path):

@@ -20,7 +20,7 @@ from pages._ui.datasets.choices import cut_of, decide, folder_of, settle
 from pages._ui.datasets.framing import pairs_of
 from pages._ui.datasets.jobs import newest
 from pages._ui.files import file_bytes
-from pages._ui.frame import download, errors_told, part, show_error
+from pages._ui.frame import download, errors_told, part, plain, show_error
 from pages._ui.jobs import ACTIVE, job_card
 
 SECONDS = 1.0
@@ -35,7 +35,7 @@ def show_findings(source: str) -> None:
 
 
 def _title(kind: str) -> str:
-    return KINDS[kind].title if kind in KINDS else kind.capitalize()
+    return KINDS[kind].title if kind in KINDS else plain(kind.capitalize())
 
 
 def is_examined(source: str) -> bool:

@@ -142,9 +142,9 @@ def _advise(kinds: list[str], count: int) -> None:
     for kind in kinds:
         row = KINDS[kind]
         if row.advice and count < row.enough:
-            st.info(row.advice.format(enough=row.enough), icon=":material/info:")
+            st.info(plain(row.advice.format(enough=row.enough)), icon=":material/info:")
         elif row.is_biased and count < COUNTS[-1]:
-            name = kind.upper()
+            name = plain(kind.upper())
             st.caption(f"{name} is only held against {name} on as many pictures: with fewer it comes out higher.")
 
 

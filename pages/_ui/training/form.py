@@ -51,7 +51,7 @@ def show_form(draft: Draft) -> tuple[DeltaGenerator, bool]:
         changed = sum(name in draft.changes for name in names)
         if not names:
             continue
-        with st.expander(f"{group} · {changed} changed" if changed else group, key=f"group-{group}"):
+        with st.expander(plain(f"{group} · {changed} changed" if changed else group), key=f"group-{group}"):
             columns = st.columns(3)
             for i, name in enumerate(names):
                 with columns[i % 3]:
