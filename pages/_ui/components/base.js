@@ -13,7 +13,7 @@ const ICONS = {
 };
 
 // A shown address has an invisible joiner in it, so that it is no link (`plain` in frame.py); what is copied has none.
-const JOINED = /(https?(?=\u2060:)|www(?=\u2060\.)|@)\u2060/gi;
+const JOINED = /(https?(?=\u2060:)|www(?=\u2060\.)|@|:(?=\u2060[a-z_])|[<>~-](?=\u2060[-=>]))\u2060/gi;
 if (!document.isCopiedPlain) {
   document.isCopiedPlain = true;
   document.addEventListener("copy", (event) => {
