@@ -179,10 +179,10 @@ def read_card(path: Path) -> Checkpoint:
         digest=digest if version == FORMAT else model_digest(digest, spec),
         spec=spec,
         kimg=kimg if math.isfinite(kimg) else 0.0,
-        title=_one_line(card.get("title")) or path.stem,
-        source=_one_line(card.get("source")),
-        licence=_one_line(card.get("licence")),
-        data=_one_line(card.get("data")),
+        title=str(card.get("title") or path.stem),
+        source=str(card.get("source", "")),
+        licence=str(card.get("licence", "")),
+        data=str(card.get("data", "")),
         metrics=metrics if isinstance(metrics, dict) else {},
         created=str(card.get("created", "")),
         bytes=size,
@@ -196,18 +196,13 @@ def read_card(path: Path) -> Checkpoint:
     )
 
 
-def _one_line(value: Any) -> str:
-    """Words of a card as one line: a file may be anybody's, and what breaks lines breaks tables and names too."""
-    return " ".join(str(value).split()) if value else ""
-
-
 def _read_parents(value: Any) -> tuple[Mapping[str, str], ...]:
     rows = [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
     return tuple({name: str(row.get(name, ""))[:200] for name in ("title", "digest", "licence")} for row in rows[:16])
 
 
 def _read_classes(value: Any, label_dim: int) -> tuple[str, ...]:
-    names = tuple(_one_line(name)[:80] for name in value) if isinstance(value, list) else ()
+    names = tuple(str(name)[:80] for name in value) if isinstance(value, list) else ()
     return names if len(names) == label_dim else ()  # names of only some classes would stand beside the wrong ones
 
 

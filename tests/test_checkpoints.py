@@ -364,10 +364,3 @@ def test_a_model_from_before_filters_were_written_opens_with_its_digest(tmp_path
     w_plus = torch.randn(2, G.spec.num_ws, G.spec.w_dim)
     with torch.no_grad():
         assert torch.equal(checkpoints.load_generator(card.path).synthesis(w_plus), G.synthesis(w_plus))
-
-
-def test_words_of_a_card_are_one_line(tmp_path):
-    G = networks.tiny_generator(label_dim=2)
-    path = tmp_path / "m.safetensors"
-    card = checkpoints.save_snapshot(path, G_ema=G, title="a\n\n# b", data="x\r\ny", classes=("one\n| two", "b"))
-    assert (card.title, card.data, card.classes) == ("a # b", "x y", ("one | two", "b"))

@@ -143,8 +143,9 @@ def plain(text: str) -> str:
     """Return text that Streamlit's Markdown shows as it is.
 
     Addresses in it would become links, `:material/alarm:` an icon and `->` an arrow, escaped or not: an invisible
-    joiner keeps them from that. What turns the direction of writing round is left out."""
-    text = _TURNS.sub("", text)
+    joiner keeps them from that. What turns the direction of writing round is left out, and
+    lines are joined: a name in two lines would end the table or the bold words that it stands in."""
+    text = _TURNS.sub("", " ".join(text.splitlines()))
     text = _ADDRESS.sub(lambda sign: f"{sign[0]}{WORD_JOINER}", text)
     text = _REPLACED.sub(lambda sign: f"{sign[0][0]}{WORD_JOINER}{sign[0][1:]}", text)
     for character in "\\`*_{}[]()<>#+-.!|$~:&=":
