@@ -159,13 +159,15 @@ class SynthesisNetwork(nn.Module):
 class Generator(base.Generator):
     """z → w → picture; see `ganlib.networks.base.Generator`."""
 
+    network: type[nn.Module] = SynthesisNetwork
+
     def __init__(self, spec: GeneratorSpec) -> None:
         super().__init__()
         features = spec.w_dim - spec.z_dim
         if spec.num_ws != 1 or features < 0 or (features > 0) != (spec.label_dim > 0):
             raise ValueError(f"{spec.num_ws} latents of length {spec.w_dim} for z of length {spec.z_dim}")
         self.spec = spec
-        self.synthesis = SynthesisNetwork(spec)
+        self.synthesis = self.network(spec)
         self.mapping = LatentInput(spec.label_dim, features)
         self.apply(init_weights)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ganlib.errors import CheckpointError, InputError
 from ganlib.networks import base, dcgan, ops
 from ganlib.networks.base import Architecture, GeneratorSpec
-from ganlib.networks.dcgan import LABEL_FEATURES, LatentInput, block_resolutions
+from ganlib.networks.dcgan import LABEL_FEATURES, block_resolutions
 from ganlib.networks.ops import Rng
 
 # Feature maps at each side in multiples of the width (appendix of the paper).
@@ -108,27 +108,10 @@ class SynthesisNetwork(nn.Module):
         return torch.tanh(self.torgb(x))
 
 
-class Generator(base.Generator):
-    """z → w → picture; see `ganlib.networks.base.Generator`."""
+class Generator(dcgan.Generator):
+    """As DCGAN's, with the network above."""
 
-    def __init__(self, spec: GeneratorSpec) -> None:
-        super().__init__()
-        features = spec.w_dim - spec.z_dim
-        if spec.num_ws != 1 or features < 0 or (features > 0) != (spec.label_dim > 0):
-            raise ValueError(f"{spec.num_ws} latents of length {spec.w_dim} for z of length {spec.z_dim}")
-        self.spec = spec
-        self.synthesis = SynthesisNetwork(spec)
-        self.mapping = LatentInput(spec.label_dim, features)
-        self.apply(dcgan.init_weights)
-
-    @property
-    def w_avg(self) -> Tensor:
-        """Zeros `[w_dim]`, a new tensor at every call."""
-        return torch.zeros(self.spec.w_dim, device=next(self.parameters()).device)
-
-    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """z `[N, z_dim]` → image `[N, C, R, R]`."""
-        return self.synthesis(self.mapping(z, label)[:, None])
+    network = SynthesisNetwork
 
 
 # ---- Spec inference, defaults ----------------------------------------------------------------------------------------
