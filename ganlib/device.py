@@ -10,6 +10,7 @@ import ctypes
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,6 +91,46 @@ def tune_allocator() -> bool:
     untrimmed = mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD_BYTES) == 1
     mallopt(_M_ARENA_MAX, 1)
     return kept and untrimmed
+
+
+def give_back() -> None:
+    """Return freed memory to the system, which `tune_allocator` otherwise keeps; nothing where the C library is not
+    glibc."""
+    if _has_glibc():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+class Room:
+    """Bounds what the threads of a process hold at a time, together, and gives back the memory of what was large.
+
+    Whoever comes first is let in first. A thread that is inside is inside whatever else it asks for."""
+
+    def __init__(self, size: int, large: int) -> None:
+        """`size` in any unit; of `large` or more, memory is given back at the end."""
+        self._size, self._large, self._taken = size, large, 0
+        self._line, self._left = threading.Lock(), threading.Condition()
+        self._mine = threading.local()
+
+    @contextmanager
+    def take(self, amount: int) -> Iterator[None]:
+        """Hold `amount` inside this block, and wait for it before; what is larger than the room takes it all."""
+        if getattr(self._mine, "is_inside", False):
+            yield
+            return
+        held = min(amount, self._size)
+        with self._line, self._left:
+            self._left.wait_for(lambda: self._taken + held <= self._size)
+            self._taken += held
+        self._mine.is_inside = True
+        try:
+            yield
+        finally:
+            if held >= self._large:
+                give_back()
+            self._mine.is_inside = False
+            with self._left:
+                self._taken -= held
+                self._left.notify_all()
 
 
 def memory_report(device: torch.device | str = "cpu") -> str:

@@ -10,6 +10,8 @@ from io import BytesIO
 
 from PIL import Image, ImageFile, JpegImagePlugin
 
+from ganlib.bands import BAND_PIXELS, is_banded
+
 MAX_PIXELS = 64_000_000  # of a picture file, if nothing else is said
 # Formats that are decoded in this process by a bounded decoder; EPS and its kin, which start programs, are not here.
 READABLE = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
@@ -51,6 +53,27 @@ def times_smaller(file: ImageFile.ImageFile, max_pixels: int, least_side: int | 
     fitting = (times for times in (2, 4, 8) if -(-width // times) * -(-height // times) <= max_pixels)
     times = next(fitting, None)
     return times if times is not None and min(width, height) // times >= least_side else None
+
+
+def pixels_to_open(data: bytes) -> int:
+    """Return how many pixels are in memory already when a picture file is opened: those of a WebP, else none."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
+        return 0
+    if data[12:16] == b"VP8X":
+        width, height = (1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
+    elif data[12:16] == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    else:
+        width, height = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (26, 28))
+    return width * height
+
+
+def pixels_held(file: ImageFile.ImageFile, times: int) -> int:
+    """Return how many pixels are in memory at a time while a file is decoded and made `times` smaller."""
+    width, height = file.size
+    in_parts = is_banded(file) or (file.format in ("JPEG", "MPO") and not _has_scans(file))
+    return width * height // times**2 + 12 * BAND_PIXELS if in_parts else width * height
 
 
 def _has_scans(file: ImageFile.ImageFile) -> bool:

@@ -7,23 +7,34 @@ import math
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageColor, ImageFile, ImageFilter, PngImagePlugin, UnidentifiedImageError, features
+from PIL import Image, ImageColor, ImageFilter, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
+from ganlib.bands import is_banded
+from ganlib.device import Room
 from ganlib.errors import DataError, InputError
-from ganlib.headers import BOMB, DAMAGE, MAX_PIXELS, READABLE, opened, times_smaller
+from ganlib.filesystem import check_regular, open_regular, read_regular
+from ganlib.headers import BOMB, DAMAGE, MAX_PIXELS, READABLE, opened, pixels_held, pixels_to_open, times_smaller
 from ganlib.options import listed
+from ganlib.unpacking import unpack
 
 MOST_DIFFERENCE = 64.0  # grey levels at which `difference` is black
+LOOK_PIXELS = 2048 * 2048  # of a picture that is only looked at
+ROOM = Room(MAX_PIXELS, large=MAX_PIXELS // 4)
+"""Pixels that a process decodes at a time."""
+LARGE_BYTES = 16 * 2**20  # of a picture file; such are looked at one at a time
+MOST_PIXELS = 700_000_000  # of a picture of our own that can be looked at in parts
+MAX_FILE_BYTES = 512 * 2**20  # of a picture file; a zip can claim to hold far more than the disk
 RECIPE_KEY = "latent-atelier"
-LEAST_WHOLE = 0.75  # of the rows of a JPEG that is cut off, for the rest of it to be used
-_BLOCK_ROWS = 16  # rows that a JPEG's decoder may have left half done where the bytes end
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
     '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
@@ -37,16 +48,6 @@ _XMP_OF_MODEL = (
 )
 _XMP_RECIPE = re.compile(r'\bla:recipe="([^"]*)"')
 _HEIC = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheim")
-# EXIF orientation → how to undo it.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 # --- network image ↔ pixels -------------------------------------------------------------------------------------------
@@ -111,16 +112,73 @@ def decode_what_is_there(
     That is a sequential JPEG, such as an interrupted download, of which `LEAST_WHOLE` of the rows are there; the others
     are left out, before it is turned upright. A progressive one is refused as `decode` does: its rest is all blurred.
     """
+    found = look(
+        data, name=name, max_pixels=max_pixels, background=background, least_side=least_side, look_pixels=max_pixels
+    )
+    return found.pixels, found.flaw
+
+
+class Look(NamedTuple):
+    """A picture, perhaps smaller than it is."""
+
+    pixels: np.ndarray
+    """As `decode` returns them."""
+    times: int
+    """How many times smaller they are than the file's."""
+    decoded_times: int
+    """How many times smaller `decode` would make them."""
+    flaw: str
+    """As of `decode_what_is_there`."""
+
+
+def look(
+    data: bytes,
+    *,
+    name: str = "picture",
+    max_pixels: int = MAX_PIXELS,
+    background: tuple[int, int, int] | None = (255, 255, 255),
+    least_side: int | None = 1,
+    look_pixels: int = LOOK_PIXELS,
+    parts_pixels: int = 0,
+) -> Look:
+    """Return what `decode_what_is_there` does, of any format as many times smaller as leaves at most `look_pixels`.
+
+    Blocks of pixels are averaged as they are decoded; what is decoded in parts (`bands.is_banded`) may have as many as
+    `parts_pixels`. All threads of a process together hold no more than one picture of `MAX_PIXELS` while they decode;
+    the others wait. Raises what `decode` does.
+    """
+    if (pixels := pixels_to_open(data)) > max_pixels:
+        raise _too_large(name, f"{pixels:,}", max_pixels, may_be_jpeg=least_side is not None)
+    with ROOM.take(pixels) if pixels else nullcontext():
+        return _look(data, name, max_pixels, background, least_side, look_pixels, parts_pixels)
+
+
+def _look(
+    data: bytes,
+    name: str,
+    max_pixels: int,
+    background: tuple[int, int, int] | None,
+    least_side: int | None,
+    look_pixels: int,
+    parts_pixels: int,
+) -> Look:
     try:
         with opened(data) as file:
             width, height = file.size
-            times = times_smaller(file, max_pixels, least_side)
-            if times is None:
+            decoded = times_smaller(file, max_pixels, least_side)
+            if decoded is None and width * height <= parts_pixels and is_banded(file):
+                decoded = 1
+            if decoded is None:
                 raise _too_large(name, f"{width}×{height}", max_pixels, may_be_jpeg=least_side is not None)
-            if times > 1:
-                file.draft(None, (width // times, height // times))
-            picture, flaw = _load(file)
-            return np.array(_as_rgb(_upright(picture, file), background)), flaw
+            times = max(decoded, math.ceil(math.sqrt(width * height / look_pixels)))
+            is_jpeg = file.format in ("JPEG", "MPO")
+            drafted = max(part for part in (1, 2, 4, 8) if part <= times) if is_jpeg else 1
+            averaged = -(-times // drafted)
+            held = pixels_held(file, drafted if is_jpeg else averaged)
+        del file  # with all that its decoder holds, so that it can be given back
+        with ROOM.take(held):
+            pixels, flaw = unpack(data, drafted, averaged, background)
+        return Look(pixels, drafted * averaged, decoded, flaw)
     except UnidentifiedImageError:
         raise DataError(f"{name} is not a picture: {_describe(data)}", _hint(data)) from None
     except BOMB as error:
@@ -131,10 +189,27 @@ def decode_what_is_there(
         raise _damaged(name, str(error)) from error
 
 
+def room_to_read(num_bytes: int) -> AbstractContextManager[None]:
+    """Return a block that holds a picture file of so many bytes while it is read and looked at: large ones one at a
+    time in a process."""
+    return ROOM.take(MAX_PIXELS) if num_bytes > LARGE_BYTES else nullcontext()
+
+
+def look_at(path: Path, *, background: tuple[int, int, int] = (255, 255, 255)) -> tuple[np.ndarray, int, int]:
+    """Return the pixels of a picture file, as `look` does, and its own width and height.
+
+    Raises DataError for a file that is no picture or too large, OSError for one that cannot be read."""
+    num_bytes = check_regular(path, max_bytes=MAX_FILE_BYTES).st_size
+    with room_to_read(num_bytes):
+        data = read_regular(path, max_bytes=MAX_FILE_BYTES)
+        pixels = look(data, name=path.name, background=background, parts_pixels=MOST_PIXELS).pixels
+        return pixels, *size_of(data, name=path.name)
+
+
 def size_of(data: bytes, *, name: str = "picture") -> tuple[int, int]:
     """Return width and height of a picture file's bytes, upright, from its header. Raises DataError."""
     try:
-        with opened(data) as file:
+        with ROOM.take(pixels_to_open(data)), opened(data) as file:
             width, height = file.size
             try:
                 is_turned = int(file.getexif().get(0x0112, 1)) >= 5
@@ -152,25 +227,6 @@ def size_of(data: bytes, *, name: str = "picture") -> tuple[int, int]:
 def _damaged(name: str, words: str) -> DataError:
     hint = "Open it in another program and save it again, or fetch it again."
     return DataError(f"{name} is damaged or cut off: {words}", hint)
-
-
-def _load(file: ImageFile.ImageFile) -> tuple[Image.Image, str]:
-    """The picture, decoded, and its flaw. Raises what Pillow does for other damage."""
-    try:
-        file.load()
-        return file, ""
-    except OSError:
-        if file.format not in ("JPEG", "MPO") or file.info.get("progressive"):
-            raise
-        file.tile = []  # what was decoded stays; the rows that are missing are zero
-        file.load()
-        width, height = file.size
-        decoded = np.asarray(file).reshape(height, -1).max(axis=1) > 0
-        rows = height - int(np.argmax(decoded[::-1])) - _BLOCK_ROWS if decoded.any() else 0
-        if rows < LEAST_WHOLE * height:
-            raise
-        part = file.crop((0, 0, width, rows))
-        return part, f"cut off: only {rows} of its {height} rows are there"
 
 
 def _too_large(name: str, size: str, max_pixels: int, *, may_be_jpeg: bool = False) -> DataError:
@@ -204,58 +260,6 @@ def _hint(data: bytes) -> str:
     if data[4:12] in _HEIC:
         return "Install what reads them: pip install pillow-heif. Or save it as JPEG or PNG."
     return "Choose a PNG, JPEG, WebP, AVIF, GIF, TIFF or BMP file; save others as PNG first."
-
-
-def _upright(picture: Image.Image, file: Image.Image) -> Image.Image:
-    try:
-        orientation = file.getexif().get(0x0112)
-    except DAMAGE:  # a picture with broken EXIF is still a picture
-        return picture
-    return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
-
-
-def _as_rgb(picture: Image.Image, background: tuple[int, int, int] | None) -> Image.Image:
-    if picture.mode.startswith(("I", "F")):
-        return Image.fromarray(_to_8_bits(np.asarray(picture))).convert("RGB")
-    profile = picture.info.get("icc_profile")
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        opaque = _to_srgb(picture.convert("RGB"), profile)
-        if background is None:
-            opaque.putalpha(picture.getchannel("A"))
-            return opaque
-        ground = Image.new("RGB", picture.size, background)
-        return Image.composite(opaque, ground, picture.getchannel("A"))
-    if picture.mode in ("P", "1", "YCbCr", "HSV"):
-        picture = picture.convert("RGB")
-    return _to_srgb(picture, profile)
-
-
-def _to_8_bits(values: np.ndarray) -> np.ndarray:
-    """Grey values of 16 or 32 bits, or floats, as uint8: the smallest usual range that holds them becomes 0 to 255."""
-    whites = (1.0, 255.0, 65535.0) if np.issubdtype(values.dtype, np.floating) else (255.0, 65535.0)
-    values = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)
-    largest = values.max(initial=0)
-    white = next((white for white in whites if largest <= white), largest)
-    return np.clip(values * (255 / white) + 0.5, 0, 255).astype(np.uint8)
-
-
-def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """`picture` as RGB, through its colour profile where it has one that works and is not sRGB already."""
-    if (profile or picture.mode == "LAB") and features.check("littlecms2"):
-        try:
-            source = ImageCms.ImageCmsProfile(BytesIO(profile)) if profile else ImageCms.createProfile("LAB")
-            if picture.mode == "LAB" or "sRGB" not in ImageCms.getProfileDescription(source):
-                converted = ImageCms.profileToProfile(picture, source, _srgb(), outputMode="RGB")
-                assert converted is not None  # only None when converting in place
-                return converted
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            pass  # a broken profile, or one of another colour space: take the numbers as sRGB
-    return picture.convert("RGB")
-
-
-def _srgb() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
 # --- pixels → bytes ---------------------------------------------------------------------------------------------------
@@ -461,10 +465,10 @@ def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.stack(channels, axis=2).round().astype(np.uint8)
 
 
-def num_frames(data: bytes) -> int:
+def num_frames(path: Path) -> int:
     """Return how many pictures a file holds, of an animation more than one; 1 for what cannot be read."""
     try:
-        with Image.open(BytesIO(data), formats=READABLE[:4]) as image:
+        with open_regular(path) as file, Image.open(file, formats=READABLE[:4]) as image:
             return int(getattr(image, "n_frames", 1))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return 1

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganlib.dataset import Dataset, PrepareConfig, making, prepare
+from ganlib.dataset import Dataset, PrepareConfig, files, prepare
 from ganlib.dataset.checks.measure import measure
 from ganlib.dataset.preview import OUTLINE, preview
 from ganlib.errors import InputError
@@ -126,8 +126,8 @@ def test_deciding_how_a_set_is_cropped_ends_when_a_stop_is_asked_for(tmp_path, m
     asked = []
     config = PrepareConfig(str(tmp_path), "x.zip", 32)
     decoded = []
-    real = making.decode
-    monkeypatch.setattr(making, "decode", lambda *args, **options: decoded.append(args) or real(*args, **options))
+    real = files.look
+    monkeypatch.setattr(files, "look", lambda *args, **options: decoded.append(args) or real(*args, **options))
     with pytest.raises(Stopped):
         preview(config, should_stop=lambda: asked.append(1) or len(asked) > 3)
     assert len(decoded) <= 3

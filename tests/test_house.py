@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # architecture; a name may stand here before its file exists.
 ORDER = [
     *("errors", "filesystem", "workspace", "options", "rights", "links", "reports"),
-    *("runs", "device", "distributed", "headers", "images", "lettering", "ffmpeg"),
+    *("runs", "device", "distributed", "bands", "headers", "unpacking", "images", "lettering", "ffmpeg"),
     *("efficientnet", "networks"),
     *("checkpoints", "deltas", "foreign", "export", "hub", "latents", "editing", "favourites", "paths"),
     *("inception", "features", "perceptual"),

@@ -46,9 +46,7 @@ def measure_set(dataset: Dataset, should_stop: Callable[[], bool] = lambda: Fals
     for i in chosen.tolist():
         if should_stop():
             raise Stopped
-        pixels = dataset[i][0]
-        if pixels.shape[0] > SIDE:
-            pixels = resize(pixels, SIDE, SIDE)
+        pixels = dataset.small(i, SIDE)
         for channel in range(3):
             histogram[channel] += np.bincount(pixels[..., channel].ravel() // (256 // BINS), minlength=BINS)
         red, green, blue = pixels.reshape(-1, 3).astype(np.float64).T

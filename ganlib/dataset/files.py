@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ganlib.errors import DataError
 from ganlib.filesystem import NotRegularError, open_regular
+from ganlib.images import LOOK_PIXELS, MAX_FILE_BYTES, Look, colour, look, room_to_read
 from ganlib.runs import Stopped
 
 PICTURE_SUFFIXES = frozenset(
@@ -27,7 +28,6 @@ PICTURE_SUFFIXES = frozenset(
 _KERNELS = frozenset(("/proc", "/sys", "/dev"))
 LOOK_UP_EVERY = 256  # files between two looks whether a stop is asked for
 MAX_LIST_BYTES = 256 * 2**20  # of a zip's own list of its files
-MAX_FILE_BYTES = 512 * 2**20  # of one picture file; a zip can claim to hold far more than the disk
 # What the zip module raises on damaged, encrypted (RuntimeError) or exotic (NotImplementedError) entries.
 _ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
 
@@ -141,6 +141,27 @@ class Files:
             raise DataError(f"{name} cannot be read: {error.strerror or error}", "Check its permissions.") from error
         except _ZIP_DAMAGE as error:
             raise DataError(f"{name} cannot be unpacked: {error}", "Make the zip again, without a password.") from error
+
+    def look(
+        self, name: str, *, title: str = "", least_side: int = 1, background: str = "#ffffff",
+        look_pixels: int = LOOK_PIXELS,
+    ) -> Look:  # fmt: skip
+        """Return a picture as `images.look` does; errors call it `title`. What is large is read one at a time in a
+        process. Raises DataError, and InputError for an unknown colour."""
+        with room_to_read(self._size(name)):
+            data, ground = self.read(name), colour(background)
+            return look(
+                data, name=title or name, least_side=least_side, background=ground, look_pixels=look_pixels
+            )
+
+    def _size(self, name: str) -> int:
+        """Bytes of a file; 0 for one that reading will complain of."""
+        if self._archive is not None:
+            return self._members[name].file_size if name in self._members else 0
+        try:
+            return (self.path / name).stat().st_size
+        except OSError:
+            return 0
 
     def stamp(self) -> list[tuple[str, int, int]]:
         """Return name, length and checksum (in a folder: time of change) of each file; it changes when the files do."""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+import numpy as np
+
 from ganlib.dataset.augment import augmented, plan
 from ganlib.dataset.config import PrepareConfig
 from ganlib.dataset.exclusion import read_exclusions
@@ -16,7 +18,7 @@ from ganlib.dataset.report import NO_LABEL, TOO_SMALL, Item
 from ganlib.dataset.written import match
 from ganlib.errors import DataError
 from ganlib.headers import reduction
-from ganlib.images import colour, decode, decode_what_is_there, encode, resize
+from ganlib.images import Look, colour, decode_what_is_there, encode, resize
 from ganlib.runs import Stopped
 
 PROBED = 48  # pictures that are looked at to decide how `auto` crops the set
@@ -58,14 +60,28 @@ class Maker:
             times = reduction(data, least_side=config.resolution)
         except DataError as error:
             return [(Item(name, "error", error.message), b"")]
+        item, square = self.cut(Look(pixels, times, times, flaw), name, label)
+        if square is None:
+            return [(item, b"")]
+        copies = [
+            (replace(item, copy="+".join(kinds)), encode(augmented(square, kinds, name=name, number=i)))
+            for i, kinds in enumerate(plan(config.augment, config.copies))
+        ]
+        return [(item, encode(square)), *copies]
+
+    def cut(self, look: Look, name: str, label: str = "") -> tuple[Item, np.ndarray | None]:
+        """Return what becomes of a picture, and its square uint8 `[resolution, resolution, 3]`, or None where it is
+        left out. One that is looked at smaller than it is decoded is cut where the other would be."""
+        config, (pixels, times, decoded_times, flaw) = self.config, look
         framing = frame_picture(pixels, _WHERE[self.method], margin=config.margin, scan=self.scan, picture=self.picture)
         left, top, right, bottom = framing.box
         box = (left * times, top * times, right * times, bottom * times)  # in pixels of the source
         stays = name in self.kept
         if framing.objection and not config.keep_outliers and not stays:
-            return [(Item(name, "aside", framing.objection, box), b"")]
-        if max(right - left, bottom - top) < LEAST_ENLARGED * config.resolution and not stays:
-            return [(Item(name, "aside", TOO_SMALL, box), b"")]
+            return Item(name, "aside", framing.objection, box), None
+        found = max(right - left, bottom - top) * times / decoded_times
+        if found < LEAST_ENLARGED * config.resolution and not stays:
+            return Item(name, "aside", TOO_SMALL, box), None
         side = config.resolution
         if self.method == "letterbox":
             square = letterbox(pixels[top:bottom, left:right], side, config.fill)
@@ -76,11 +92,7 @@ class Maker:
         item = Item(name, "kept", box=box, label=label, note=flaw, frame=framing.removed)
         if self.method == "squash":
             item = replace(item, aspect=round((right - left) / (bottom - top), 4))
-        copies = [
-            (replace(item, copy="+".join(kinds)), encode(augmented(square, kinds, name=name, number=i)))
-            for i, kinds in enumerate(plan(config.augment, config.copies))
-        ]
-        return [(item, encode(square)), *copies]
+        return item, square
 
 
 def decide(
@@ -96,7 +108,7 @@ def decide(
             if should_stop():
                 raise Stopped
             try:
-                seen.append(has_plain_ground(decode(files.read(name), name=name, least_side=config.resolution)))
+                seen.append(has_plain_ground(files.look(name, least_side=config.resolution).pixels))
             except DataError:
                 continue  # reported when its turn comes
         method = "subject" if seen and sum(seen) >= PLAIN_MAJORITY * len(seen) else "page"

@@ -17,11 +17,11 @@ from ganlib.dataset.files import ALL, GLANCE, Files
 from ganlib.dataset.making import decide, spread
 from ganlib.dataset.reader import Dataset
 from ganlib.errors import DataError
-from ganlib.headers import reduction
-from ganlib.images import colour, decode, encode, resize
+from ganlib.images import encode, resize
 from ganlib.runs import Stopped
 
 LOOK_SECONDS = 6.0  # in which the pictures of a mosaic are decoded
+LOOK_PIXELS = 1024 * 1024  # of what a small picture is made from
 SIDE = 192  # px of either half
 GROUND = (235, 230, 221)
 OUTLINE = (200, 69, 45)
@@ -64,23 +64,23 @@ def preview(
         for name in spread(names, count) if only is None else [name for name in only if name in known]:
             if should_stop():
                 raise Stopped
-            item, square = maker.make(files, (name, ""))[0]
             try:
-                data, ground = files.read(name), colour(config.background)
-                pixels = decode(data, name=PurePosixPath(name).name, background=ground, least_side=SIDE)
-                times = reduction(data, least_side=SIDE)
-            except DataError:
-                pixels, times = np.full((SIDE, SIDE, 3), GROUND, np.uint8), 1
-            made = decode(square, name=name) if square else None
-            found.append(Preview(name, item.reason, encode(_pair(pixels, item.box, times, made), "webp")))
+                look = files.look(
+                    name, title=PurePosixPath(name).name, least_side=config.resolution, background=config.background,
+                    look_pixels=LOOK_PIXELS,
+                )  # fmt: skip
+            except DataError as error:
+                empty = np.full((SIDE, SIDE, 3), GROUND, np.uint8)
+                found.append(Preview(name, error.message, encode(_pair(empty, None, 1, None), "webp")))
+                continue
+            item, made = maker.cut(look, name)
+            found.append(Preview(name, item.reason, encode(_pair(look.pixels, item.box, look.times, made), "webp")))
         return found
 
 
 def thumbnail(dataset: Dataset, index: int) -> bytes:
     """Return a picture of a set as WebP, at most 192 pixels wide. Raises DataError for one that cannot be read."""
-    pixels = dataset[index][0]
-    side = min(pixels.shape[0], SIDE)
-    return encode(resize(pixels, side, side), "webp")
+    return encode(dataset.small(index, SIDE), "webp")
 
 
 class Mosaic(NamedTuple):
@@ -118,7 +118,7 @@ def mosaic(
             if cells and time.monotonic() > until:
                 break
             try:
-                cells.append(_whole(decode(files.read(name), name=name, least_side=side), side)[0])
+                cells.append(_whole(files.look(name, least_side=side, look_pixels=LOOK_PIXELS).pixels, side)[0])
             except DataError:
                 continue
         if not cells:

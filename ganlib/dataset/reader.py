@@ -25,7 +25,7 @@ from ganlib.dataset.files import ALL, LOOK_UP_EVERY, Bounds, Files
 from ganlib.dataset.labels import CARD_NAME, LABELS_NAME, doubts_about, read_labels
 from ganlib.dataset.written import find_own, read_object
 from ganlib.errors import DataError, InputError
-from ganlib.images import decode
+from ganlib.images import LOOK_PIXELS, decode, resize, size_of
 from ganlib.runs import Stopped
 
 MAX_RESOLUTION = 4096
@@ -104,9 +104,24 @@ class Dataset:
         pixels = decode(self._files.read(name), name=f"{name} in {self.path.name}")
         if pixels.shape != (self.resolution, self.resolution, 3):
             raise self._wrong_size(name, pixels.shape[1], pixels.shape[0])
-        if self.mirror and idx % len(self) >= len(self) // 2:
+        if self._is_mirrored(idx):
             pixels = np.ascontiguousarray(pixels[:, ::-1])
         return pixels, None if self.labels is None else int(self.labels[idx])
+
+    def small(self, idx: int, side: int) -> np.ndarray:
+        """Return uint8 RGB `[side, side, 3]` of a picture, or its own size where that is less, without holding a large
+        one whole for longer than it is decoded. Raises DataError with its name."""
+        name, side = self.names[idx], min(side, self.resolution)
+        if side * side > LOOK_PIXELS:
+            return resize(self[idx][0], side, side)
+        pixels, times, _, _ = self._files.look(name, title=f"{name} in {self.path.name}", least_side=1)
+        if pixels.shape[:2] != (-(-self.resolution // times),) * 2:
+            raise self._wrong_size(name, pixels.shape[1] * times, pixels.shape[0] * times)
+        small = resize(pixels, side, side)
+        return np.ascontiguousarray(small[:, ::-1]) if self._is_mirrored(idx) else small
+
+    def _is_mirrored(self, idx: int) -> bool:
+        return self.mirror and idx % len(self) >= len(self) // 2
 
     def pixels(self) -> np.ndarray:
         """Return all pictures, read-only uint8 `[N, resolution, resolution, 3]`, decoded at the first call."""
@@ -183,8 +198,7 @@ class Dataset:
         if len(head) >= 26 and head[:8] == b"\x89PNG\r\n\x1a\n" and head[12:16] == b"IHDR":
             width, height, _, colour = struct.unpack(">IIBB", head[16:26])
             return width, height, colour == 0
-        height, width, _ = decode(self._files.read(name), name=f"{name} in {self.path.name}").shape
-        return width, height, False
+        return *size_of(self._files.read(name), name=f"{name} in {self.path.name}"), False
 
     def _wrong_size(self, name: str, width: int, height: int, side: int | None = None) -> DataError:
         problem = "is not square" if width != height else f"differs from the first one, {side or self.resolution} px"

@@ -7,7 +7,7 @@ takes. The pieces: targets and crops, statistics of w, starts, the search, pivot
 from ganlib.projection.config import ProjectConfig
 from ganlib.projection.finding import can_find_faces, find_face, find_middle, find_subject, middle_of
 from ganlib.projection.job import ProjectEstimate, Projection, estimate_project, project, run_job
-from ganlib.projection.target import crop_square, find_targets, read_target
+from ganlib.projection.target import crop_square, find_targets, look_at_target, read_target
 
 __all__ = [
     "ProjectConfig",
@@ -20,6 +20,7 @@ __all__ = [
     "find_middle",
     "find_subject",
     "find_targets",
+    "look_at_target",
     "middle_of",
     "project",
     "read_target",

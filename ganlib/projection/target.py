@@ -49,18 +49,45 @@ def find_targets(paths: Iterable[Path]) -> list[Path]:
 def read_target(path: Path) -> np.ndarray:
     """Return uint8 `[H, W, 3]` of a picture file, upright, without alpha. Raises `DataError` for what is none and for
     one under 8 pixels a side."""
+    with images.room_to_read(_size(path)):
+        pixels = images.decode(_read(path), name=path.name)
+    _check_sides(path, pixels.shape[1], pixels.shape[0])
+    return pixels
+
+
+def look_at_target(path: Path) -> tuple[np.ndarray, int, int]:
+    """Return what `read_target` does, smaller where it is large, and the picture's own width and height. Raises as it
+    does."""
+    with images.room_to_read(_size(path)):
+        data = _read(path)
+        pixels = images.look(data, name=path.name, least_side=None).pixels
+        width, height = images.size_of(data, name=path.name)
+    _check_sides(path, width, height)
+    return pixels, width, height
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file. Raises `DataError` for one that is too large or cannot be read."""
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise DataError(f"{path.name} has over {MOST_BYTES // 2**20} MB", "make it smaller first")
-        data = read_regular(path, max_bytes=MOST_BYTES)
+        num_bytes = path.stat().st_size
     except OSError as error:
         raise DataError(f"{path.name} cannot be read: {error.strerror}", "check its permissions") from error
-    pixels = images.decode(data, name=path.name)
-    height, width = pixels.shape[:2]
+    if num_bytes > MOST_BYTES:
+        raise DataError(f"{path.name} has over {MOST_BYTES // 2**20} MB", "make it smaller first")
+    return num_bytes
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_regular(path, max_bytes=MOST_BYTES)
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read: {error.strerror}", "check its permissions") from error
+
+
+def _check_sides(path: Path, width: int, height: int) -> None:
     if min(height, width) < LEAST_SIDE:
         hint = f"choose a picture of {LEAST_SIDE} pixels a side or more"
         raise DataError(f"{path.name} has {width}×{height} pixels, too few to find anything in", hint)
-    return pixels
 
 
 def crop_square(

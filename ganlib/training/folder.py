@@ -16,7 +16,7 @@ import numpy as np
 
 from ganlib import images
 from ganlib.dataset import Dataset
-from ganlib.dataset.files import MANY, MAX_FILE_BYTES
+from ganlib.dataset.files import MANY
 from ganlib.errors import RunError
 from ganlib.filesystem import (
     MOST_LINES_BYTES,
@@ -252,7 +252,7 @@ def look_at_data(
     """
     dataset = Dataset.open(path, bounds=MANY, should_stop=should_stop)
     chosen = sorted({i * len(dataset) // count for i in range(count)})
-    pictures = [images.resize(dataset[i][0], side, side) for i in chosen]
+    pictures = [images.resize(dataset.small(i, side), side, side) for i in chosen]
     kinds = f", {dataset.label_dim} classes" if dataset.label_dim else ""
     words = "\n".join([f"{len(dataset):,} pictures of {dataset.resolution} px{kinds}", *dataset.doubts(without)])
     return words, images.encode(images.contact_sheet(np.stack(pictures), columns=count, gap=0))
@@ -289,7 +289,7 @@ def _same(one: Path, other: Path) -> bool:
 
 def _read(path: Path) -> np.ndarray:
     try:
-        return images.decode(read_regular(path, max_bytes=MAX_FILE_BYTES), name=path.name)
+        return images.decode(read_regular(path, max_bytes=images.MAX_FILE_BYTES), name=path.name)
     except OSError as error:
         raise RunError(f"{path.name} cannot be read: {error.strerror}", "Look whether the run still exists.") from error
 

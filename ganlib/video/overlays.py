@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, UnidentifiedImageError
 
-from ganlib.dataset.files import MAX_FILE_BYTES
 from ganlib.errors import DataError
 from ganlib.filesystem import read_regular, reason
+from ganlib.images import MAX_FILE_BYTES
 from ganlib.lettering import Letters
 from ganlib.video.job import RenderJob
 

@@ -14,7 +14,6 @@ from ganlib.superres import choices
 from ganlib.video import BANDS, CORNERS, FORMATS, LENGTHS, Reaction, RenderJob, read_track
 from pages._ui import models
 from pages._ui.datasets.intake import data_root
-from pages._ui.files import file_bytes
 from pages._ui.frame import plain, show_error
 from pages._ui.uploads import PICTURE_BYTES, keep_upload
 
@@ -97,8 +96,8 @@ def _seconds(path: str) -> int:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def _sides(path: str) -> tuple[int, ...]:
-    """The shape of a picture. Raises GanlibError for one that cannot be read."""
-    return images.decode(file_bytes(path), name="the logo").shape
+    """Width and height of a picture. Raises GanlibError for one that cannot be read."""
+    return images.look_at(Path(path))[1:]
 
 
 def _words(job: RenderJob) -> RenderJob:

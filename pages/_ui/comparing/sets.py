@@ -80,7 +80,7 @@ def _picture(path: str, changed: int, index: int, mirrored: bool, _dataset: Data
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _large(path: str, changed: int, index: int, side: int, mirrored: bool, _dataset: Dataset) -> bytes:
-    pixels = images.resize(_dataset[index][0], side, side)
+    pixels = images.resize(_dataset.small(index, side), side, side)
     return images.encode(pixels[:, ::-1].copy() if mirrored else pixels, "jpeg", quality=92)
 
 

@@ -75,8 +75,8 @@ def _judged(path: str, digest: str, data: str, changed: int, draw: int, psi: flo
     count = min(COUNT, len(dataset))
     chosen = rng.sample(range(len(dataset)), min(count + COMPANY, len(dataset)))
     side = _model.spec.resolution
-    company = images.stack([dataset[i][0] for i in chosen[-COMPANY:]], side)
-    real = images.stack([dataset[i][0] for i in chosen[:count]], side)
+    company = images.stack([dataset.small(i, side) for i in chosen[-COMPANY:]], side)
+    real = images.stack([dataset.small(i, side) for i in chosen[:count]], side)
     recipes = [recipe_of(_model, rng.randrange(100_000), psi) for _ in range(count)]
     made = models.renderer(_model).render(recipes)
     pixels = images.stack([*real, *made], side)

@@ -9,7 +9,6 @@ from ganlib.nft import advise_drop, validate_drop
 from ganlib.runs import RunDir
 from ganlib.runs.files import read_json
 from pages._ui import models
-from pages._ui.files import file_bytes
 from pages._ui.frame import COMPARE, download, errors_told, part, plain, sentences
 from pages._ui.jobs import ACTIVE, files_in, folder_zip, job_card, remove
 from pages._ui.paths import remember
@@ -82,5 +81,4 @@ def _ready(run: RunDir, root: Path) -> None:
 
 @st.cache_data(max_entries=128, show_spinner=False)
 def _face(path: str, changed: int) -> bytes:
-    pixels = images.decode(file_bytes(path), name=Path(path).name)
-    return images.encode(images.resize(pixels, SIDE, SIDE), "webp")
+    return images.encode(images.resize(images.look_at(Path(path))[0], SIDE, SIDE), "webp")

@@ -9,7 +9,16 @@ import streamlit as st
 
 from ganlib import images
 from ganlib.errors import GanlibError
-from ganlib.projection import can_find_faces, crop_square, find_face, find_middle, find_subject, middle_of, read_target
+from ganlib.projection import (
+    can_find_faces,
+    crop_square,
+    find_face,
+    find_middle,
+    find_subject,
+    look_at_target,
+    middle_of,
+    read_target,
+)
 from pages._ui.components import Square, square_crop
 from pages._ui.datasets.intake import data_root, safe_name
 from pages._ui.frame import show_error
@@ -53,13 +62,12 @@ def keep(uploads: list[Any]) -> tuple[list[Photo], list[GanlibError]]:
 
 @st.cache_data(max_entries=64, show_spinner="Opening the photograph …")
 def _size(path: str) -> tuple[int, int]:
-    pixels = read_target(Path(path))
-    return pixels.shape[1], pixels.shape[0]
+    return look_at_target(Path(path))[1:]
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _copy(path: str) -> bytes:
-    pixels = read_target(Path(path))
+    pixels = look_at_target(Path(path))[0]
     scale = min(1.0, SHOWN / max(pixels.shape[:2]))
     small = images.resize(pixels, max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     return images.encode(small, "jpeg", quality=90)
@@ -68,7 +76,9 @@ def _copy(path: str) -> bytes:
 @st.cache_data(max_entries=128, show_spinner=False)
 def cut(path: str, box: tuple[float, float, float, float], side: int) -> bytes:
     """What is cut from a photograph, at the model's side."""
-    return images.encode(crop_square(read_target(Path(path)), side, box=box), "png")
+    width, height = _size(path)
+    with images.ROOM.take(width * height):  # while all of it is there, not only while it is decoded
+        return images.encode(crop_square(read_target(Path(path)), side, box=box), "png")
 
 
 def box_of(photo: Photo) -> tuple[float, float, float, float]:
@@ -92,7 +102,9 @@ def _set_square(photo: Photo, square: Box) -> None:
 
 def _find(photo: Photo, find: Callable[..., Box]) -> None:
     try:
-        _set_square(photo, find(read_target(Path(photo.path))))
+        with images.ROOM.take(photo.width * photo.height):
+            square = find(read_target(Path(photo.path)))
+        _set_square(photo, square)
     except GanlibError as error:
         st.session_state["project-unfound"] = error
     st.session_state["project-found"] = st.session_state.get("project-found", 0) + 1  # the browser's square follows

@@ -184,12 +184,12 @@ def _compared(folder: Path, sides: list[tuple[str, str]], view: str | None) -> N
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _enlarged(data: bytes) -> bytes:
-    return images.encode(images.resize(images.decode(data), LARGE, LARGE), "png")
+    return images.encode(images.resize(images.look(data).pixels, LARGE, LARGE), "png")
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _difference(target: bytes, made: bytes) -> bytes:
-    apart = images.difference(images.decode(target), images.decode(made))
+    apart = images.difference(images.look(target).pixels, images.look(made).pixels)
     return images.encode(images.resize(apart, LARGE, LARGE), "png")
 
 

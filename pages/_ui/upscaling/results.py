@@ -66,7 +66,7 @@ def _show(run: RunDir, made: list[dict[str, Any]]) -> None:
         if dest.suffix.lower() in FILM_SUFFIXES:
             st.video(file_bytes(dest), loop=True, muted=True)
             st.caption(plain(f"{dest.name}: {row.get('width')} × {row.get('height')} px"))
-        elif images.num_frames(file_bytes(dest)) > 1:
+        elif images.num_frames(dest) > 1:
             st.image(file_bytes(dest))
             st.caption(plain(f"{dest.name}: {row.get('width')} × {row.get('height')} px"))
         elif source.is_file():
@@ -101,9 +101,8 @@ def _ends(run: RunDir, folder: Path, made: list[dict[str, Any]]) -> None:
 @st.cache_data(max_entries=24, show_spinner=False)
 def _copy(path: str, changed: int) -> tuple[bytes, tuple[int, int]]:
     """A picture as the browser is shown it, and the size that its file has."""
-    data = file_bytes(path)
-    pixels = images.decode(data, name=Path(path).name, max_pixels=700_000_000, background=(250, 247, 242))
-    height, width = pixels.shape[:2]
-    scale = min(1.0, LONGEST / max(height, width))
-    small = images.resize(pixels, max(1, round(width * scale)), max(1, round(height * scale)))
+    pixels, width, height = images.look_at(Path(path), background=(250, 247, 242))
+    scale = min(1.0, LONGEST / max(pixels.shape[:2]))
+    high, wide = (max(1, round(side * scale)) for side in pixels.shape[:2])
+    small = images.resize(pixels, wide, high)
     return images.encode(small, "webp" if max(height, width) > 256 else "png", quality=95), (width, height)
