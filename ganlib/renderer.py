@@ -381,8 +381,10 @@ def load_w_plus(
             w = np.repeat(w[:, None], spec.num_ws, axis=1)
         if w.ndim != 3 or w.shape[1:] != (spec.num_ws, spec.w_dim) or not len(w):
             raise DataError(f"{path.name} has w of shape {shape}", hint)
-        if not name and shape[-1] == spec.z_dim and shape[-2:-1] != [spec.num_ws] and spec.num_ws > 1 and say:
-            say(f"{path.name}: its array has no name and is taken as w; z has to be called so, in an .npz")
+        is_vague = name in ("", "latent") and shape[-1] == spec.z_dim and shape[-2:-1] != [spec.num_ws]
+        if is_vague and spec.num_ws > 1 and say:
+            called = f"is called {name}" if name else "has no name"
+            say(f"{path.name}: its array {called} and is taken as w; z has to be called so, in an .npz")
         rows.append(w)
     if not rows:
         raise DataError(f"{path.name} holds no latent", hint)

@@ -260,6 +260,9 @@ def test_shapes_that_could_mean_something_else_are_told(tmp_path, renderer):
     assert told(None, w=np.ones((3, spec.w_dim))) == (3, "")
     count, said = told(np.ones((3, spec.w_dim)))
     assert count == 3 and "taken as w; z has to be called so" in said
+    count, said = told(None, latent=np.ones((3, spec.w_dim)))  # some tools call z so
+    assert count == 3 and "its array is called latent and is taken as w; z has to be called so" in said
+    assert told(None, latent=np.ones((2, spec.num_ws, spec.w_dim))) == (2, "")
 
 
 def test_directions_are_read_from_the_folder_and_again_when_they_change(tmp_path):

@@ -109,7 +109,9 @@ def _why_none(files: Files) -> list[str]:
     if find_own(files, LABELS_NAME) is not None:
         value = read_object(files, LABELS_NAME)
         words = f"{LABELS_NAME} says nothing of labels"
-        if value and "labels" not in value:  # else it says so itself
+        if "labels" in value and value["labels"] is None:
+            words = f'{LABELS_NAME} says that there are no labels ("labels": null)'
+        elif value and "labels" not in value:  # else it says so itself
             words = f"warning: {words} (it has {_listed(list(value))})"
         return [f"{words}: the set has no classes"]
     others = [name for name in files.names if PurePosixPath(name).name.casefold() == LABELS_NAME]

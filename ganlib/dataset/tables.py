@@ -92,16 +92,23 @@ def artists_of(files: Files, column: str) -> ArtistTable:
 
 
 def _rows(data: bytes) -> Sequence[list[str]]:
-    """The rows of a table in UTF-8 or UTF-16 or, failing that, Latin-1, parted by what its first line has most of."""
+    """The rows of a table in UTF-8 or UTF-16 or, failing that, what older programs write in the west, parted by what
+    its first line has most of."""
     try:
         text = text_of(data)
     except UnicodeDecodeError:
-        text = data.decode("latin-1")
+        text = data.decode("mac-roman" if _is_of_a_mac(data) else "cp1252", errors="replace")
     if "\0" in text:
         raise ValueError("it holds NUL characters; save it as text in UTF-8")
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     return [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
+
+
+def _is_of_a_mac(data: bytes) -> bool:
+    """Whether text of one byte for each letter is in Mac Roman, whose letters with accents stand where Windows' cp1252,
+    but for a few, has signs."""
+    return len(re.findall(rb"[\x80-\x90\x94\x96-\x9f]", data)) > len(re.findall(rb"[\xc0-\xff]", data))
 
 
 def _plain(name: str) -> str:

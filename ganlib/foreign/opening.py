@@ -30,7 +30,8 @@ _NONSENSE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError
 UNKNOWN_LICENCE = "unknown"
 # What training code keeps weights under, the averaged ones first; also the first words of flat names.
 _WRAPPERS = (
-    "params_ema", "g_ema", "G_ema", "ema", "state_dict", "model", "generator", "params", "module", "_orig_mod",
+    "params_ema", "g_ema", "G_ema", "ema", "state_dict", "model_state_dict", "checkpoint", "model", "generator",
+    "params", "module", "_orig_mod",
 )  # fmt: skip
 _NETWORKS = (*_WRAPPERS, "G", "D", "d")
 _DEEPEST_WRAPPING = 6
