@@ -291,7 +291,8 @@ def test_labels_that_are_not_read_are_not_lost_without_a_word(tmp_path, put, why
      "warning: dataset.json says nothing of labels (it has Labels): the set has no classes"),
     ("Dataset.JSON", "labels", PAIRS,
      "warning: Dataset.JSON is not read, the set has no classes: call it dataset.json"),
-    ("dataset.json", "labels", None, 'dataset.json says that there are no labels ("labels": null): the set has no classes'),
+    ("dataset.json", "labels", None,
+     'dataset.json says that there are no labels ("labels": null): the set has no classes'),
 ])  # fmt: skip
 def test_a_set_that_has_no_classes_against_expectation_comes_with_a_warning(tmp_path, at, key, labels, words):
     recorder, source = Recorder(), zipped(tmp_path / "in.zip", json.dumps({key: labels}).encode(), at=at)
@@ -439,7 +440,7 @@ def test_a_table_in_any_encoding_and_with_names_in_any_dress_gives_the_same_clas
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "mac-roman"])
-@pytest.mark.parametrize("words", ["Dürer,Cézanne,Händel", "l’été,naïf,Gauß", "œuvre complète,façade", "Münch", "Año,Peña"])
+@pytest.mark.parametrize("words", ["Dürer,Cézanne,Händel", "l’été,naïf,Gauß", "œuvre complète,façade", "Año,Peña"])
 def test_a_table_of_an_older_spreadsheet_keeps_its_accents(tmp_path, encoding, words):
     names = words.split(",")
     rows = "".join(f"{i}.png,{name}\n" for i, name in enumerate(names))
