@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -44,8 +45,14 @@ SHIPPED = GANLIB + ROOF + python_files("benchmarks")
 ALL = SHIPPED + python_files("tests")
 
 
+@cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(tree_of(path)))
 
 
 def here(path: Path, node: ast.AST | None = None) -> str:
@@ -54,7 +61,7 @@ def here(path: Path, node: ast.AST | None = None) -> str:
 
 def imports(path: Path) -> Iterator[tuple[ast.AST, str]]:
     """Every imported module as a dotted name; `from a import b` counts as `a.b`, wherever in the file it stands."""
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from ((node, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -64,16 +71,18 @@ def imports(path: Path) -> Iterator[tuple[ast.AST, str]]:
 def storey(dotted: str) -> str:
     """`ganlib.networks.ops.filter2d` → `networks`; empty for the package itself and its constants."""
     name = dotted.split(".")[1] if "." in dotted else ""
-    return name if name in {module_of(path) for path in GANLIB} - {"__init__"} else ""
+    return name if name in MODULES else ""
 
 
 def module_of(path: Path) -> str:
     return path.relative_to(REPOSITORY / "ganlib").parts[0].removesuffix(".py")
 
 
+MODULES = {module_of(path) for path in GANLIB} - {"__init__"}
+
+
 def test_every_module_has_a_place_in_the_order():
-    names = {module_of(path) for path in GANLIB} - {"__init__"}
-    assert names - set(ORDER) == set()
+    assert MODULES - set(ORDER) == set()
     assert len(ORDER) == len(set(ORDER))
 
 
@@ -118,7 +127,7 @@ def test_words_are_drawn_in_one_place():
     wrong = [
         here(path, node)
         for path in SHIPPED
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if path.parent.name != "lettering"
         and (getattr(node, "attr", getattr(node, "name", "")) in ("ImageFont", "load_default", "multiline_text"))
     ]
@@ -129,7 +138,7 @@ def test_imports_are_absolute():
     relative = [
         here(path, node)
         for path in ALL
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.ImportFrom) and node.level
     ]
     assert relative == []
@@ -143,9 +152,8 @@ def test_private_names_stay_in_their_file():
 
     wrong = []
     for path in SHIPPED:
-        tree = tree_of(path)
         modules: set[str] = set()
-        for node in ast.walk(tree):
+        for node in nodes_of(path):
             if not isinstance(node, ast.ImportFrom) or (node.module or "").split(".")[0] not in ("ganlib", "pages"):
                 continue
             base = REPOSITORY.joinpath(*(node.module or "").split("."))
@@ -154,7 +162,7 @@ def test_private_names_stay_in_their_file():
                     modules.add(alias.asname or alias.name)
                 elif is_private(alias.name):
                     wrong.append(f"{here(path, node)}: {alias.name}")
-        for node in ast.walk(tree):
+        for node in nodes_of(path):
             if isinstance(node, ast.Attribute) and is_private(node.attr) and ast.unparse(node.value) in modules:
                 wrong.append(f"{here(path, node)}: {ast.unparse(node)}")
     assert wrong == []
@@ -163,7 +171,7 @@ def test_private_names_stay_in_their_file():
 def test_no_error_is_swallowed_whole():
     wrong = []
     for path in ALL:
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if not isinstance(node, ast.ExceptHandler):
                 continue
             broad = isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")
@@ -180,7 +188,7 @@ def test_nothing_is_unpickled_without_an_allow_list():
 
     wrong = []
     for path in SHIPPED:
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
             called = ast.unparse(node.func)
@@ -206,7 +214,7 @@ def test_a_widget_begins_with_its_argument_or_with_what_the_session_holds():
     begun: dict[str, str] = {}
     held = set()
     for path in ROOF:
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
                 held |= {ast.unparse(node.slice)} if "state" in ast.unparse(node.value) else set()
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
@@ -240,15 +248,14 @@ def test_files_are_read_through_one_door():
     for path in SHIPPED:
         if str(path.relative_to(REPOSITORY)) in READ_THEIR_OWN or path.is_relative_to(REPOSITORY / "benchmarks"):
             continue
-        tree = tree_of(path)
-        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        functions = [node for node in nodes_of(path) if isinstance(node, ast.FunctionDef)]
         checking = {
             inner
             for function in functions
             if any(isinstance(node, ast.Name) and node.id == "check_regular" for node in ast.walk(function))
             for inner in ast.walk(function)
         }
-        for node in ast.walk(tree):
+        for node in nodes_of(path):
             if isinstance(node, ast.Attribute) and node.attr in ("read_bytes", "read_text"):
                 wrong.append(f"{here(path, node)}: {ast.unparse(node)}")
             if not isinstance(node, ast.Call) or node in checking:
@@ -271,7 +278,7 @@ def test_nobody_outside_networks_asks_for_an_architecture_by_name():
     for path in SHIPPED:
         if path.is_relative_to(REPOSITORY / "ganlib" / "networks"):
             continue
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.Compare):
                 sides = [node.left, *node.comparators]
                 if any(isinstance(side, ast.Attribute) and side.attr == "arch" for side in sides):
@@ -308,7 +315,7 @@ def test_no_page_uses_streamlits_block_of_code():
     called = [
         here(path, node)
         for path in ROOF
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.Attribute) and node.attr == "code" and ast.unparse(node.value) == "st"
     ]
     assert called == []
