@@ -31,6 +31,22 @@ def zipped(path: Path, names: list[str], **others: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize("dress", ["table", "folder"])
+def test_classes_that_differ_only_by_case_are_told_and_those_by_space_at_the_ends_are_one(tmp_path, dress):
+    classes = ["Cat", "cat ", " cat", "dog"]
+    names = [f"{name}/{i}.png" if dress == "folder" else f"{i}.png" for i, name in enumerate(classes)]
+    table = tmp_path / "labels.csv"
+    table.write_text("".join(f"{name},{word}\n" for name, word in zip(names, classes, strict=True)))
+    source = zipped(tmp_path / "in.zip", names)
+    rule = "folder" if dress == "folder" else str(table)
+    report = prepare(PrepareConfig(str(source), str(tmp_path / "out.zip"), 16, labels=rule))
+    dataset = Dataset.open(report.dest)
+    assert dataset.class_names == ["Cat", "cat", "dog"] and dataset.labels is not None
+    assert sorted(dataset.labels.tolist()) == [0, 1, 1, 2]
+    words = "the classes 'Cat' and 'cat' differ only in capital letters or spaces"
+    assert words in str(report) and any(words in doubt for doubt in dataset.doubts())
+
+
 @pytest.mark.parametrize("text", [
     "file,label\na/1.png,cat\n2.png,dog\n3,cat\n", "a/1.png,cat\n2.png,dog\n3,cat\n",
     "id;label;file\n7;cat;a/1.png\n8;dog;a/2.png\n9;cat;b/3\n",

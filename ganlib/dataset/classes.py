@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ganlib.dataset.config import ARTISTS
-from ganlib.dataset.files import Files
+from ganlib.dataset.files import MANY, Files
 from ganlib.dataset.labels import LABELS_NAME, numbers_of, read_labels
 from ganlib.dataset.tables import artists_of, read_label_file
 from ganlib.dataset.written import find_own, match, read_object
@@ -81,12 +81,21 @@ def find_classes(files: Files, rule: str) -> tuple[Classes, list[str]]:
     return Classes("given", own.names, given, is_own=True, keeps_all=rule == "keep"), said
 
 
+def look_at_classes(source: Path, rule: str, should_stop: Callable[[], bool] = lambda: False) -> list[str]:
+    """Return what a preparation would say of the classes of `source`; nothing of a folder beyond `MANY`.
+
+    Raises as `find_classes`, DataError for a source that cannot be read, and Stopped when `should_stop()`."""
+    with Files(source, bounds=MANY, may_be_part=True, should_stop=should_stop) as files:
+        said = find_classes(files, rule)[1]
+        return [] if files.unfinished else said
+
+
 def _in_name(picture: str, rule: str) -> str:
     path = PurePosixPath(picture)
     if rule == "folder":
-        return path.parent.name
+        return path.parent.name.strip()
     prefix, separator, _ = path.stem.partition("_")
-    return prefix if separator else ""
+    return prefix.strip() if separator else ""
 
 
 def _ordered(rule: str, labels: Mapping[str, str], every: Collection[str]) -> Classes:

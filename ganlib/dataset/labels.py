@@ -130,7 +130,8 @@ def check_numbers(pairs: Iterable[tuple[str, str]], where: str, hint: str) -> No
 
 
 def doubts_about(counts: Mapping[str, int], without: str = "`prepare --labels used` leaves them out.") -> list[str]:
-    """Return what is to be said about classes of that many pictures: those of none, and one much rarer than another.
+    """Return what is to be said about classes of that many pictures: those of none, one much rarer than
+    another, and names that are nearly one.
 
     `without` is a sentence: how to go on without classes that have no picture.
     """
@@ -146,6 +147,12 @@ def doubts_about(counts: Mapping[str, int], without: str = "`prepare --labels us
         if there[most] > HIGH_IMBALANCE * there[least]:
             words = f"class {most} has {there[most]:,} pictures and class {least} {there[least]:,}"
             said.append(f"{words}: rare classes come out worse, and all the more alike.")
+    alike: dict[str, list[str]] = {}
+    for name in counts:
+        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+    for names in [names for names in alike.values() if len(names) > 1][:3]:
+        words = f"the classes {' and '.join(repr(name) for name in names)} differ only in capital letters or spaces"
+        said.append(f"{words}: if they are one, write them alike and prepare the set again.")
     return [printable(words) for words in said]
 
 

@@ -236,3 +236,20 @@ def test_a_set_tells_of_classes_without_a_picture_and_how_to_leave_them_out(repo
 def test_a_set_that_cannot_be_opened_is_told(repository, checkpoints, source):
     app = open_page(repository, set=str(source))
     assert "torn.jpg" in told(app) and app.button(key="all-sets")
+
+
+def test_broken_labels_are_told_before_the_set_is_prepared(repository, checkpoints, tmp_path):
+    source = tmp_path / "data" / "in"
+    source.mkdir(parents=True)
+    for i in range(3):
+        (source / f"{i}.png").write_bytes(encode(picture(i, 16)))
+    for written, words in (
+        ('{"labels": [["0.png" 1]]}', "is not readable JSON"),
+        ('{"labels": [["0.png", [1, 1]]]}', "dataset.json"),
+        ('{"labels": [["0.png", 0], ["1.png", 1], ["2.png", 1], ["9.png", 1]]}', "pictures that are not here"),
+        ('{"labels": [["0.png", 0], ["1.png", 1], ["2.png", 1]]}', ""),
+    ):
+        (source / "dataset.json").write_text(written)
+        seen = told(open_page(repository, source=str(source), step="make"))
+        assert words in seen and bool(words) == bool(seen)
+    assert not list((tmp_path / "data").glob("*.zip"))

@@ -7,7 +7,9 @@ import streamlit as st
 
 from ganlib import runs
 from ganlib.dataset.augment import KINDS
+from ganlib.dataset.classes import look_at_classes
 from ganlib.dataset.config import LABELS
+from ganlib.dataset.labels import LABELS_NAME
 from ganlib.runs import RunDir
 from pages._ui import models
 from pages._ui.datasets import place
@@ -15,7 +17,7 @@ from pages._ui.datasets.choices import cut_of, keep_cut, kept, left_out
 from pages._ui.datasets.framing import help_of, in_words
 from pages._ui.datasets.intake import data_root, safe_name
 from pages._ui.datasets.jobs import newest
-from pages._ui.frame import TRAIN, errors_told, part, plain
+from pages._ui.frame import TRAIN, errors_told, is_left, part, plain, sentences
 from pages._ui.jobs import ACTIVE, job_card
 
 SECONDS = 1.0
@@ -68,6 +70,9 @@ def _form(source: str) -> None:
     if dest.exists():
         st.warning(f"{plain(dest.name)} is there already and will be replaced.", icon=":material/info:")
     with errors_told():
+        if warnings := _doubts(source, labels, _changes(source, labels)):
+            st.warning(sentences(*warnings), icon=":material/warning:")
+    with errors_told():
         config = cut.config(source, str(dest))
         run = newest("prepare", source)
         is_busy = run is not None and run.state in ACTIVE
@@ -75,6 +80,18 @@ def _form(source: str) -> None:
             dest.parent.mkdir(parents=True, exist_ok=True)
             runs.submit(models.runs_root(), "prepare", dest.stem, config.to_dict())
             st.rerun()
+
+
+@st.cache_data(max_entries=16, show_spinner="Looking at the classes …")
+def _doubts(source: str, rule: str, changes: tuple[int, ...]) -> list[str]:
+    said = look_at_classes(Path(source), rule, is_left)
+    return [words.removeprefix("warning: ") for words in said if words.startswith("warning: ")]
+
+
+def _changes(*paths: str) -> tuple[int, ...]:
+    """When a source, its labels or a table were changed last."""
+    files = [Path(path) for path in paths] + [Path(paths[0]) / LABELS_NAME]
+    return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
 
 
 def _progress(source: str, was_active: bool) -> None:
