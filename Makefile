@@ -35,7 +35,7 @@ $(VENV)/test.stamp: tests/requirements.txt $(VENV)/app.stamp
 
 setup: $(VENV)/app.stamp
 
-# MALLOC_ARENA_MAX: Streamlit runs pages in threads; see ganlib/device.py, tune_allocator.
+# MALLOC_ARENA_MAX: Streamlit runs pages in threads; see ganlib/compute/device.py, tune_allocator.
 app: setup
 	MALLOC_ARENA_MAX=1 $(PY) -m streamlit run app.py --server.port $(PORT)
 
@@ -44,8 +44,8 @@ lint: $(VENV)/test.stamp
 	$(PY) -m mypy
 
 # What most changes break: the architecture, options, files of earlier versions, and a contract for every network.
-CHECKED := tests/test_house.py tests/test_options.py tests/test_flags.py tests/test_help.py tests/test_checkpoints.py \
-	tests/test_latents.py tests/test_filesystem.py tests/test_runs.py tests/networks/test_contract.py \
+CHECKED := tests/test_house.py tests/base tests/commands/test_flags.py tests/commands/test_help.py \
+	tests/models/test_checkpoints.py tests/latents/test_latents.py tests/runs/test_runs.py tests/networks/test_contract.py \
 	tests/networks/test_projected.py tests/earlier
 
 check: lint

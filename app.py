@@ -5,12 +5,12 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 
-from pages._ui.own_content import OwnContentOnly
-from pages._ui.uploads import UploadsToDisk, swept
+from pages._ui.common.own_content import OwnContentOnly
+from pages._ui.common.uploads import UploadsToDisk, swept
 
 # Not beside `pages/`: Streamlit would run the first page after a start without its frame.
 app = st.App(
-    Path(__file__).resolve().parent / "pages" / "_ui" / "entrance.py",
+    Path(__file__).resolve().parent / "pages" / "_ui" / "common" / "entrance.py",
     middleware=[Middleware(OwnContentOnly), Middleware(UploadsToDisk)],
     lifespan=swept,
 )

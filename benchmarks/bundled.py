@@ -23,19 +23,23 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from ganlib import checkpoints, images, networks  # noqa: E402
-from ganlib.compare import CopiesConfig, check_copies  # noqa: E402
-from ganlib.dataset import Dataset  # noqa: E402
-from ganlib.latents import Recipe, label_in_turn  # noqa: E402
-from ganlib.metrics import MetricsConfig, measure  # noqa: E402
-from ganlib.renderer import Renderer  # noqa: E402
-from ganlib.runs import SilentReporter  # noqa: E402
+from ganlib import networks
+from ganlib.compare import CopiesConfig, check_copies
+from ganlib.dataset import Dataset
+from ganlib.latents.recipes import Recipe, label_in_turn
+from ganlib.media import images
+from ganlib.metrics import MetricsConfig, measure
+from ganlib.models import checkpoints
+from ganlib.render.renderer import Renderer
+from ganlib.runs import SilentReporter
 
 SEEDS = range(64)
 SIDE = 96  # pixels of a picture on a sheet
 COLUMNS = 16
+
+
 @dataclass(frozen=True)
 class Words:
     """What the card of a bundled model says beside its figures."""
@@ -51,8 +55,7 @@ class Words:
 
 
 COLLECTION = {
-    name: Words(**words)
-    for name, words in json.loads(Path(__file__).with_suffix(".json").read_text("utf-8")).items()
+    name: Words(**words) for name, words in json.loads(Path(__file__).with_suffix(".json").read_text("utf-8")).items()
 }
 
 

@@ -21,14 +21,14 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from ganlib import networks  # noqa: E402
-from ganlib.latents import Recipe  # noqa: E402
-from ganlib.paths import Keyframe, LatentPath  # noqa: E402
-from ganlib.renderer import Renderer  # noqa: E402
-from ganlib.runs import SilentReporter  # noqa: E402
-from ganlib.video import RenderJob, frames, own_device, render_video, write_film  # noqa: E402
+from ganlib import networks
+from ganlib.latents.paths import Keyframe, LatentPath
+from ganlib.latents.recipes import Recipe
+from ganlib.render.renderer import Renderer
+from ganlib.runs import SilentReporter
+from ganlib.video import RenderJob, frames, own_device, render_video, write_film
 
 
 def main() -> int:
@@ -69,7 +69,7 @@ def renderer_of(args: argparse.Namespace, *, tiny: bool = False) -> Renderer:
     """An untrained generator of the benchmark's size; for memory a tiny one, whose frames are enlarged."""
     if tiny:
         return Renderer(networks.tiny_generator(), name="tiny", digest="benchmark")
-    from ganlib.device import choose_device
+    from ganlib.compute.device import choose_device
 
     generator = networks.tiny_generator(
         resolution=args.resolution, channel_base=args.channel_base, channel_max=512, z_dim=512, w_dim=512

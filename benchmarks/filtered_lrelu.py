@@ -18,7 +18,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from ganlib.device import tune_allocator  # noqa: E402
+from ganlib.compute.device import tune_allocator
 
 
 def main() -> int:
@@ -35,8 +35,8 @@ def main() -> int:
     tune_allocator()
     import torch
 
-    from ganlib.benchmark import fastest_seconds
     from ganlib.networks import alias_free, stylegan3
+    from ganlib.render.benchmark import fastest_seconds
 
     if args.threads:
         torch.set_num_threads(args.threads)

@@ -18,15 +18,15 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-import imageio.v3 as iio  # noqa: E402
-import numpy as np  # noqa: E402
+import imageio.v3 as iio
+import numpy as np
 
-from ganlib.features import FeatureExtractor, open_extractor  # noqa: E402
-from ganlib.latents import Recipe  # noqa: E402
-from ganlib.paths import CURVES, Keyframe, LatentPath  # noqa: E402
-from ganlib.renderer import Renderer  # noqa: E402
-from ganlib.runs import SilentReporter  # noqa: E402
-from ganlib.video import RenderJob, render_video  # noqa: E402
+from ganlib.features.extractors import FeatureExtractor, open_extractor
+from ganlib.latents.paths import CURVES, Keyframe, LatentPath
+from ganlib.latents.recipes import Recipe
+from ganlib.render.renderer import Renderer
+from ganlib.runs import SilentReporter
+from ganlib.video import RenderJob, render_video
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from ganlib.device import tune_allocator  # noqa: E402
+from ganlib.compute.device import tune_allocator
 
 
 def main() -> int:
@@ -68,8 +68,8 @@ def make_search(args: argparse.Namespace, kind: str) -> Any:
     import torch
 
     from ganlib import networks
-    from ganlib.features import DiscriminatorFeatures
-    from ganlib.perceptual import BACKBONES, EmbeddedDistance, LpipsDistance, PixelDistance
+    from ganlib.features.extractors import DiscriminatorFeatures
+    from ganlib.features.perceptual import BACKBONES, EmbeddedDistance, LpipsDistance, PixelDistance
     from ganlib.projection.config import ProjectConfig
     from ganlib.projection.prior import measure_prior
     from ganlib.projection.search import Search

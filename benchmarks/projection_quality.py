@@ -22,20 +22,20 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
+import numpy as np
+import torch
 
-from ganlib import images  # noqa: E402
-from ganlib.directions.finding import principal_components, sample_w  # noqa: E402
-from ganlib.latents import Recipe, parse_seeds  # noqa: E402
-from ganlib.perceptual import open_distance, psnr  # noqa: E402
-from ganlib.projection import crop_square, find_targets, read_target, search  # noqa: E402
-from ganlib.projection.config import ProjectConfig  # noqa: E402
-from ganlib.projection.job import look_every  # noqa: E402
-from ganlib.projection.prior import measure_prior  # noqa: E402
-from ganlib.projection.target import to_network  # noqa: E402
-from ganlib.projection.tuning import Tuning  # noqa: E402
-from ganlib.renderer import Renderer  # noqa: E402
+from ganlib.features.perceptual import open_distance, psnr
+from ganlib.latents.recipes import Recipe, parse_seeds
+from ganlib.media import images
+from ganlib.projection import crop_square, find_targets, read_target, search
+from ganlib.projection.config import ProjectConfig
+from ganlib.projection.job import look_every
+from ganlib.projection.prior import measure_prior
+from ganlib.projection.target import to_network
+from ganlib.projection.tuning import Tuning
+from ganlib.render.directions.discovery import principal_components, sample_w
+from ganlib.render.renderer import Renderer
 
 SIGMAS = 1.0
 

@@ -84,7 +84,7 @@ def server(checkout: Path) -> Iterator[tuple[str, int]]:
     environment = os.environ | {name: str(root / name.partition("_")[2].lower()) for name in names}
     environment |= {"PYTHONPATH": str(checkout), "MALLOC_ARENA_MAX": "1"}
     make = (
-        "import sys; from pathlib import Path; from ganlib.checkpoints import save_snapshot; "
+        "import sys; from pathlib import Path; from ganlib.models.checkpoints import save_snapshot; "
         "from ganlib.networks import tiny_generator; "
         "save_snapshot(Path(sys.argv[1]), G_ema=tiny_generator(resolution=64), title='Tiny')"
     )

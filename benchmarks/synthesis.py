@@ -20,7 +20,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from ganlib.device import ALLOCATOR_SWITCH, tune_allocator  # noqa: E402
+from ganlib.compute.device import ALLOCATOR_SWITCH, tune_allocator
 
 FORMS = {"plain": "0", "shipped": "1"}  # form → value of the allocator's switch
 
@@ -74,8 +74,8 @@ def measure_one(args: argparse.Namespace) -> None:
     import numpy as np
     import torch
 
-    from ganlib.benchmark import convolution_peak, fastest_seconds
     from ganlib.networks.stylegan2 import Generator, make_spec
+    from ganlib.render.benchmark import convolution_peak, fastest_seconds
 
     if args.threads:
         torch.set_num_threads(args.threads)

@@ -28,7 +28,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from ganlib.device import ALLOCATOR_SWITCH, tune_allocator  # noqa: E402
+from ganlib.compute.device import ALLOCATOR_SWITCH, tune_allocator
 
 FORMS = {"plain": "0", "shipped": "1"}  # form → value of the allocator's switch
 SHARES = {"G": 1.0, "D": 1.0, "PL": 1 / 4, "R1": 1 / 16}  # how often a step of each kind is made

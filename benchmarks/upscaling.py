@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from ganlib.device import tune_allocator  # noqa: E402
+from ganlib.compute.device import tune_allocator
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ganlib.perceptual import Distance
+    from ganlib.features.perceptual import Distance
     from ganlib.superres import Enlarger
 
 
@@ -40,17 +40,18 @@ def main() -> int:
     import numpy as np
     import torch
 
-    from ganlib import features, images
-    from ganlib.perceptual import open_distance
+    from ganlib.features import extractors
+    from ganlib.features.perceptual import open_distance
+    from ganlib.media import images
     from ganlib.superres import open_enlarger
-    from ganlib.superres.degrading import degrade
+    from ganlib.superres.degradation import degrade
     from ganlib.superres.training import read_pictures
 
     if args.threads:
         torch.set_num_threads(args.threads)
     held = read_pictures([args.data], 16)[1][: args.pictures]
     distances = [open_distance("embedded")]
-    if features.squeezenet_file() is not None:
+    if extractors.squeezenet_file() is not None:
         distances.append(open_distance("squeezenet"))
     enlargers = {name: open_enlarger(name) for name in args.models}
     sheet = []
@@ -80,7 +81,7 @@ def main() -> int:
 
 def enlarged(enlarger: Enlarger | None, small: np.ndarray, large: np.ndarray) -> np.ndarray:
     """`small` at the size of `large`, uint8; by Lanczos where there is no network."""
-    from ganlib import images
+    from ganlib.media import images
     from ganlib.superres import choose_size
 
     height, width = large.shape[:2]
@@ -94,8 +95,8 @@ def judged(picture: np.ndarray, large: np.ndarray, distances: list[Distance]) ->
     """PSNR, SSIM and each distance."""
     import torch
 
-    from ganlib import images
-    from ganlib.perceptual import psnr, ssim
+    from ganlib.features.perceptual import psnr, ssim
+    from ganlib.media import images
 
     found = [psnr(picture, large), ssim(picture, large)]
     with torch.no_grad():

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from typing import NoReturn, TextIO
 
 from ganlib import __version__
+from ganlib.base.errors import GanlibError
 from ganlib.commands.flags import flags_from_dataclass, printable
 from ganlib.commands.verbs import VERBS
-from ganlib.device import tune_allocator
-from ganlib.errors import GanlibError
+from ganlib.compute.device import tune_allocator
 
 
 class Parser(argparse.ArgumentParser):

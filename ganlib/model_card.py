@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from ganlib import hub, images
-from ganlib.checkpoints import Checkpoint, find_checkpoint, read_card
-from ganlib.hub import CARD_NAME, SHEET_NAME, TAG, Published
-from ganlib.latents import Recipe, label_in_turn
+from ganlib.base.options import Options, option
+from ganlib.latents.recipes import Recipe, label_in_turn
+from ganlib.media import images
 from ganlib.metrics import kind_of
-from ganlib.options import Options, option
-from ganlib.renderer import Renderer
-from ganlib.rights import UNKNOWN, read_licence, rights_words
+from ganlib.models import hub
+from ganlib.models.checkpoints import Checkpoint, find_checkpoint, read_card
+from ganlib.models.hub import CARD_NAME, SHEET_NAME, TAG, Published
+from ganlib.models.rights import UNKNOWN, read_licence, rights_words
+from ganlib.render.renderer import Renderer
 from ganlib.runs import Reporter, SilentReporter, Stopped, write_bytes
 
 SHEET_SEEDS = range(16)
@@ -129,7 +130,8 @@ def card_markdown(card: Checkpoint, *, repo_id: str = "owner/name", text: str = 
         "GAN art; the file holds tensors and a JSON header, and no code.",
         "## How to use it",
         f"With Latent Atelier:\n\n```bash\npython -m ganlib hub download {repo_id}\n{generate}\n```",
-        "```python\nfrom ganlib import hub\nfrom ganlib.latents import Recipe\nfrom ganlib.renderer import Renderer\n\n"
+        "```python\nfrom ganlib.latents.recipes import Recipe\nfrom ganlib.models import hub\nfrom ganlib.render.renderer import Renderer\n"
+        "\n"
         f"card = hub.download({repo_id!r}, {own!r})\n"
         f"pixels = Renderer.open(card.path).render([Recipe.of_seed(85{psi}{label})])  # uint8 [1, {spec.resolution}, "
         f"{spec.resolution}, 3]\n```",

@@ -2,17 +2,17 @@
 
 import streamlit as st
 
-from pages._ui import models
-from pages._ui.comparing import faceoff, quiz
-from pages._ui.comparing.copies import show_copies
-from pages._ui.comparing.faceoff import show_faceoff
-from pages._ui.comparing.quiz import show_quiz
-from pages._ui.comparing.sets import choose_set
-from pages._ui.comparing.sides import show_sides
-from pages._ui.comparing.statistics import show_statistics
-from pages._ui.comparing.verdicts import show_verdicts
-from pages._ui.frame import errors_told, open_page
-from pages._ui.place import Place
+from pages._ui.common import model_cache
+from pages._ui.common.frame import errors_told, open_page
+from pages._ui.common.place import Place
+from pages._ui.compare import faceoff, quiz
+from pages._ui.compare.attribution import show_verdicts
+from pages._ui.compare.copies import show_copies
+from pages._ui.compare.faceoff import show_faceoff
+from pages._ui.compare.quiz import show_quiz
+from pages._ui.compare.sets import choose_set
+from pages._ui.compare.sides import show_sides
+from pages._ui.compare.statistics import show_statistics
 
 VIEWS = {
     "sides": "Side by side",
@@ -27,7 +27,7 @@ GAMES = {"quiz": quiz.table, "faceoff": faceoff.table}
 heading = open_page("Compare")
 place = Place("compare", paths=("data", "source"))
 query = place.arrive()
-model = models.choose_model(heading)
+model = model_cache.choose_model(heading)
 if place.take_news():
     if query.get("view") in VIEWS:
         st.session_state["compare-view"] = query["view"]
@@ -42,9 +42,17 @@ if place.take_news():
     if query.get("view") in GAMES and query.get("game"):
         st.session_state[query["view"]] = query["game"][:1000]
 st.session_state.setdefault("compare-view", "sides")
-view = st.segmented_control(
-    "View", list(VIEWS), format_func=VIEWS.__getitem__, key="compare-view", label_visibility="collapsed", required=True
-) or "sides"
+view = (
+    st.segmented_control(
+        "View",
+        list(VIEWS),
+        format_func=VIEWS.__getitem__,
+        key="compare-view",
+        label_visibility="collapsed",
+        required=True,
+    )
+    or "sides"
+)
 game = GAMES[view].name() if view in GAMES else ""
 where = {"view": view} | ({"game": game} if game else {}) if view != "sides" else {}
 with errors_told():

@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from ganlib.errors import InputError
+from ganlib.base.errors import InputError
+from pages._ui.common.frame import errors_told, open_page
+from pages._ui.common.paths import existing
 from pages._ui.datasets import place
 from pages._ui.datasets.browse import show_set
 from pages._ui.datasets.intake import show_intake
 from pages._ui.datasets.shelf import show_shelf
 from pages._ui.datasets.source import show_source
-from pages._ui.frame import errors_told, open_page
-from pages._ui.paths import existing
 
 open_page("Data sets")
 query = place.arrive()

@@ -3,22 +3,23 @@
 import streamlit as st
 
 from ganlib import runs
-from ganlib.errors import GanlibError
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
 from ganlib.nft import NftConfig
-from pages._ui import models
+from pages._ui.common import model_cache
+from pages._ui.common.frame import errors_told, open_page, show_error
+from pages._ui.common.jobs import ACTIVE
+from pages._ui.common.place import Place
 from pages._ui.components import snippet
-from pages._ui.drops.form import show_form, summary
-from pages._ui.drops.look import preview, show_preview
-from pages._ui.drops.shelf import jobs, show_collections
-from pages._ui.frame import errors_told, open_page, show_error
-from pages._ui.jobs import ACTIVE
-from pages._ui.place import Place
+from pages._ui.drop.form import show_form, summary
+from pages._ui.drop.look import preview, show_preview
+from pages._ui.drop.shelf import jobs, show_collections
 
 START, ICON = "Make the collection", ":material/diamond:"
 heading = open_page("Drop")
 place = Place("drop")
 query = place.arrive()
-model = models.choose_model(heading)
+model = model_cache.choose_model(heading)
 if place.take_news() and query.get("seeds"):
     st.session_state["drop-seeds"] = query["seeds"][:2000]
     st.session_state["drop-source"] = "Seeds"
@@ -28,7 +29,7 @@ place.write({"model": model.name} | ({"seeds": query["seeds"]} if "seeds" in que
 def start(config: NftConfig) -> None:
     """Submit the job."""
     try:
-        runs.submit(models.runs_root(), "nft", config.collection, config.validate().to_dict())
+        runs.submit(workspace.runs_root(), "nft", config.collection, config.validate().to_dict())
         st.session_state["drop-view"] = "Collections"
         st.toast("The collection is being made: it is at the top.", icon=":material/diamond:")
     except GanlibError as error:

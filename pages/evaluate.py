@@ -3,16 +3,16 @@
 import streamlit as st
 
 from ganlib import runs
-from ganlib.errors import GanlibError
-from pages._ui import models
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
+from pages._ui.common.frame import DATASETS, TRAIN, errors_told, open_page, part, show_error
+from pages._ui.common.jobs import ACTIVE
+from pages._ui.common.place import Place
 from pages._ui.components import snippet
-from pages._ui.evaluating import settings
-from pages._ui.evaluating.form import Wish, network_choices, show_form, summary, words_of
-from pages._ui.evaluating.results import jobs, show_results
-from pages._ui.frame import DATASETS, TRAIN, errors_told, open_page, part, show_error
-from pages._ui.jobs import ACTIVE
-from pages._ui.place import Place
-from pages._ui.training.form import data_sets
+from pages._ui.evaluate import settings
+from pages._ui.evaluate.form import Wish, network_choices, show_form, summary, words_of
+from pages._ui.evaluate.results import jobs, show_results
+from pages._ui.train.form import data_sets
 
 open_page("Evaluate")
 place = Place("evaluate", paths=("data",))
@@ -25,7 +25,7 @@ state = st.session_state
 def start(wish: Wish) -> None:
     """Submit the job."""
     try:
-        runs.submit(models.runs_root(), "metrics", summary(wish), wish.config.to_dict(), command="")
+        runs.submit(workspace.runs_root(), "metrics", summary(wish), wish.config.to_dict(), command="")
     except GanlibError as error:
         state["evaluate-error"] = error
 

@@ -7,20 +7,20 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from ganlib.errors import GanlibError
-from ganlib.latents import Recipe
-from pages._ui import models
-from pages._ui.address import arrived, write_address
-from pages._ui.bench import Bench, fitted, groups_of, recipe_words, values_of, what_is_wrong, with_values
+from ganlib.base.errors import GanlibError
+from ganlib.latents.recipes import Recipe
+from pages._ui.common import model_cache
+from pages._ui.common.address import arrived, write_address
+from pages._ui.common.frame import download, errors_told, open_page, part, plain, show_error
+from pages._ui.common.uploads import PICTURE_BYTES, content
 from pages._ui.components import picture_stage, slider_bank, snippet
-from pages._ui.components.mounting import tag
-from pages._ui.exploring.children import show_children, show_crossing
-from pages._ui.exploring.directions import on_sliders, show_directions
-from pages._ui.exploring.mapping import show_map
-from pages._ui.exploring.mixing import show_grid
-from pages._ui.frame import download, errors_told, open_page, part, plain, show_error
-from pages._ui.stock.rights import warn
-from pages._ui.uploads import PICTURE_BYTES, content
+from pages._ui.components.mount import tag
+from pages._ui.explore.children import show_children, show_crossing
+from pages._ui.explore.directions import on_sliders, show_directions
+from pages._ui.explore.history import Bench, fitted, groups_of, recipe_words, values_of, what_is_wrong, with_values
+from pages._ui.explore.latent_map import show_map
+from pages._ui.explore.style_mixing import show_grid
+from pages._ui.models.rights import warn
 
 EASEL = 390  # height of the picture on a narrow screen, in pixels
 PIXELS_HELP = "Show pixels crisp instead of smoothed"
@@ -29,26 +29,26 @@ heading = open_page("Explore")
 
 # Read the recipe: from the address, or as it was.
 state = st.session_state
-model = models.choose_model(heading)
+model = model_cache.choose_model(heading)
 spec = model.spec
 is_new = "bench" not in state
 if is_new or state["bench"].digest != model.digest:
-    before: Recipe = models.seed_recipe(model, 0) if is_new else state["bench"].recipe
+    before: Recipe = model_cache.seed_recipe(model, 0) if is_new else state["bench"].recipe
     if before.label is None and before.seeds:  # it comes from a model without classes
-        before = replace(before, label=models.seed_recipe(model, before.seeds[0][0]).label)
-    state["bench"] = Bench.begin(model.digest, fitted(before, spec, models.directions(model))[0])
+        before = replace(before, label=model_cache.seed_recipe(model, before.seeds[0][0]).label)
+    state["bench"] = Bench.begin(model.digest, fitted(before, spec, model_cache.directions(model))[0])
 bench: Bench = state["bench"]
 directions = on_sliders(model)
 
 
 def show(recipe: Recipe, note: str = "") -> None:
     """Put a recipe from elsewhere on the bench, as far as this model can make it."""
-    recipe, left_out = fitted(recipe, spec, models.directions(model))
+    recipe, left_out = fitted(recipe, spec, model_cache.directions(model))
     bench.show(recipe)
     bench.note = note + (f" Left out: {', '.join(left_out)}." if left_out else "")
 
 
-if fitted(bench.recipe, spec, models.directions(model))[1]:
+if fitted(bench.recipe, spec, model_cache.directions(model))[1]:
     show(bench.recipe)  # a direction that it used was deleted
 with errors_told():
     if (query := arrived("explore", "seeds", "base")) is not None:
@@ -70,7 +70,7 @@ def walk(back: bool) -> None:
     before = bench.recipe
     while bench.past if back else bench.future:
         (bench.undo if back else bench.redo)()
-        possible, _ = fitted(bench.recipe, spec, models.directions(model))
+        possible, _ = fitted(bench.recipe, spec, model_cache.directions(model))
         bench.recipe = bench.settled = possible
         if possible != before:
             break
@@ -81,13 +81,13 @@ def reset() -> None:
         show(Recipe(base=bench.recipe.base, label=bench.recipe.label))
         return
     seeds = tuple((seed, 1.0) for seed, _ in bench.recipe.seeds[:1])
-    first = models.seed_recipe(model, seeds[0][0] if seeds else 0)
+    first = model_cache.seed_recipe(model, seeds[0][0] if seeds else 0)
     show(first if bench.recipe.label is None else replace(first, label=bench.recipe.label))
 
 
 def keep(kept: bool) -> None:
     with errors_told():
-        models.keep(model, bench.recipe, kept)
+        model_cache.keep(model, bench.recipe, kept)
 
 
 def reopen() -> None:
@@ -96,7 +96,7 @@ def reopen() -> None:
     if upload is None:
         return
     try:
-        recipe, digest, name = models.read_saved(upload.name, content(upload, max_bytes=PICTURE_BYTES).read())
+        recipe, digest, name = model_cache.read_saved(upload.name, content(upload, max_bytes=PICTURE_BYTES).read())
         same = digest == model.digest
         show(recipe, "" if same else f"That picture was made with another model, {name}: here it looks different.")
     except GanlibError as error:
@@ -128,22 +128,22 @@ def show_picture(recipe: Recipe) -> None:
         st.warning(plain(bench.note), icon=":material/info:")
     with errors_told():
         pixels = bool(state.get("explore-pixels"))
-        picture = models.stage_picture(model, recipe, pixels, is_dragged=recipe != bench.settled)
+        picture = model_cache.stage_picture(model, recipe, pixels, is_dragged=recipe != bench.settled)
         picture_stage(
             picture,
             key="stage",
             width=spec.resolution,
             height=spec.resolution,
             title=recipe.caption(),
-            caption=recipe_words(recipe, models.directions(model)),
+            caption=recipe_words(recipe, model_cache.directions(model)),
             note=f"{model.title} · {spec.resolution} × {spec.resolution}",
-            side=models.STAGE,
+            side=model_cache.STAGE,
             pixels=pixels,
         )
 
 
 def show_actions(recipe: Recipe) -> None:
-    kept = any(favourite.recipe == recipe for favourite in models.favourites(model))
+    kept = any(favourite.recipe == recipe for favourite in model_cache.favourites(model))
     with st.container(horizontal=True, vertical_alignment="center", key="explore-actions"):
         st.button("Undo", icon=":material/undo:", on_click=walk, args=(True,), disabled=not bench.past)
         st.button("Redo", icon=":material/redo:", on_click=walk, args=(False,), disabled=not bench.future)
@@ -151,7 +151,10 @@ def show_actions(recipe: Recipe) -> None:
         icon = ":material/heart_check:" if kept else ":material/favorite:"
         st.button("Kept" if kept else "Keep", icon=icon, on_click=keep, args=(not kept,), key="keep")
         download(
-            "PNG", models.file_name(model, recipe), partial(models.png, model, recipe), help="With its recipe inside"
+            "PNG",
+            model_cache.file_name(model, recipe),
+            partial(model_cache.png, model, recipe),
+            help="With its recipe inside",
         )
         warn(model)
         st.toggle("Single pixels", key="explore-pixels", help=PIXELS_HELP, persist_state="session")

@@ -6,23 +6,23 @@ from functools import partial
 
 import streamlit as st
 
-from ganlib.latents import Recipe, parse_seeds
-from ganlib.paths import Keyframe
-from pages._ui import models
-from pages._ui.address import arrivals, arrived, write_address
+from ganlib.latents.paths import Keyframe
+from ganlib.latents.recipes import Recipe, parse_seeds
+from pages._ui.common import model_cache
+from pages._ui.common.address import arrivals, arrived, write_address
+from pages._ui.common.frame import DROP, EXPLORE, MODELS, MORPH, download, empty_state, errors_told, open_page, part
 from pages._ui.components import Group, Slider, WallPicture, picture_wall, slider_bank
-from pages._ui.film_choices import Film
-from pages._ui.frame import DROP, EXPLORE, MODELS, MORPH, download, empty_state, errors_told, open_page, part
-from pages._ui.keyframes import MAX_KEYFRAMES, full_name, recipe_id, recipe_of, to_text
-from pages._ui.stock.rights import warn
-from pages._ui.view import EMPTY, STEPS, View, Wall
+from pages._ui.gallery.wall_state import EMPTY, STEPS, View, Wall
+from pages._ui.models.rights import warn
+from pages._ui.morph.choices import Film
+from pages._ui.morph.keyframes import MAX_KEYFRAMES, full_name, recipe_id, recipe_of, to_text
 
 HINT = "Click opens a picture · shift-click or the tick selects · the heart keeps · arrow keys walk"
-PSI = Slider("psi", "How unusual", -1, 1.5, models.DEFAULT_PSI, marks=(0, 1), help="truncation psi")
+PSI = Slider("psi", "How unusual", -1, 1.5, model_cache.DEFAULT_PSI, marks=(0, 1), help="truncation psi")
 
 heading = open_page("Gallery")
 # Read what is wanted: from the address, or as it was.
-model = models.choose_model()
+model = model_cache.choose_model()
 with heading.container(horizontal=True, horizontal_alignment="right"):
     warn(model)
     if st.button("Open a model", icon=":material/add:", key="open-a-model", type="tertiary"):
@@ -46,7 +46,7 @@ def move(by: int) -> None:
 
 def keep(id: str, kept: bool) -> None:
     with errors_told():
-        models.keep(model, recipe_of(id), kept)
+        model_cache.keep(model, recipe_of(id), kept)
 
 
 def show_all() -> None:
@@ -76,14 +76,14 @@ def controls(view: View) -> View:
         if model.spec.label_dim:
             st.selectbox(
                 "Kind", kinds, key="gallery-label", help="class label", width=140, on_change=choose,
-                format_func=partial(models.kind_name, model), placeholder=models.kind_name(model, None),
+                format_func=partial(model_cache.kind_name, model), placeholder=model_cache.kind_name(model, None),
             )  # fmt: skip
         with st.popover("View", icon=":material/grid_view:"):
             st.slider("Columns", 2, 12, key="gallery-columns", on_change=choose)
             st.select_slider("Pictures on a page", (12, 24, 48, 96), key="gallery-per_page", on_change=choose)
             st.selectbox(
-                "Order", ["", *models.SORTS], key="gallery-order", on_change=choose,
-                format_func=lambda order: models.SORTS[order].title if order else "as written",
+                "Order", ["", *model_cache.SORTS], key="gallery-order", on_change=choose,
+                format_func=lambda order: model_cache.SORTS[order].title if order else "as written",
             )  # fmt: skip
             st.toggle("Single pixels", key="gallery-pixels", on_change=choose, help="Show pixels crisp, not smoothed")
     asked = view if model.spec.label_dim else replace(view, label=None)
@@ -98,7 +98,7 @@ def controls(view: View) -> View:
 @part()
 def gallery() -> None:
     view = controls(wall.view)
-    favourites = [favourite.recipe for favourite in models.favourites(model)]
+    favourites = [favourite.recipe for favourite in model_cache.favourites(model)]
     counts = {"All": 0, "Favourites": len(favourites), "Selection": len(wall.selection)}
     words = {name: f"{name} {count}" if count else name for name, count in counts.items()}.__getitem__
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -113,13 +113,13 @@ def gallery() -> None:
         )
         st.container(key="hint", width="content").caption(HINT)
     recipes = {"Favourites": favourites, "Selection": [recipe_of(id) for id in wall.selection]}.get(tab or "All")
-    recipes = models.sorted_by(model, view.recipes(model) if recipes is None else recipes, view.order)
+    recipes = model_cache.sorted_by(model, view.recipes(model) if recipes is None else recipes, view.order)
     if not wall.is_dragging:
         write_address("gallery", model.name, view.to_query())
     if recipes:
         show_pictures(view, recipes, set(favourites), name_of=Recipe.caption if tab == "All" else full_name)
     else:
-        cover = models.pictures(model, [models.seed_recipe(model, model.cover)])[0]
+        cover = model_cache.pictures(model, [model_cache.seed_recipe(model, model.cover)])[0]
         empty_state(EMPTY[str(tab)], cover, "Back to all", show_all)
     show_selection(view)
 
@@ -127,7 +127,7 @@ def gallery() -> None:
 def show_pictures(
     view: View, recipes: list[Recipe], favourites: set[Recipe], *, name_of: Callable[[Recipe], str]
 ) -> None:
-    ready = models.as_many_as_ready(model, recipes)
+    ready = model_cache.as_many_as_ready(model, recipes)
     places = [
         WallPicture(recipe_id(recipe), name_of(recipe), picture, recipe in favourites)
         for recipe, picture in zip(recipes, ready, strict=True)
@@ -165,10 +165,10 @@ def show_selection(view: View) -> None:
         if st.button("Make a drop", icon=":material/diamond:", disabled=not seeds):
             st.switch_page(DROP, query_params={"model": model.name, "seeds": ",".join(map(str, dict.fromkeys(seeds)))})
         if len(chosen) == 1:
-            download("PNG", models.file_name(model, chosen[0]), partial(models.png, model, chosen[0]))
+            download("PNG", model_cache.file_name(model, chosen[0]), partial(model_cache.png, model, chosen[0]))
         else:
-            download("ZIP", f"{model.name}.zip", partial(models.png_zip, model, chosen))
-        sheet = partial(models.contact_sheet, model, chosen, view.columns)
+            download("ZIP", f"{model.name}.zip", partial(model_cache.png_zip, model, chosen))
+        sheet = partial(model_cache.contact_sheet, model, chosen, view.columns)
         download("Contact sheet", f"{model.name}-sheet.png", sheet, icon="grid_on")
         st.button("Clear", type="tertiary", on_click=wall.clear)
 

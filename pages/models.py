@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from ganlib.errors import InputError
-from pages._ui.frame import errors_told, open_page, plain
-from pages._ui.stock import place
-from pages._ui.stock.about import existing, show_model
-from pages._ui.stock.blending import show_blend
-from pages._ui.stock.catalogue import show_catalogue
-from pages._ui.stock.importing import show_import
-from pages._ui.stock.online import show_hub
-from pages._ui.stock.shelf import show_shelf
+from ganlib.base.errors import InputError
+from pages._ui.common.frame import errors_told, open_page, plain
+from pages._ui.models import place
+from pages._ui.models.about import existing, show_model
+from pages._ui.models.blends import show_blend
+from pages._ui.models.catalogue import show_catalogue
+from pages._ui.models.imports import show_import
+from pages._ui.models.online import show_hub
+from pages._ui.models.shelf import show_shelf
 
 VIEWS = {
     "": ("Here", show_shelf),

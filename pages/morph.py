@@ -5,19 +5,20 @@ from dataclasses import replace
 import streamlit as st
 
 from ganlib import runs
-from ganlib.errors import InputError
-from ganlib.latents import Recipe, parse_seeds
-from ganlib.paths import CURVES, EASINGS, Keyframe
+from ganlib.base import workspace
+from ganlib.base.errors import InputError
+from ganlib.latents.paths import CURVES, EASINGS, Keyframe
+from ganlib.latents.recipes import Recipe, parse_seeds
 from ganlib.video import ASPECTS, RenderJob, estimate, settled
-from pages._ui import models
-from pages._ui.address import arrived, write_address
+from pages._ui.common import model_cache
+from pages._ui.common.address import arrived, write_address
+from pages._ui.common.frame import errors_told, open_page, part, plain, show_error
 from pages._ui.components import Stop, WallPicture, picture_wall, timeline
-from pages._ui.film_choices import FPS, GROUNDS, MOVES, SIZES, Film, codings
-from pages._ui.film_extras import show_extras
-from pages._ui.films import show_command, show_jobs, show_preview, show_shelf
-from pages._ui.frame import errors_told, open_page, part, plain, show_error
-from pages._ui.keyframes import Track, from_text, full_name, recipe_id, recipe_of, to_text
-from pages._ui.stock.rights import warn
+from pages._ui.models.rights import warn
+from pages._ui.morph.choices import FPS, GROUNDS, MOVES, SIZES, Film, codings
+from pages._ui.morph.extras import show_extras
+from pages._ui.morph.films import show_command, show_jobs, show_preview, show_shelf
+from pages._ui.morph.keyframes import Track, from_text, full_name, recipe_id, recipe_of, to_text
 
 # Keys of widgets, and fields of a Film.
 CHOICES = ("fps", "curve", "loop", "size", "format", "shape", "ground", "easing", "moving", "even")
@@ -33,7 +34,7 @@ heading = open_page("Morph")
 
 # Read the keyframes: from the address, or as they were.
 state = st.session_state
-model = models.choose_model(heading)
+model = model_cache.choose_model(heading)
 track: Track = state.setdefault("track", Track(model.digest))
 state.setdefault("film", Film())
 if (query := arrived("morph", "k", "seconds", *CHOICES)) is not None:
@@ -57,7 +58,7 @@ def append(recipes: list[Recipe]) -> None:
 def append_seeds() -> None:
     state["morph-error"] = None
     try:
-        append([models.seed_recipe(model, seed) for seed in parse_seeds(state["morph-add"])])
+        append([model_cache.seed_recipe(model, seed) for seed in parse_seeds(state["morph-add"])])
         state["morph-add"] = ""
     except InputError as error:
         state["morph-error"] = error
@@ -141,10 +142,10 @@ def show_settings() -> RenderJob | None:
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button("What will it take?", type="tertiary", icon=":material/timer:"):
                 with st.spinner("Trying a few frames …"):
-                    cost = estimate(job, models.renderer(model))
+                    cost = estimate(job, model_cache.renderer(model))
                 st.caption(f"about {runs.format_seconds(cost.seconds)} and {cost.megabytes:.1f} MB")
         if st.button("Export the film", type="primary", icon=":material/movie:", width="stretch"):
-            runs.submit(models.runs_root(), "video", f"{model.title}, {len(track.stops)} pictures", job.to_dict())
+            runs.submit(workspace.runs_root(), "video", f"{model.title}, {len(track.stops)} pictures", job.to_dict())
             st.toast("The film is being made: it stands below this form.", icon=":material/movie:")
             st.rerun()
     show_command(job, f"{model.name}{job.suffix}")
@@ -153,12 +154,12 @@ def show_settings() -> RenderJob | None:
 
 def show_timeline(*, loop: bool) -> None:
     if not track.stops:
-        examples = [models.seed_recipe(model, seed) for seed in (1, 2, 3)]
+        examples = [model_cache.seed_recipe(model, seed) for seed in (1, 2, 3)]
         st.markdown("A film goes from picture to picture. Add seeds or favourites, or begin with these three:")
-        st.image(models.contact_sheet(model, examples, 3), width=384)
+        st.image(model_cache.contact_sheet(model, examples, 3), width=384)
         st.button("Begin with three pictures", type="primary", on_click=append, args=(examples,))
         return
-    pictures = models.pictures(model, [keyframe.recipe for keyframe in track.keyframes])
+    pictures = model_cache.pictures(model, [keyframe.recipe for keyframe in track.keyframes])
     is_mixed = len({keyframe.recipe.psi for keyframe in track.keyframes}) > 1
     stops = [
         Stop(
@@ -188,11 +189,11 @@ def _kind(recipe: Recipe) -> int | None:
 def show_additions() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("Add seeds", key="morph-add", placeholder="85 or 1-4 or 5,9", width=220, on_change=append_seeds)
-        kept = [favourite.recipe for favourite in models.favourites(model)]
+        kept = [favourite.recipe for favourite in model_cache.favourites(model)]
         with st.popover(f"Favourites {len(kept) or ''}", icon=":material/favorite:"):
             if not kept:
                 st.markdown("Nothing kept yet. The heart under a picture in the Gallery keeps it.")
-            ready = models.as_many_as_ready(model, kept)
+            ready = model_cache.as_many_as_ready(model, kept)
             places = [WallPicture(recipe_id(r), full_name(r), p) for r, p in zip(kept, ready, strict=True)]
             if kept and (chosen := picture_wall(places, key="kept", label="Favourites", columns=4, mode="only")):
                 append([recipe_of(chosen)])

@@ -7,15 +7,16 @@ from typing import Any
 import streamlit as st
 
 from ganlib import runs
-from ganlib.errors import GanlibError
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
 from ganlib.projection import ProjectConfig, ProjectEstimate, estimate_project
 from ganlib.projection.config import SPACES
-from pages._ui import models
-from pages._ui.frame import errors_told, open_page, part, plain, show_error
-from pages._ui.jobs import ACTIVE
-from pages._ui.place import Place
-from pages._ui.projecting.photos import MOST, TYPES, Photo, box_of, keep, show_cutting
-from pages._ui.projecting.results import jobs, show_projections
+from pages._ui.common import model_cache
+from pages._ui.common.frame import errors_told, open_page, part, plain, show_error
+from pages._ui.common.jobs import ACTIVE
+from pages._ui.common.place import Place
+from pages._ui.project.photos import MOST, TYPES, Photo, box_of, keep, show_cutting
+from pages._ui.project.results import jobs, show_projections
 
 SPEEDS: dict[str, dict[str, Any]] = {
     "draft": {"steps": 100},
@@ -31,7 +32,7 @@ heading = open_page("Project")
 place = Place("project")
 place.arrive()
 place.take_news()
-model = models.choose_model(heading)
+model = model_cache.choose_model(heading)
 place.write({"model": model.name})
 state = st.session_state
 
@@ -62,7 +63,7 @@ def start(photos: list[Photo]) -> None:
     """Submit the job with the squares and choices of this moment."""
     try:
         name = photos[0].name if len(photos) == 1 else f"{len(photos)} photographs"
-        runs.submit(models.runs_root(), "project", name, config_of(photos).to_dict())
+        runs.submit(workspace.runs_root(), "project", name, config_of(photos).to_dict())
         st.toast("The search has begun: watch it at the top.", icon=":material/center_focus_strong:")
     except GanlibError as error:
         state["project-error"] = error

@@ -5,21 +5,22 @@ from pathlib import Path
 import streamlit as st
 
 from ganlib import runs
-from ganlib.errors import InputError
-from ganlib.filesystem import is_folder
+from ganlib.base import workspace
+from ganlib.base.errors import InputError
+from ganlib.base.filesystem import is_folder
 from ganlib.training.config import TrainConfig
-from ganlib.training.folder import TrainingFolder
 from ganlib.training.setup import plan
-from pages._ui import models
+from ganlib.training.watch.folder import TrainingFolder
+from pages._ui.common import model_cache
+from pages._ui.common.frame import DATASETS, empty_state, errors_told, open_page, part, show_error
+from pages._ui.common.paths import ask_first, is_chosen, tidy
 from pages._ui.components import snippet
-from pages._ui.frame import DATASETS, empty_state, errors_told, open_page, part, show_error
-from pages._ui.paths import ask_first, is_chosen, tidy
-from pages._ui.training import place
-from pages._ui.training.draft import Draft, draft_from, draft_of
-from pages._ui.training.estimate import show_estimate
-from pages._ui.training.form import show_form
-from pages._ui.training.listing import show_list
-from pages._ui.training.run_view import show_run
+from pages._ui.train import place
+from pages._ui.train.draft import Draft, draft_from, draft_of
+from pages._ui.train.estimate import show_estimate
+from pages._ui.train.form import show_form
+from pages._ui.train.listing import show_list
+from pages._ui.train.run_view import show_run
 
 open_page("Train")
 state = st.session_state
@@ -29,9 +30,9 @@ def find(query: dict[str, str], inside: str, anywhere: str = "") -> TrainingFold
     """The run that the address names: a name below runs/, or a folder anywhere. Tells what is wrong."""
     with errors_told():
         if name := query.get(inside):
-            if name in ("", ".", "..") or Path(name).name != name or not is_folder(models.runs_root() / name):
+            if name in ("", ".", "..") or Path(name).name != name or not is_folder(workspace.runs_root() / name):
                 raise InputError(f"there is no run called {name[:80]}", "Choose one from the list.")
-            path = str(models.runs_root() / name)
+            path = str(workspace.runs_root() / name)
             ask_first({inside: path}, (inside,), place.go)  # it may be a link that leads out
             return TrainingFolder.open(Path(path))
         if path := query.get(anywhere, ""):
@@ -80,15 +81,15 @@ def new_run(draft: Draft) -> None:
         config = draft.config()
         show_estimate(config)
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start", width="stretch"):
-            start(config, draft.command(models.runs_root()))
+            start(config, draft.command(workspace.runs_root()))
         with st.expander("The same from a terminal"):
-            snippet(draft.command(models.runs_root()), key="train-command")
+            snippet(draft.command(workspace.runs_root()), key="train-command")
 
 
 def show_way_to_data() -> None:
     """What to do before there is a data set."""
     words = "A network learns from a set of square pictures. Choose one above, or make one of pictures that you have."
-    empty_state(words, models.example(), "Prepare pictures", to=DATASETS)
+    empty_state(words, model_cache.example(), "Prepare pictures", to=DATASETS)
 
 
 def start(config: TrainConfig, command: str) -> None:
@@ -96,7 +97,7 @@ def start(config: TrainConfig, command: str) -> None:
     with st.spinner("Looking at the data set …"):
         plan(config)
     name = config.title or Path(config.data).stem
-    run = runs.submit(models.runs_root(), "train", name, config.to_dict(), command=command, exclusive=True)
+    run = runs.submit(workspace.runs_root(), "train", name, config.to_dict(), command=command, exclusive=True)
     place.go(run=run.path.name)
     st.rerun()
 

@@ -5,16 +5,18 @@ from typing import Any
 
 import streamlit as st
 
-from ganlib import images, runs
-from ganlib.errors import GanlibError
+from ganlib import runs
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
+from ganlib.media import images
 from ganlib.superres import EMBEDDED, Choice, UpscaleConfig, choose_size, open_enlarger
-from pages._ui import models
+from pages._ui.common import model_cache
+from pages._ui.common.frame import errors_told, open_page, part, show_error
+from pages._ui.common.jobs import ACTIVE
 from pages._ui.components import before_after, snippet
-from pages._ui.frame import errors_told, open_page, part, show_error
-from pages._ui.jobs import ACTIVE
-from pages._ui.upscaling.options import choose_model, choose_options, command_of, estimate
-from pages._ui.upscaling.results import jobs, show_results
-from pages._ui.upscaling.sources import Sources, choose_sources
+from pages._ui.upscale.options import choose_model, choose_options, command_of, estimate
+from pages._ui.upscale.results import jobs, show_results
+from pages._ui.upscale.sources import Sources, choose_sources
 
 open_page("Upscale")
 state = st.session_state
@@ -25,7 +27,7 @@ def start(choice: Choice, sources: Sources, options: dict[str, Any]) -> None:
     try:
         files = [str(path) for path in sources.files()]
         values = {"source": files, "dest": "out", "model": str(choice.path.resolve()), **options}
-        runs.submit(models.runs_root(), "upscale", sources.name, UpscaleConfig.from_dict(values).to_dict())
+        runs.submit(workspace.runs_root(), "upscale", sources.name, UpscaleConfig.from_dict(values).to_dict())
     except GanlibError as error:
         state["upscale-error"] = error
     except OSError as error:
@@ -72,7 +74,7 @@ def teach() -> None:
         "A picture of 256 pixels fills a stamp; enlarged four times it fills a page. A small network paints in the "
         "edges and grain that plain enlargement leaves blurred. **Choose pictures or a film, then Enlarge.**"
     )
-    picture = models.example()
+    picture = model_cache.example()
     if picture is not None:
         before, after, side = example(picture, Path(__file__).stat().st_mtime_ns)
         before_after(before, after, key="upscale-example", width=side, height=side,

@@ -67,7 +67,7 @@ def tiny_labelled_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def save_tiny(path: Path, **options: object) -> Path:
-    from ganlib.checkpoints import save_snapshot
+    from ganlib.models.checkpoints import save_snapshot
     from ganlib.networks import tiny_generator
 
     save_snapshot(path, G_ema=tiny_generator(**options), title="Tiny", source="untrained", licence="CC0", data="none")

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from ganlib import runs
-from ganlib.checkpoints import save_snapshot
-from ganlib.editing import Direction, save_direction
-from ganlib.favourites import add_favourite
-from ganlib.images import contact_sheet, encode
-from ganlib.latents import Recipe
+from ganlib.latents.editing import Direction, save_direction
+from ganlib.latents.favourites import add_favourite
+from ganlib.latents.recipes import Recipe
+from ganlib.media.images import contact_sheet, encode
+from ganlib.models.checkpoints import save_snapshot
 from ganlib.networks import tiny_generator
 
 HOST = "198.51.100.7"  # of the block kept for documentation: nobody answers
@@ -26,7 +26,18 @@ WORDS = (
     f":red[r] :red-background[s] http://{HOST}/z.png `c` **f** [l](http://{HOST})"
 )
 # What shows that some of them was read as Markdown: these signs without a backslash before them.
-SIGNS = ("](http", "<img", "$\\href", ":material/alarm:", ":red[", "`c`", "**f**", "![x](y)", "[l](z)", f"http://{HOST}")
+SIGNS = (
+    "](http",
+    "<img",
+    "$\\href",
+    ":material/alarm:",
+    ":red[",
+    "`c`",
+    "**f**",
+    "![x](y)",
+    "[l](z)",
+    f"http://{HOST}",
+)
 
 
 @dataclass(frozen=True)

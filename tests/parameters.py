@@ -130,9 +130,7 @@ class _Reader:
                 return [text for caller, given in calls for text in self.texts(caller, given)]
         return None
 
-    def _arguments(
-        self, own: _File, function: Function, place: int, name: str
-    ) -> Iterator[tuple[_File, ast.expr]]:
+    def _arguments(self, own: _File, function: Function, place: int, name: str) -> Iterator[tuple[_File, ast.expr]]:
         """What is given for one argument wherever a function of this name is called."""
         called = {function.name, f"{own.path.stem}.{function.name}"}
         is_inner = not isinstance(own.parents[function], ast.Module)

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from ganlib import networks
-from ganlib.latents import Recipe
+from ganlib.latents.recipes import Recipe
 from ganlib.networks import stylegan2
-from ganlib.renderer import Renderer
+from ganlib.render.renderer import Renderer
 
 pytestmark = pytest.mark.gpu
 
@@ -65,7 +65,7 @@ def test_a_step_of_training_with_gradient_penalties_is_finite():
 
 @pytest.mark.parametrize("arch", ["stylegan2", "progan", "dcgan"])
 def test_every_family_trains_on_the_card(arch, tmp_path):
-    from ganlib import checkpoints
+    from ganlib.models import checkpoints
     from ganlib.training import TrainConfig, train
     from tests.training.conftest import TINY_OF, Stopper, pictures, write_set
 

@@ -10,13 +10,13 @@ import hostile
 import pytest
 
 from ganlib.__main__ import main
+from ganlib.base.errors import DataError
+from ganlib.base.filesystem import MOST_LINES_BYTES
 from ganlib.compare.sources import Stored
 from ganlib.dataset import Dataset, PrepareConfig, prepare
 from ganlib.dataset.checks.config import ExamineConfig
 from ganlib.dataset.examine import examine
-from ganlib.errors import DataError
-from ganlib.filesystem import MOST_LINES_BYTES
-from ganlib.images import encode
+from ganlib.media.images import encode
 from ganlib.superres.job import find_sources
 
 # {} is the path in question, GOOD a set of pictures, MODEL a model, OUT a new file or folder.

@@ -15,19 +15,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # Leftmost is the ground: a module imports only modules to its left. Packages count as one name. This list *is* the
 # architecture; a name may stand here before its file exists.
 ORDER = [
-    *("errors", "filesystem", "workspace", "options", "rights", "links", "reports"),
-    *("runs", "device", "distributed", "bands", "headers", "unpacking", "images", "lettering", "ffmpeg"),
-    *("efficientnet", "networks"),
-    *("checkpoints", "deltas", "foreign", "export", "hub", "latents", "editing", "favourites", "paths"),
-    *("inception", "features", "perceptual"),
-    *("dataset", "superres", "renderer", "benchmark", "blending"),
-    *("colours",),
-    *("directions", "latentmap", "video", "projection", "compare", "metrics", "modelcard", "nft"),
-    *("training",),
-    *("commands", "studio", "__main__"),
+    *("base", "runs", "compute", "media", "networks", "models", "latents", "features", "dataset"),
+    *("render", "superres", "video", "metrics", "projection", "compare", "nft", "model_card", "training"),
+    *("commands", "__main__"),
 ]
 
-STANDARD_LIBRARY_ONLY = ("errors", "filesystem", "workspace", "options", "rights", "links", "reports", "runs")
+STANDARD_LIBRARY_ONLY = ("base", "runs")
 FORBIDDEN_IN_PAGES = {"torch", "numpy", "PIL", "torchvision", "imageio"}
 
 
@@ -123,7 +116,7 @@ def test_pages_never_hold_a_tensor():
 
 
 def test_words_are_drawn_in_one_place():
-    """With the fonts of `ganlib.lettering`, which have the letters; Pillow's own has few beyond Latin."""
+    """With the fonts of `ganlib.media.lettering`, which have the letters; Pillow's own has few beyond Latin."""
     wrong = [
         here(path, node)
         for path in SHIPPED
@@ -136,10 +129,7 @@ def test_words_are_drawn_in_one_place():
 
 def test_imports_are_absolute():
     relative = [
-        here(path, node)
-        for path in ALL
-        for node in nodes_of(path)
-        if isinstance(node, ast.ImportFrom) and node.level
+        here(path, node) for path in ALL for node in nodes_of(path) if isinstance(node, ast.ImportFrom) and node.level
     ]
     assert relative == []
 
@@ -235,15 +225,15 @@ def test_a_widget_begins_with_its_argument_or_with_what_the_session_holds():
 
 # What these read came with the studio, or is told by the system; the first is the door itself.
 READ_THEIR_OWN = (
-    "ganlib/filesystem.py", "ganlib/device.py", "ganlib/nft/metadata.py", "pages/_ui/components/mounting.py",
+    "ganlib/base/filesystem.py", "ganlib/compute/device.py", "ganlib/nft/metadata.py", "pages/_ui/components/mount.py",
 )  # fmt: skip
 READERS = ("torch.load", "np.load", "np.memmap", "np.fromfile", "zipfile.ZipFile", "Image.open", "io.open", "open")
 READERS_BY_NAME = ("safe_open", "load_file", "connect", "copyfile")  # libraries that open a path by themselves
 
 
 def test_files_are_read_through_one_door():
-    """A path may lead to a device or a pipe: whoever reads a file calls `ganlib.filesystem`, and libraries are handed
-    what it opened. ffmpeg is given files by `input_of`, which looks at them; `joining` and others name their own."""
+    """A path may lead to a device or a pipe: whoever reads a file calls `ganlib.base.filesystem`, and libraries are
+    handed what it opened. ffmpeg is given files by `input_of`, which looks at them; `joining` and others name their own."""
     wrong = []
     for path in SHIPPED:
         if str(path.relative_to(REPOSITORY)) in READ_THEIR_OWN or path.is_relative_to(REPOSITORY / "benchmarks"):

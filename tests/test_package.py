@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from ganlib import __version__, images
+from ganlib import __version__
+from ganlib.media import images
 from tests.browser.conftest import wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -199,12 +199,12 @@ def test_the_check_itself_sees_what_is_not_plain(source, is_safe):
 
 
 def test_words_that_turn_writing_round_are_left_out():
-    from pages._ui.frame import plain
+    from pages._ui.common.frame import plain
 
     assert "\u202e" not in plain("a\u202egnp.exe") and plain("a\u202eb") == "ab"
 
 
 def test_a_name_in_two_lines_is_one():
-    from pages._ui.frame import plain
+    from pages._ui.common.frame import plain
 
     assert plain("Head\n===\r\nx") == "Head \\=\\=\\= x"

@@ -9,9 +9,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ganlib.base.options import facts_of, range_of
 from ganlib.commands.flags import flag_of, is_without_default
 from ganlib.commands.verbs import VERBS
-from ganlib.options import facts_of, range_of
 from ganlib.video import FORMATS
 
 FILE = Path(__file__).parents[1] / "docs" / "options.md"

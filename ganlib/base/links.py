@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TypeVar
 
-from ganlib.errors import InputError
+from ganlib.base.errors import InputError
 
 T = TypeVar("T", int, float)
 

@@ -22,7 +22,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from ganlib.errors import InputError
+from ganlib.base.errors import InputError
 
 _LONGEST_SHOWN = 60  # characters of a wrong value that an error repeats
 

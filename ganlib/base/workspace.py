@@ -38,7 +38,7 @@ def cache_root() -> Path:
 
 def studio_folder() -> Path:
     """The folder with app.py, pages/ and the bundled models: a checkout, or where the package is installed."""
-    above = Path(__file__).resolve().parents[1]
+    above = Path(__file__).resolve().parents[2]
     installed = above / _INSTALLED
     return installed if (installed / "app.py").is_file() else above
 

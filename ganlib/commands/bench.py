@@ -14,8 +14,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from ganlib.benchmark import measure
-    from ganlib.errors import InputError
+    from ganlib.base.errors import InputError
+    from ganlib.render.benchmark import measure
 
     try:
         batches = [int(part) for part in args.batches.split(",")]

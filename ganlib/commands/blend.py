@@ -34,9 +34,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from ganlib import rights
-    from ganlib.blending import blend, check_dest
-    from ganlib.checkpoints import find_checkpoint
+    from ganlib.models import rights
+    from ganlib.models.blending import blend, check_dest
+    from ganlib.models.checkpoints import find_checkpoint
 
     check_dest(args.dest)
     first, second = (find_checkpoint(name, CHECKPOINTS) for name in (args.network, args.other))

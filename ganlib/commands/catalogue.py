@@ -18,7 +18,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from ganlib import hub
+    from ganlib.models import hub
 
     if args.get:
         entry = hub.find_entry(args.get)

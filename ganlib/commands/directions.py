@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ganlib.base.errors import InputError
 from ganlib.commands.flags import printable, values_from_flags, work_in_terminal
-from ganlib.errors import InputError
 
 STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 
@@ -22,9 +22,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from ganlib.checkpoints import read_card
-    from ganlib.directions import DirectionsConfig, find_directions
-    from ganlib.editing import list_directions, read_directions, save_direction
+    from ganlib.latents.editing import list_directions, read_directions, save_direction
+    from ganlib.models.checkpoints import read_card
+    from ganlib.render.directions import DirectionsConfig, find_directions
 
     given = values_from_flags(DirectionsConfig, args)
     path = given["network"]
@@ -60,11 +60,11 @@ def _between(args: argparse.Namespace, path: Path) -> Any:
     """The direction from some seeds to others, measured and saved."""
     from dataclasses import replace
 
-    from ganlib.checkpoints import read_card
-    from ganlib.directions import between, judge, measure_safe
-    from ganlib.editing import save_direction
-    from ganlib.latents import Recipe, label_in_turn, parse_seeds
-    from ganlib.renderer import Renderer
+    from ganlib.latents.editing import save_direction
+    from ganlib.latents.recipes import Recipe, label_in_turn, parse_seeds
+    from ganlib.models.checkpoints import read_card
+    from ganlib.render.directions import between, judge, measure_safe
+    from ganlib.render.renderer import Renderer
 
     renderer = Renderer.open(path, device=getattr(args, "device", "auto"))
     kinds = renderer.spec.label_dim
@@ -88,10 +88,10 @@ def _between(args: argparse.Namespace, path: Path) -> Any:
 def _write_strips(dest: Path, path: Path, directions: list[Any], device: str) -> None:
     import numpy as np
 
-    from ganlib.directions import strip
-    from ganlib.images import contact_sheet, encode
-    from ganlib.latents import Recipe, label_in_turn
-    from ganlib.renderer import Renderer
+    from ganlib.latents.recipes import Recipe, label_in_turn
+    from ganlib.media.images import contact_sheet, encode
+    from ganlib.render.directions import strip
+    from ganlib.render.renderer import Renderer
     from ganlib.runs import write_bytes
 
     if not directions:

@@ -17,8 +17,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from ganlib.training.doctor import examine
-    from ganlib.training.folder import TrainingFolder
+    from ganlib.training.watch.doctor import examine
+    from ganlib.training.watch.folder import TrainingFolder
 
     folder = TrainingFolder.open(args.dir)
     for finding in examine(folder.stats(), metrics=folder.metrics(), config=folder.config):

@@ -9,7 +9,7 @@ from ganlib.commands.flags import CHECKPOINTS, printable
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    from ganlib.export import EXPORTS, PARTS
+    from ganlib.models.export import EXPORTS, PARTS
 
     parser.add_argument(
         "--network", required=True, metavar="MODEL", help="a model file, or the name of one in checkpoints/"
@@ -27,9 +27,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from ganlib import rights
-    from ganlib.checkpoints import find_checkpoint, read_card
-    from ganlib.export import check_export, export_model
+    from ganlib.models import rights
+    from ganlib.models.checkpoints import find_checkpoint, read_card
+    from ganlib.models.export import check_export, export_model
 
     card = read_card(find_checkpoint(args.network, CHECKPOINTS))
     row = check_export(card, args.dest, args.format, args.part)

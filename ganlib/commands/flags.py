@@ -11,12 +11,12 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ganlib.errors import InputError
-from ganlib.options import Options, facts_of
+from ganlib.base.errors import InputError
+from ganlib.base.options import Options, facts_of
 
 if TYPE_CHECKING:
-    from ganlib.checkpoints import Checkpoint
-    from ganlib.renderer import Renderer
+    from ganlib.models.checkpoints import Checkpoint
+    from ganlib.render.renderer import Renderer
     from ganlib.runs import Reporter, TerminalReporter
 
 CHECKPOINTS = Path("checkpoints")
@@ -40,8 +40,8 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
 
 def open_renderer(args: argparse.Namespace) -> Renderer:
     """The renderer that `--network` and `--device` name."""
-    from ganlib.checkpoints import find_checkpoint
-    from ganlib.renderer import Renderer
+    from ganlib.models.checkpoints import find_checkpoint
+    from ganlib.render.renderer import Renderer
 
     return Renderer.open(find_checkpoint(args.network, CHECKPOINTS), device=args.device)
 
@@ -73,7 +73,7 @@ def flags_from_dataclass(parser: argparse.ArgumentParser, *classes: type, skip: 
 
     bool becomes `--mirror` and `--no-mirror`; `Literal` becomes choices; a tuple is written `1,2,3`, or `A B C` where
     its facts say so; a field that may be None accepts the word `none`. Help, and how the flag is called, are the
-    field's `ganlib.options.Facts`. Flags not given are absent from the namespace, so that defaults are stated once, in
+    field's `ganlib.base.options.Facts`. Flags not given are absent from the namespace, so that defaults are stated once, in
     the dataclass.
     """
     groups: dict[str, Any] = {"": parser}
@@ -119,7 +119,7 @@ def values_from_flags(cls: type, args: argparse.Namespace) -> dict[str, Any]:
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     for item in fields(cls):
         if facts_of(item).is_model and values.get(item.name):
-            from ganlib.checkpoints import find_checkpoint
+            from ganlib.models.checkpoints import find_checkpoint
 
             values[item.name] = find_checkpoint(str(values[item.name]), CHECKPOINTS)
     return values

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganlib.base.errors import InputError
 from ganlib.commands.flags import CHECKPOINTS, add_network_flags, open_renderer, read_label
-from ganlib.errors import InputError
 
 if TYPE_CHECKING:
     from ganlib.networks.base import GeneratorSpec
@@ -67,9 +67,9 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _from_seeds(args: argparse.Namespace, reporter: Reporter) -> int:
-    from ganlib.checkpoints import find_checkpoint, read_card
-    from ganlib.images import encode
-    from ganlib.latents import Recipe, embed_text, label_in_turn, parse_seeds
+    from ganlib.latents.recipes import Recipe, embed_text, label_in_turn, parse_seeds
+    from ganlib.media.images import encode
+    from ganlib.models.checkpoints import find_checkpoint, read_card
     from ganlib.runs import Stopped, write_bytes
 
     seeds = list(dict.fromkeys(parse_seeds(args.seeds)))
@@ -107,7 +107,7 @@ def _place(args: argparse.Namespace, is_movable: bool) -> dict[str, Any]:
 
 def _grain(args: argparse.Namespace, spec: GeneratorSpec) -> dict[str, Any]:
     """`--grain` as a field of a recipe. Raises InputError where the model has no noise or not these style inputs."""
-    from ganlib.latents import Recipe, grains_of
+    from ganlib.latents.recipes import Recipe, grains_of
 
     if args.grain is None:
         return {}
@@ -124,8 +124,8 @@ def _grain(args: argparse.Namespace, spec: GeneratorSpec) -> dict[str, Any]:
 
 
 def _from_projection(args: argparse.Namespace, reporter: Reporter) -> int:
-    from ganlib.images import encode
-    from ganlib.renderer import load_w_plus
+    from ganlib.media.images import encode
+    from ganlib.render.renderer import load_w_plus
     from ganlib.runs import Stopped, write_bytes
 
     if args.trunc is not None or args.label is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ganlib.commands.flags import CHECKPOINTS, printable
 
 if TYPE_CHECKING:
-    from ganlib.hub import DownloadJob
+    from ganlib.models.hub import DownloadJob
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _search(args: argparse.Namespace) -> None:
-    from ganlib import hub
+    from ganlib.models import hub
 
     found = hub.search(args.text, tag=args.tag, limit=args.limit)
     for model in found:
@@ -65,7 +65,7 @@ def _search(args: argparse.Namespace) -> None:
 
 
 def _list(args: argparse.Namespace) -> None:
-    from ganlib import hub
+    from ganlib.models import hub
 
     entries = hub.cached()
     for entry in entries:
@@ -76,8 +76,8 @@ def _list(args: argparse.Namespace) -> None:
 
 
 def _forget(args: argparse.Namespace) -> None:
-    from ganlib import hub
-    from ganlib.errors import InputError
+    from ganlib.base.errors import InputError
+    from ganlib.models import hub
 
     found = [entry for entry in hub.cached() if args.title in (entry.title, entry.filename)]
     if not found:
@@ -89,7 +89,7 @@ def _forget(args: argparse.Namespace) -> None:
 
 
 def _download(args: argparse.Namespace) -> None:
-    from ganlib import hub
+    from ganlib.models import hub
 
     run_download(
         hub.DownloadJob(repo_id=args.repo, filename=args.file, revision=args.revision, dest=args.dest, name=args.name)
@@ -98,7 +98,7 @@ def _download(args: argparse.Namespace) -> None:
 
 def run_download(job: DownloadJob) -> None:
     """Do a download in the terminal. An interrupted one is continued by the same command."""
-    from ganlib import hub
+    from ganlib.models import hub
     from ganlib.runs import Stopped, TerminalReporter, signals_ask
 
     reporter = TerminalReporter()
@@ -110,9 +110,9 @@ def run_download(job: DownloadJob) -> None:
 
 
 def _publish(args: argparse.Namespace) -> None:
-    from ganlib import hub
-    from ganlib.checkpoints import find_checkpoint, read_card
-    from ganlib.modelcard import PublishJob, card_markdown, publish_model
+    from ganlib.model_card import PublishJob, card_markdown, publish_model
+    from ganlib.models import hub
+    from ganlib.models.checkpoints import find_checkpoint, read_card
     from ganlib.runs import Stopped, TerminalReporter, signals_ask
 
     job = PublishJob(

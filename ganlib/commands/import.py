@@ -23,9 +23,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from ganlib.deltas import is_delta, restore_delta
-    from ganlib.foreign import ImportConfig, import_with_report
-    from ganlib.rights import rights_words
+    from ganlib.models.deltas import is_delta, restore_delta
+    from ganlib.models.foreign import ImportConfig, import_with_report
+    from ganlib.models.rights import rights_words
 
     dest = args.dest or CHECKPOINTS / f"{args.file.stem}.safetensors"
     if is_delta(args.file):

@@ -14,7 +14,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from ganlib.distributed import is_first
+    from ganlib.compute.distributed import is_first
     from ganlib.metrics import MetricsConfig, measure
     from ganlib.metrics.job import estimate_seconds, plan_measurement
     from ganlib.metrics.names import doubt_about

@@ -13,8 +13,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from ganlib.checkpoints import list_checkpoints
-    from ganlib.errors import InputError
+    from ganlib.base.errors import InputError
+    from ganlib.models.checkpoints import list_checkpoints
 
     cards, problems = list_checkpoints(args.dir)
     if not cards and not args.dir.is_dir():

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ganlib.base.errors import InputError
 from ganlib.commands.flags import printable, read_options, work_in_terminal
-from ganlib.errors import InputError
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     if args.check is not None:
         return _check(args.check)
-    from ganlib.distributed import is_first
+    from ganlib.compute.distributed import is_first
     from ganlib.nft import NftConfig, make_drop
     from ganlib.runs import SilentReporter
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ganlib import __version__
-from ganlib.errors import GanlibError, InputError
-from ganlib.workspace import bundled_root, choose_workspace, kept_folder, studio_folder
+from ganlib.base.errors import GanlibError, InputError
+from ganlib.base.workspace import bundled_root, choose_workspace, kept_folder, studio_folder
 
 PORT = 8501
 

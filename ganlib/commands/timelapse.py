@@ -14,10 +14,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from ganlib.errors import InputError
+    from ganlib.base.errors import InputError
     from ganlib.runs import TerminalReporter
-    from ganlib.training.folder import TrainingFolder
-    from ganlib.training.timelapse import TimelapseJob, make_timelapse
+    from ganlib.training.watch.folder import TrainingFolder
+    from ganlib.training.watch.timelapse import TimelapseJob, make_timelapse
     from ganlib.video import FILM_FORMATS, format_of, suffix_words
 
     dest = args.out or Path(args.run) / "timelapse.mp4"

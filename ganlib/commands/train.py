@@ -21,7 +21,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from ganlib.distributed import is_first
+    from ganlib.compute.distributed import is_first
     from ganlib.runs import SilentReporter
     from ganlib.training import TrainConfig, train
     from ganlib.training.presets import with_preset

@@ -15,7 +15,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     from ganlib.superres import UpscaleConfig, download_model, upscale
-    from ganlib.superres.known import KNOWN
+    from ganlib.superres.registry import KNOWN
 
     if args.list:
         return _list()

@@ -8,7 +8,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from ganlib.errors import RunError
+from ganlib.base.errors import RunError
 
 if TYPE_CHECKING:
     from ganlib.runs import Reporter
@@ -63,7 +63,7 @@ _ROWS = (
             "video --network NAME --seeds 85 --curve noise --seconds 8 --even-speed --out drift.webm",
             "video --network NAME --seeds 1-8 --sound song.mp3 --length track --beats --out song.mp4",
         ),
-        options="ganlib.video:RenderJob ganlib.paths:LatentPath ganlib.paths:Keyframe",
+        options="ganlib.video:RenderJob ganlib.latents.paths:LatentPath ganlib.latents.paths:Keyframe",
         work="ganlib.video:run_job",
     ),
     Verb(
@@ -172,8 +172,8 @@ _ROWS = (
             "directions --network fruit --import smile.npy",
             "directions --network fruit --list --strips strips.png",
         ),
-        options="ganlib.directions:DirectionsConfig",
-        work="ganlib.directions:run_job",
+        options="ganlib.render.directions:DirectionsConfig",
+        work="ganlib.render.directions:run_job",
     ),
     Verb(
         "nft",
@@ -203,8 +203,8 @@ _ROWS = (
             "timelapse runs/00042-train-fruit --out fruit.mp4",
             "timelapse runs/00042-train-fruit --columns 8 --rows 5 --seconds 20 --no-fade --out fruit.gif",
         ),
-        options="ganlib.training.timelapse:TimelapseJob",
-        work="ganlib.training.timelapse:run_job",
+        options="ganlib.training.watch.timelapse:TimelapseJob",
+        work="ganlib.training.watch.timelapse:run_job",
     ),
     Verb(
         "models",
@@ -221,7 +221,7 @@ _ROWS = (
             "import network-snapshot-025000.pkl --dest checkpoints/NAME.safetensors",
             'import stylegan2-ffhq.pt --title "Faces" --licence CC-BY-NC-4.0',
         ),
-        work="ganlib.foreign:run_job",
+        work="ganlib.models.foreign:run_job",
     ),
     Verb(
         "export",
@@ -271,8 +271,8 @@ _ROWS = (
         ("bench --network checkpoints/NAME",),
     ),
     Verb("estimate", work="ganlib.training.estimate:run_job"),
-    Verb("download", work="ganlib.hub:run_job"),
-    Verb("publish", work="ganlib.modelcard:run_job"),
+    Verb("download", work="ganlib.models.hub:run_job"),
+    Verb("publish", work="ganlib.model_card:run_job"),
 )
 VERBS = {row.name: row for row in _ROWS if row.summary}
 """Name → row of what a terminal offers, in the order of `--help`."""

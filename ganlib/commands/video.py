@@ -8,14 +8,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganlib.base.errors import InputError
+from ganlib.base.options import listed
 from ganlib.commands.flags import CHECKPOINTS, printable, read_classes, read_options, values_from_flags
-from ganlib.errors import InputError
-from ganlib.options import listed
 
 if TYPE_CHECKING:
-    from ganlib.checkpoints import Checkpoint
-    from ganlib.latents import Recipe
-    from ganlib.paths import LatentPath
+    from ganlib.latents.paths import LatentPath
+    from ganlib.latents.recipes import Recipe
+    from ganlib.models.checkpoints import Checkpoint
     from ganlib.video import Reaction, RenderJob
 
 
@@ -54,8 +54,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from ganlib.checkpoints import find_checkpoint, read_card
-    from ganlib.renderer import Renderer
+    from ganlib.models.checkpoints import find_checkpoint, read_card
+    from ganlib.render.renderer import Renderer
     from ganlib.runs import SilentReporter, Stopped, TerminalReporter, format_seconds, signals_ask
     from ganlib.video import estimate, formats, letter_warnings, own_device, render_video, settled, torchrun_rank
 
@@ -93,7 +93,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _path(args: argparse.Namespace, card: Checkpoint) -> LatentPath:
     """The keyframes that the flags name, and how they are joined."""
-    from ganlib.paths import CIRCULAR, Keyframe, LatentPath
+    from ganlib.latents.paths import CIRCULAR, Keyframe, LatentPath
 
     recipes = _swept(args, card, _recipes(args, card))
     way = values_from_flags(LatentPath, args)
@@ -107,10 +107,10 @@ def _path(args: argparse.Namespace, card: Checkpoint) -> LatentPath:
 
 
 def _recipes(args: argparse.Namespace, card: Checkpoint) -> list[Recipe]:
-    from ganlib.checkpoints import load_generator
-    from ganlib.favourites import load_favourites
-    from ganlib.latents import Recipe, label_in_turn, parse_seeds
-    from ganlib.renderer import keep_w_plus
+    from ganlib.latents.favourites import load_favourites
+    from ganlib.latents.recipes import Recipe, label_in_turn, parse_seeds
+    from ganlib.models.checkpoints import load_generator
+    from ganlib.render.renderer import keep_w_plus
     from ganlib.runs import TerminalReporter
 
     psi = 1.0 if args.trunc is None else args.trunc
@@ -143,8 +143,8 @@ def _recipes(args: argparse.Namespace, card: Checkpoint) -> list[Recipe]:
 
 def _swept(args: argparse.Namespace, card: Checkpoint, recipes: list[Recipe]) -> list[Recipe]:
     """The keyframes of a sweep of the first picture, or the recipes as they are."""
-    from ganlib.editing import find_direction
-    from ganlib.paths import class_path, direction_path, psi_path
+    from ganlib.latents.editing import find_direction
+    from ganlib.latents.paths import class_path, direction_path, psi_path
 
     first = recipes[0]
     if args.sweep_psi is not None:
@@ -168,7 +168,7 @@ def _job(args: argparse.Namespace, kind: str, card: Checkpoint, path: LatentPath
 
 
 def _reaction(text: str, card: Checkpoint) -> Reaction:
-    from ganlib.editing import find_direction
+    from ganlib.latents.editing import find_direction
     from ganlib.video import Reaction
 
     name, band, strength = [*text.rsplit(":", 2), "", ""][:3]  # a title may have a colon

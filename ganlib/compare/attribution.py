@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib import images
-from ganlib.checkpoints import load_discriminator
+from ganlib.media import images
+from ganlib.models.checkpoints import load_discriminator
 from ganlib.networks.base import Discriminator, one_hot
 
 LEAST_PLACES = 8

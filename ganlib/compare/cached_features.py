@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ganlib import images
+from ganlib.base.filesystem import open_regular
 from ganlib.dataset.checks.alignment import SMALL_SIDE
 from ganlib.dataset.checks.measure import TILE_SIDE
-from ganlib.features import FeatureExtractor
-from ganlib.filesystem import open_regular
+from ganlib.features.extractors import FeatureExtractor
+from ganlib.media import images
 from ganlib.runs import write_bytes
 
 VERSION = 1  # raised by one when what is kept changes, so that stored sights are not mixed with new ones

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganlib.errors import InputError
-from ganlib.features import OPENERS
-from ganlib.options import Options, option
+from ganlib.base.errors import InputError
+from ganlib.base.options import Options, option
+from ganlib.features.extractors import OPENERS
 
 MOST_PICTURES = 100_000
 

@@ -16,20 +16,20 @@ from typing import Any
 
 import numpy as np
 
+from ganlib.base.errors import DataError
+from ganlib.base.filesystem import MOST_LINES_BYTES, open_regular, reason
+from ganlib.base.workspace import cache_root
 from ganlib.compare import report
+from ganlib.compare.cached_features import VERSION, Sight, look
 from ganlib.compare.config import CopiesConfig
 from ganlib.compare.nearest import MEASURE, SAME, SAME_PIXELS, Nearest, choose, find_candidates
-from ganlib.compare.seeing import VERSION, Sight, look
 from ganlib.compare.sources import Item, Source, batches, open_source
-from ganlib.compare.training import Reference, Training, stop_if_asked
+from ganlib.compare.training_set import Reference, Training, stop_if_asked
+from ganlib.compute.device import choose_device
 from ganlib.dataset import Dataset
-from ganlib.device import choose_device
-from ganlib.errors import DataError
-from ganlib.features import open_extractor
-from ganlib.filesystem import MOST_LINES_BYTES, open_regular, reason
+from ganlib.features.extractors import open_extractor
 from ganlib.runs import Reporter, SilentReporter, write_bytes, write_json
 from ganlib.runs.files import read_json
-from ganlib.workspace import cache_root
 
 JSONL, PAGE, SUMMARY = report.JSONL, report.PAGE, report.SUMMARY
 REALS = "reals.jsonl"
@@ -172,9 +172,7 @@ class _Check:
             sights += [look(stack, self.training.extractor, mirrored=True) for stack in stacks]
         return Sight.join(sights) if sights else None, unread
 
-    def _compare(
-        self, items: Sequence[Item], sight: Sight, training: Sight, limits: Limits
-    ) -> list[dict[str, Any]]:
+    def _compare(self, items: Sequence[Item], sight: Sight, training: Sight, limits: Limits) -> list[dict[str, Any]]:
         near, deep, _ = choose(sight, training, find_candidates(sight, training))
         return [self._row(item, i, near, deep, limits) for i, item in enumerate(items)]
 
@@ -190,9 +188,7 @@ class _Check:
         row = {"name": item.name, **recipe, "verdict": verdict, "reason": reason, "times": times, **spaces}
         return row | {"similarity": round(float(similarity), 4)}
 
-    def _reals(
-        self, checked: Sight, rows: Sequence[Mapping[str, Any]], limits: Limits
-    ) -> list[dict[str, Any]]:
+    def _reals(self, checked: Sight, rows: Sequence[Mapping[str, Any]], limits: Limits) -> list[dict[str, Any]]:
         """Training pictures, spread over the set by chance, with the nearest of the checked ones."""
         idx, sight = self.training.some(self.reporter)
         near, deep, _ = choose(sight, checked, find_candidates(sight, checked))
@@ -270,9 +266,7 @@ class Limits:
         """Return a JSON-able dict, rounded."""
         rows = {"usual": self.usual, "close": self.close, "copy": self.copy}
         return {
-            "limits": {
-                name: {"pixels": round(row[0], 5), "features": round(row[1], 5)} for name, row in rows.items()
-            }
+            "limits": {name: {"pixels": round(row[0], 5), "features": round(row[1], 5)} for name, row in rows.items()}
         }
 
 

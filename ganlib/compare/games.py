@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from ganlib.base.errors import InputError
+from ganlib.base.options import check_types
 from ganlib.compare.quiz import MOST_ROUNDS, Play, Round, Side
-from ganlib.errors import InputError
-from ganlib.latents import MAX_SEED
-from ganlib.options import check_types
+from ganlib.latents.recipes import MAX_SEED
 from ganlib.runs import write_json
 from ganlib.runs.files import locked, mtime, read_json
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ganlib.compare.seeing import Sight
+from ganlib.compare.cached_features import Sight
 from ganlib.dataset.checks.alignment import SMALL_SIDE, similarities
 
 CANDIDATES = 8  # nearest ones by each of two measures and in each orientation that are laid over the picture

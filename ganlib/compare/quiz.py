@@ -13,10 +13,10 @@ from typing import Literal
 
 import numpy as np
 
-from ganlib import images
+from ganlib.base.errors import InputError
 from ganlib.compare.votes import Game, wilson
-from ganlib.errors import InputError
-from ganlib.latents import MAX_SEED
+from ganlib.latents.recipes import MAX_SEED
+from ganlib.media import images
 
 Side = Literal["left", "right", "neither"]
 SHOWN = 384

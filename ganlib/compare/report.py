@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ganlib import images
+from ganlib.base.reports import document, figure, safe
 from ganlib.compare.nearest import SAME
-from ganlib.compare.training import Reference
-from ganlib.reports import document, figure, safe
+from ganlib.compare.training_set import Reference
+from ganlib.media import images
 
 JSONL, PAGE, SUMMARY = "copies.jsonl", "report.html", "summary.json"
 SHOWN = 60

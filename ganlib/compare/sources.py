@@ -9,13 +9,13 @@ from typing import Protocol
 
 import numpy as np
 
+from ganlib.base.errors import DataError, InputError
 from ganlib.compare.config import MOST_PICTURES, CopiesConfig
 from ganlib.dataset.files import Files
-from ganlib.errors import DataError, InputError
-from ganlib.favourites import load_favourites
-from ganlib.images import decode
-from ganlib.latents import Recipe, label_in_turn, parse_seeds
-from ganlib.renderer import Renderer
+from ganlib.latents.favourites import load_favourites
+from ganlib.latents.recipes import Recipe, label_in_turn, parse_seeds
+from ganlib.media.images import decode
+from ganlib.render.renderer import Renderer
 
 
 @dataclass(frozen=True)

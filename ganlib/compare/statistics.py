@@ -1,6 +1,6 @@
 """How varied the pictures are, their colours and their spectra, real against generated; a job.
 
-- *Diversity*: the mean distance between two random pictures, in a distance that is named (see `ganlib.perceptual`),
+- *Diversity*: the mean distance between two random pictures, in a distance that is named (see `ganlib.features.perceptual`),
   with a 95 % interval. A model whose pictures are nearer to each other than the reals shows less than it was shown.
 - *Colours*: the share of each value of red, green and blue, 0 to 255, in 64 bins.
 - *Spectra*: the mean over pictures of |FFT|² of the lightness in a Hann window, each picture's own mean taken away,
@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganlib import images
-from ganlib.compare.training import stop_if_asked
+from ganlib.base.errors import DataError, InputError
+from ganlib.base.filesystem import reason
+from ganlib.base.options import Options, option
+from ganlib.compare.training_set import stop_if_asked
+from ganlib.compute.device import choose_device
 from ganlib.dataset import Dataset
-from ganlib.device import choose_device
-from ganlib.errors import DataError, InputError
-from ganlib.filesystem import reason
-from ganlib.latents import Recipe
-from ganlib.options import Options, option
-from ganlib.perceptual import DISTANCES, Distance, open_distance
-from ganlib.renderer import Renderer
+from ganlib.features.perceptual import DISTANCES, Distance, open_distance
+from ganlib.latents.recipes import Recipe
+from ganlib.media import images
+from ganlib.render.renderer import Renderer
 from ganlib.runs import Reporter, SilentReporter, write_json
 from ganlib.runs.files import read_json
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t as student
 
+from ganlib.base.filesystem import open_regular
+from ganlib.compare.cached_features import VERSION, Sight, look
 from ganlib.compare.nearest import MEASURE, choose, find_candidates
-from ganlib.compare.seeing import VERSION, Sight, look
 from ganlib.dataset import Dataset
-from ganlib.features import FeatureExtractor
-from ganlib.filesystem import open_regular
+from ganlib.features.extractors import FeatureExtractor
 from ganlib.runs import Reporter, Stopped, write_bytes
 
 BLOCK = 256  # pictures that are looked at, and kept, together

@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ganlib.errors import DataError, InputError
-from ganlib.filesystem import reason
-from ganlib.options import check_types
+from ganlib.base.errors import DataError, InputError
+from ganlib.base.filesystem import reason
+from ganlib.base.options import check_types
 from ganlib.runs import write_json
 from ganlib.runs.files import locked, read_json
 

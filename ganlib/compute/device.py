@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganlib.errors import DeviceError
+from ganlib.base.errors import DeviceError
 
 if TYPE_CHECKING:
     import torch

@@ -17,8 +17,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ganlib.device import choose_device
-from ganlib.errors import InputError
+from ganlib.base.errors import InputError
+from ganlib.compute.device import choose_device
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from PIL import Image
 
-from ganlib.errors import InputError
+from ganlib.base.errors import InputError
 
 PERSPECTIVE = 0.12  # of the side: how far corners move inwards at most
 HUE_DEGREES = (12.0, 40.0)  # turned by so much, either way

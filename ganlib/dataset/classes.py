@@ -10,7 +10,7 @@ from ganlib.dataset.config import ARTISTS
 from ganlib.dataset.files import MANY, Files
 from ganlib.dataset.labels import LABELS_NAME, numbers_of, read_labels
 from ganlib.dataset.tables import artists_of, read_label_file
-from ganlib.dataset.written import find_own, match, read_object
+from ganlib.dataset.text import find_own, match, read_object
 
 _RULES = {
     "folder": "--labels folder takes the folder that a picture lies in",

@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ganlib.base.errors import InputError
+from ganlib.base.options import Options, option
 from ganlib.dataset.augment import KINDS, plan
-from ganlib.dataset.fitting import FILLS
-from ganlib.errors import InputError
-from ganlib.images import colour
-from ganlib.options import Options, option
+from ganlib.dataset.letterbox import FILLS
+from ganlib.media.images import colour
 
 HUB = "hf:"
 CROPS = {

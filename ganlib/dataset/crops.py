@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from ganlib.dataset.frames import Bounds, inside_picture_frame, inside_scan_frame, look_copy
 from ganlib.dataset.saliency import best_window, saliency
-from ganlib.images import resize
+from ganlib.media.images import resize
 
 # Distance of a colour from the ground in CIE Lab: hue counts more, since shadows and ink differ in lightness alone.
 LIGHTNESS_WEIGHT, CHROMA_WEIGHT = 0.5, 1.5

@@ -9,6 +9,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ganlib.base.errors import DataError, InputError
+from ganlib.base.reports import printable
 from ganlib.dataset.checks.config import ExamineConfig
 from ganlib.dataset.checks.duplicates import Pair, find_pairs, keep_largest
 from ganlib.dataset.checks.examination import Examination, Examined
@@ -17,8 +19,6 @@ from ganlib.dataset.checks.measure import VERSION, Measured, Measures, measure
 from ganlib.dataset.checks.store import FILE_NAME, Store, identities
 from ganlib.dataset.files import Files
 from ganlib.dataset.workers import in_order
-from ganlib.errors import DataError, InputError
-from ganlib.reports import printable
 from ganlib.runs import Reporter, SilentReporter, Stopped
 
 FLUSH_EVERY = 64  # pictures that a run which is killed may have to measure again

@@ -15,9 +15,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ganlib.dataset.written import text_of
-from ganlib.errors import InputError
-from ganlib.filesystem import read_regular
+from ganlib.base.errors import InputError
+from ganlib.base.filesystem import read_regular
+from ganlib.dataset.text import text_of
 from ganlib.runs import write_bytes
 
 _MOST_BYTES = 64 * 2**20

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ganlib.dataset.reader import Dataset
-from ganlib.images import resize
+from ganlib.media.images import resize
 from ganlib.runs import Stopped
 
 MOST_MEASURED = 1000

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from ganlib.errors import DataError
-from ganlib.filesystem import NotRegularError, open_regular
-from ganlib.images import LOOK_PIXELS, MAX_FILE_BYTES, Look, colour, look, room_to_read
+from ganlib.base.errors import DataError
+from ganlib.base.filesystem import NotRegularError, open_regular
+from ganlib.media.images import LOOK_PIXELS, MAX_FILE_BYTES, Look, colour, look, room_to_read
 from ganlib.runs import Stopped
 
 PICTURE_SUFFIXES = frozenset(
@@ -150,9 +150,7 @@ class Files:
         process. Raises DataError, and InputError for an unknown colour."""
         with room_to_read(self._size(name)):
             data, ground = self.read(name), colour(background)
-            return look(
-                data, name=title or name, least_side=least_side, background=ground, look_pixels=look_pixels
-            )
+            return look(data, name=title or name, least_side=least_side, background=ground, look_pixels=look_pixels)
 
     def _size(self, name: str) -> int:
         """Bytes of a file; 0 for one that reading will complain of."""

@@ -16,7 +16,7 @@ from itertools import product
 import numpy as np
 from scipy import ndimage
 
-from ganlib.images import resize
+from ganlib.media.images import resize
 
 LOOK_SIDE = 192
 

@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from ganlib.base.errors import DataError
+from ganlib.base.reports import printable
 from ganlib.dataset.files import Files
-from ganlib.dataset.written import Object, find_own, match, own_paths, read_json, read_object, tidy
-from ganlib.errors import DataError
-from ganlib.reports import printable
+from ganlib.dataset.text import Object, find_own, match, own_paths, read_json, read_object, tidy
 
 LABELS_NAME = "dataset.json"
 CARD_NAME = "card.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ganlib.images import colour, resize, surround
+from ganlib.media.images import colour, resize, surround
 
 FILLS = {"auto": "the colour of its edge", "blur": "the picture itself, blurred", "edge": "its edge, stretched"}
 """Besides colours: the median colour of the picture's edge, the picture blurred, its outermost pixels continued."""

@@ -19,10 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from ganlib.base.errors import InputError, RunError
+from ganlib.base.filesystem import read_regular
 from ganlib.dataset.labels import CARD_NAME, LABELS_NAME
 from ganlib.dataset.report import Item
-from ganlib.errors import InputError, RunError
-from ganlib.filesystem import read_regular
 from ganlib.runs.files import locked
 
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold; the same input gives the same bytes

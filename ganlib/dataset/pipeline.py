@@ -8,17 +8,17 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from ganlib.base.errors import DataError
 from ganlib.dataset.augment import augmented, plan
 from ganlib.dataset.config import PrepareConfig
+from ganlib.dataset.crops import Method, cut, frame_picture, has_plain_ground
 from ganlib.dataset.exclusion import read_exclusions
 from ganlib.dataset.files import Files
-from ganlib.dataset.fitting import letterbox
-from ganlib.dataset.framing import Method, cut, frame_picture, has_plain_ground
+from ganlib.dataset.letterbox import letterbox
 from ganlib.dataset.report import NO_LABEL, TOO_SMALL, Item
-from ganlib.dataset.written import match
-from ganlib.errors import DataError
-from ganlib.headers import reduction
-from ganlib.images import Look, colour, decode_what_is_there, encode, resize
+from ganlib.dataset.text import match
+from ganlib.media.headers import reduction
+from ganlib.media.images import Look, colour, decode_what_is_there, encode, resize
 from ganlib.runs import Stopped
 
 PROBED = 48  # pictures that are looked at to decide how `auto` crops the set

@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 import PIL
 
+from ganlib.base.errors import DataError, GanlibError
 from ganlib.dataset.classes import Classes, find_classes
 from ganlib.dataset.config import HUB, PrepareConfig
 from ganlib.dataset.exclusion import EXCLUDED, read_exclusions
 from ganlib.dataset.files import Files, is_picture_name
 from ganlib.dataset.labels import CARD_NAME, LABELS_NAME
-from ganlib.dataset.making import Maker, Picture, decide, spread
 from ganlib.dataset.output import Output, opened
+from ganlib.dataset.pipeline import Maker, Picture, decide, spread
 from ganlib.dataset.reader import Dataset
 from ganlib.dataset.report import NO_LABEL, NO_PICTURE, TOO_SMALL, Item, PrepareReport, summarise
 from ganlib.dataset.sources import Located, located
+from ganlib.dataset.text import find_own, match, read_object
 from ganlib.dataset.workers import in_order
-from ganlib.dataset.written import find_own, match, read_object
-from ganlib.errors import DataError, GanlibError
-from ganlib.images import contact_sheet, encode
+from ganlib.media.images import contact_sheet, encode
 from ganlib.runs import Reporter, SilentReporter, Stopped, write_bytes
 
 SHEET_PICTURES = 100

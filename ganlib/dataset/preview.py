@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ganlib.base.errors import DataError
 from ganlib.dataset.config import PrepareConfig
 from ganlib.dataset.files import ALL, GLANCE, Files
-from ganlib.dataset.making import decide, spread
+from ganlib.dataset.pipeline import decide, spread
 from ganlib.dataset.reader import Dataset
-from ganlib.errors import DataError
-from ganlib.images import encode, resize
+from ganlib.media.images import encode, resize
 from ganlib.runs import Stopped
 
 LOOK_SECONDS = 6.0  # in which the pictures of a mosaic are decoded
@@ -150,9 +150,7 @@ def _whole(pixels: np.ndarray, side: int) -> tuple[np.ndarray, float, int, int]:
     return square, scale, left, top
 
 
-def _pair(
-    pixels: np.ndarray, box: tuple[int, int, int, int] | None, times: int, made: np.ndarray | None
-) -> np.ndarray:
+def _pair(pixels: np.ndarray, box: tuple[int, int, int, int] | None, times: int, made: np.ndarray | None) -> np.ndarray:
     """Both halves; `pixels` are `times` smaller than the file in which the box is measured."""
     before, scale, left, top = _whole(pixels, SIDE)
     if box is not None:

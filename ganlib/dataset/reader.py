@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from ganlib.base.errors import DataError, InputError
 from ganlib.dataset.files import ALL, LOOK_UP_EVERY, Bounds, Files
 from ganlib.dataset.labels import CARD_NAME, LABELS_NAME, doubts_about, read_labels
-from ganlib.dataset.written import find_own, read_object
-from ganlib.errors import DataError, InputError
-from ganlib.images import LOOK_PIXELS, decode, resize, size_of
+from ganlib.dataset.text import find_own, read_object
+from ganlib.media.images import LOOK_PIXELS, decode, resize, size_of
 from ganlib.runs import Stopped
 
 MAX_RESOLUTION = 4096

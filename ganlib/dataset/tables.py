@@ -9,11 +9,11 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from ganlib.base.errors import DataError, InputError
+from ganlib.base.filesystem import read_regular
 from ganlib.dataset.files import Files
 from ganlib.dataset.labels import FILE_WORDS, LABEL_WORDS, check_numbers, numbers_of, one_each, read_lists
-from ganlib.dataset.written import text_of
-from ganlib.errors import DataError, InputError
-from ganlib.filesystem import read_regular
+from ganlib.dataset.text import text_of
 
 ARTISTS_NAME = "artists.csv"
 _MOST_BYTES = 64 * 2**20

@@ -11,8 +11,8 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Any, Generic, TypeVar
 
+from ganlib.base.errors import DataError
 from ganlib.dataset.files import Files, is_picture_name
-from ganlib.errors import DataError
 
 T = TypeVar("T")
 MAX_JSON_BYTES = 64 * 2**20  # of labels: a million pictures have half of it; unpacked, it takes twenty times the memory

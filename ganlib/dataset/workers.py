@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ganlib.base.errors import DataError
 from ganlib.dataset.files import Files
-from ganlib.errors import DataError
 from ganlib.runs import Stopped
 
 CHUNK = 16  # pictures per task of a worker

@@ -25,12 +25,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlib import checkpoints, efficientnet, inception
-from ganlib.device import out_of_memory_hint
-from ganlib.errors import CheckpointError, InputError
-from ganlib.filesystem import read_regular, reason
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.base.filesystem import read_regular, reason
+from ganlib.base.workspace import cache_root, studio_folder
+from ganlib.compute.device import out_of_memory_hint
+from ganlib.features import inception
+from ganlib.models import checkpoints
+from ganlib.networks import efficientnet
 from ganlib.networks.base import Discriminator
-from ganlib.workspace import cache_root, studio_folder
 
 WEIGHTS_VARIABLE = "GANLIB_SQUEEZENET"
 BUNDLED = ("fruit", "impressions", "fruit-progan", "fruit-dcgan")

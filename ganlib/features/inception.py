@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlib.errors import CheckpointError, HubError
+from ganlib.base.errors import CheckpointError, HubError
 from ganlib.runs import Reporter
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
@@ -94,8 +94,7 @@ def _chain(prefix: str, *steps: tuple[int, tuple[int, int]], stride: int = 1) ->
     names = [prefix] if len(steps) == 1 else [f"{prefix}_{i + 1}" for i in range(len(steps))]
     strides = [1] * (len(steps) - 1) + [stride]
     return tuple(
-        ((name, width, kernel, step),)
-        for name, (width, kernel), step in zip(names, steps, strides, strict=True)
+        ((name, width, kernel, step),) for name, (width, kernel), step in zip(names, steps, strides, strict=True)
     )
 
 
@@ -150,13 +149,15 @@ class Inception(nn.Module):
         self.Conv2d_3b_1x1 = Convolution(64, 80, _1, 1, padded=False)
         self.Conv2d_4a_3x3 = Convolution(80, 192, _3, 1, padded=False)
         self.Mixed_5b, self.Mixed_5c, self.Mixed_5d = _fine(192, 32), _fine(256, 64), _fine(288, 64)
-        smaller = _chain("branch3x3", (384, _3), stride=2), _chain(
-            "branch3x3dbl", (64, _1), (96, _3), (96, _3), stride=2
+        smaller = (
+            _chain("branch3x3", (384, _3), stride=2),
+            _chain("branch3x3dbl", (64, _1), (96, _3), (96, _3), stride=2),
         )
         self.Mixed_6a = Mixed(288, smaller, "down")
         self.Mixed_6b, self.Mixed_6c, self.Mixed_6d, self.Mixed_6e = (_middle(c) for c in (128, 160, 160, 192))
-        smaller = _chain("branch3x3", (192, _1), (320, _3), stride=2), _chain(
-            "branch7x7x3", (192, _1), (192, _WIDE), (192, _HIGH), (192, _3), stride=2
+        smaller = (
+            _chain("branch3x3", (192, _1), (320, _3), stride=2),
+            _chain("branch7x7x3", (192, _1), (192, _WIDE), (192, _HIGH), (192, _3), stride=2),
         )
         self.Mixed_7a = Mixed(768, smaller, "down")
         self.Mixed_7b, self.Mixed_7c = _coarse(1280, "mean"), _coarse(2048, "max")
@@ -204,7 +205,7 @@ def fetch_weights(dest: Path, *, reporter: Reporter | None = None) -> Path:
     """Fetch the weights to the file `dest` (96 MB) unless they are there, check them, and return `dest`.
 
     Raises `HubError` without a network, with the address to fetch them from by hand; `Stopped`."""
-    from ganlib.hub.fetching import Wanted, fetch
+    from ganlib.models.hub.transfer import Wanted, fetch
 
     if not dest.is_file():
         try:

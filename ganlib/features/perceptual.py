@@ -20,11 +20,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlib import checkpoints, features
-from ganlib.errors import CheckpointError, InputError
-from ganlib.features import DiscriminatorFeatures, Fire, SqueezeNet
-from ganlib.filesystem import open_regular, reason
-from ganlib.workspace import cache_root
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.base.filesystem import open_regular, reason
+from ganlib.base.workspace import cache_root
+from ganlib.features import extractors
+from ganlib.features.extractors import DiscriminatorFeatures, Fire, SqueezeNet
+from ganlib.models import checkpoints
 
 MOST_SIDE = 256  # larger pictures are made smaller before a network looks at them
 LEAST_SIDE = 64  # smaller ones are enlarged for networks that were trained on photographs
@@ -281,17 +282,17 @@ def open_distance(name: str, network: Path | None = None, *, device: str | torch
 
 
 def _open_squeezenet(network: Path | None, device: torch.device) -> Distance:
-    path = features.squeezenet_file()
+    path = extractors.squeezenet_file()
     if path is None:
-        features.open_extractor("squeezenet")  # raises, and says where the file belongs
+        extractors.open_extractor("squeezenet")  # raises, and says where the file belongs
     assert path is not None
-    return SqueezeNetDistance(features.load_squeezenet(path)[0].to(device))
+    return SqueezeNetDistance(extractors.load_squeezenet(path)[0].to(device))
 
 
 def _judge_of(network: Path | None) -> Path:
     """The model whose discriminator measures; the file may be missing."""
     has_own = network is not None and checkpoints.read_card(network).has_discriminator
-    return network if network is not None and has_own else features.bundled_model()
+    return network if network is not None and has_own else extractors.bundled_model()
 
 
 def _open_embedded(network: Path | None, device: torch.device) -> Distance:
@@ -313,7 +314,7 @@ def _open_lpips(row: Backbone, network: Path | None, device: torch.device) -> Di
         hint = f"put {row.file} (torchvision's) and {row.lin_file} (the {row.lin_file.removeprefix('lpips-')} of LPIPS "
         raise InputError(f"{' and '.join(missing)} not in {folder}", hint + "0.1) there, or choose `embedded`")
     digits = row.file.rpartition("-")[2].removesuffix(".pth")
-    with open_regular(folder / row.file, max_bytes=features.MOST_WEIGHTS_BYTES) as file:
+    with open_regular(folder / row.file, max_bytes=extractors.MOST_WEIGHTS_BYTES) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if not digest.startswith(digits):
         raise CheckpointError(f"{row.file} is not the known file: its sha256 begins {digest[:8]}", "copy it again")
@@ -363,9 +364,9 @@ def _tap_widths(layers: nn.Sequential, taps: Sequence[int]) -> list[int]:
 
 def _tensors(path: Path) -> Mapping[str, Any]:
     try:
-        with open_regular(path, max_bytes=features.MOST_WEIGHTS_BYTES) as file:
+        with open_regular(path, max_bytes=extractors.MOST_WEIGHTS_BYTES) as file:
             tensors = torch.load(file, map_location="cpu", weights_only=True)
-    except features.UNREADABLE as error:
+    except extractors.UNREADABLE as error:
         raise CheckpointError(f"{path.name} cannot be read: {reason(error)}", "copy the file again") from error
     if not isinstance(tensors, Mapping):
         raise CheckpointError(f"{path.name} holds no table of tensors", "copy the file again")

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib.errors import DataError, InputError
-from ganlib.filesystem import check_regular, open_regular
-from ganlib.latents import NAME
+from ganlib.base.errors import DataError, InputError
+from ganlib.base.filesystem import check_regular, open_regular
+from ganlib.latents.recipes import NAME
 from ganlib.networks.base import GeneratorSpec
 from ganlib.runs import write_bytes
 

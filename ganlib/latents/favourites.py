@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ganlib.errors import DataError, InputError
-from ganlib.filesystem import reason
-from ganlib.latents import Recipe
+from ganlib.base.errors import DataError, InputError
+from ganlib.base.filesystem import reason
+from ganlib.latents.recipes import Recipe
 from ganlib.runs import write_json
 from ganlib.runs.files import read_json
 

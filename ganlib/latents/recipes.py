@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib.errors import InputError
-from ganlib.links import (
+from ganlib.base.errors import InputError
+from ganlib.base.links import (
     LINK_HINT,
     mix_ranges,
     number_text,

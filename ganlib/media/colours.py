@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ganlib import images
+from ganlib.media import images
 
 NAMED = {
     "black": "#111111", "charcoal": "#3a3a3c", "grey": "#808080", "silver": "#bfbfbf", "white": "#f7f7f5",

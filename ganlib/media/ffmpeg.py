@@ -14,8 +14,8 @@ from typing import IO, Any
 import imageio_ffmpeg
 import numpy as np
 
-from ganlib.errors import DataError, GanlibError
-from ganlib.filesystem import check_regular
+from ganlib.base.errors import DataError, GanlibError
+from ganlib.base.filesystem import check_regular
 
 _LOOK_SECONDS = 60.0
 _BATCHES_AHEAD = 2  # rendered and not yet handed to ffmpeg

@@ -10,7 +10,7 @@ from io import BytesIO
 
 from PIL import Image, ImageFile, JpegImagePlugin
 
-from ganlib.bands import BAND_PIXELS, is_banded
+from ganlib.media.bands import BAND_PIXELS, is_banded
 
 MAX_PIXELS = 64_000_000  # of a picture file, if nothing else is said
 # Formats that are decoded in this process by a bounded decoder; EPS and its kin, which start programs, are not here.

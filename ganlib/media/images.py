@@ -19,13 +19,13 @@ import torch
 from PIL import Image, ImageColor, ImageFilter, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
-from ganlib.bands import is_banded
-from ganlib.device import Room
-from ganlib.errors import DataError, InputError
-from ganlib.filesystem import check_regular, open_regular, read_regular
-from ganlib.headers import BOMB, DAMAGE, MAX_PIXELS, READABLE, opened, pixels_held, pixels_to_open, times_smaller
-from ganlib.options import listed
-from ganlib.unpacking import unpack
+from ganlib.base.errors import DataError, InputError
+from ganlib.base.filesystem import check_regular, open_regular, read_regular
+from ganlib.base.options import listed
+from ganlib.compute.device import Room
+from ganlib.media.bands import is_banded
+from ganlib.media.headers import BOMB, DAMAGE, MAX_PIXELS, READABLE, opened, pixels_held, pixels_to_open, times_smaller
+from ganlib.media.unpacking import unpack
 
 MOST_DIFFERENCE = 64.0  # grey levels at which `difference` is black
 LOOK_PIXELS = 2048 * 2048  # of a picture that is only looked at

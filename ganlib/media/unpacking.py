@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms, ImageFile, features
 
-from ganlib.bands import bands, is_banded
-from ganlib.headers import DAMAGE, opened
+from ganlib.media.bands import bands, is_banded
+from ganlib.media.headers import DAMAGE, opened
 
 LEAST_WHOLE = 0.75  # of the rows of a JPEG that is cut off, for the rest of it to be used
 _BLOCK_ROWS = 16  # rows that a JPEG's decoder may have left half done where the bytes end
@@ -26,9 +26,7 @@ _UPRIGHT: dict[Any, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def unpack(
-    data: bytes, drafted: int, times: int, background: tuple[int, int, int] | None
-) -> tuple[np.ndarray, str]:
+def unpack(data: bytes, drafted: int, times: int, background: tuple[int, int, int] | None) -> tuple[np.ndarray, str]:
     """Return uint8 `[H, W, 3]` sRGB of a picture file, upright, a JPEG decoded at 1 in `drafted` of its size, then
     blocks of `times` × `times` pixels averaged, and its flaw: empty, or that rows are missing, as in
     `images.decode_what_is_there`.
@@ -42,9 +40,7 @@ def unpack(
         return _upright(pixels, file), flaw
 
 
-def _unpack(
-    file: ImageFile.ImageFile, times: int, background: tuple[int, int, int] | None
-) -> tuple[np.ndarray, str]:
+def _unpack(file: ImageFile.ImageFile, times: int, background: tuple[int, int, int] | None) -> tuple[np.ndarray, str]:
     picture, flaw = (file, "") if is_banded(file) else _load(file)
     width, height = (-(-side // times) for side in picture.size)
     white = max(map(_white, bands(picture))) if picture.mode.startswith(("I", "F")) else 0.0

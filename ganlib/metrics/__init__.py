@@ -20,7 +20,7 @@ from ganlib.metrics.distances import (
 )
 from ganlib.metrics.job import find_networks, measure, run_job
 from ganlib.metrics.kinds import KINDS, Kind, Known, Seen, is_lower_better, kind_of
-from ganlib.metrics.measuring import (
+from ganlib.metrics.measurement import (
     append_record,
     evaluate,
     evaluate_all,
@@ -31,7 +31,7 @@ from ganlib.metrics.measuring import (
     resolve,
 )
 from ganlib.metrics.names import Metric, parse_metric, parse_metrics
-from ganlib.metrics.paths import PathSteps, path_length
+from ganlib.metrics.path_length import PathSteps, path_length
 from ganlib.metrics.rows import collect_rows
 from ganlib.metrics.scores import inception_score
 

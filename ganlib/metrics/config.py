@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganlib.errors import InputError
-from ganlib.features import OPENERS
+from ganlib.base.errors import InputError
+from ganlib.base.options import Options, option
+from ganlib.features.extractors import OPENERS
 from ganlib.metrics.kinds import KINDS
 from ganlib.metrics.names import parse_metrics
-from ganlib.options import Options, option
 
 
 @dataclass(frozen=True)

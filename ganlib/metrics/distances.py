@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ganlib import runs
-from ganlib.errors import InputError
-from ganlib.filesystem import open_regular
+from ganlib.base.errors import InputError
+from ganlib.base.filesystem import open_regular
 
 NEIGHBOURS = 3  # the last of which a ball of precision and recall reaches to
 ROWS = 1024  # rows of a distance matrix that exist at once

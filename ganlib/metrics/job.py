@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ganlib import checkpoints, features, inception
-from ganlib.checkpoints import SUFFIX, Checkpoint
+from ganlib.base.errors import CheckpointError, InputError, RunError
+from ganlib.base.filesystem import list_names, reason
+from ganlib.base.workspace import cache_root
+from ganlib.compute.device import choose_device
+from ganlib.compute.distributed import Processes, processes
 from ganlib.dataset import Dataset
-from ganlib.device import choose_device
-from ganlib.distributed import Processes, processes
-from ganlib.errors import CheckpointError, InputError, RunError
-from ganlib.filesystem import list_names, reason
+from ganlib.features import extractors, inception
 from ganlib.metrics.config import MetricsConfig
-from ganlib.metrics.measuring import (
+from ganlib.metrics.measurement import (
     GeneratedPictures,
     append_record,
     evaluate_all,
@@ -29,11 +29,12 @@ from ganlib.metrics.measuring import (
     resolve,
 )
 from ganlib.metrics.names import Metric, parse_metrics
-from ganlib.metrics.paths import PathSteps, open_path_distance
+from ganlib.metrics.path_length import PathSteps, open_path_distance
+from ganlib.models import checkpoints
+from ganlib.models.checkpoints import SUFFIX, Checkpoint
 from ganlib.runs import OnlyStops, Reporter, SilentReporter
 from ganlib.runs.files import locked
 from ganlib.runs.records import read_records
-from ganlib.workspace import cache_root
 
 WORK = ".rows"  # features on their way, in the folder of the results
 _TRIED = 8  # pictures that an estimate makes
@@ -77,7 +78,7 @@ def measure(config: MetricsConfig, reporter: Reporter | None = None) -> list[dic
         if group.world > 1 and config.outdir is None:
             raise InputError("several processes need a folder in common", "name one with --outdir")
         if config.fetch and group.is_first:
-            inception.fetch_weights(features.inception_file(), reporter=reporter)
+            inception.fetch_weights(extractors.inception_file(), reporter=reporter)
         group.agree(True)  # the others wait for the weights
         plan = plan_measurement(config)
         alone = _alone(config.outdir) if config.outdir and group.is_first else nullcontext()
@@ -175,7 +176,7 @@ def count_pictures(plan: MeasurementPlan) -> tuple[int, int, int]:
     floors = dict[str | None, int]()
     for metric in missing_anywhere:
         if metric.row.needs_reals:
-            extractor = features.open_extractor(str(metric.features))
+            extractor = extractors.open_extractor(str(metric.features))
             count = None if metric.full else metric.count
             path = reals_file(plan.dataset, extractor, count, mirror=config.mirror, cache_dir=cache_dir())
             if path is not None and not path.is_file():
@@ -206,7 +207,7 @@ def estimate_seconds(config: MetricsConfig) -> float:
     if names:
         pixels, making = _timed(lambda: pictures(0, _TRIED))
         for name in names:
-            extractor = features.open_extractor(str(name), device=device)
+            extractor = extractors.open_extractor(str(name), device=device)
             looking += _timed(lambda opened=extractor: opened(pixels))[1] / len(names)
             each = sum(m.row.seconds(extractor.dim) for m in plan.metrics if m.features == name)
             matrices += each * len(plan.cards)
@@ -285,7 +286,7 @@ class _Measurement:
             self.reporter.artefact(append_record(self.config.outdir, record))
 
     def _write_card(self, card: Checkpoint, records: Sequence[Mapping[str, Any]]) -> None:
-        if card.path in [path.resolve() for path in features.bundled_models()]:
+        if card.path in [path.resolve() for path in extractors.bundled_models()]:
             self.reporter.log(f"the card of {card.name}, which belongs to the program, stays as it is")
             return
         results = {name: value for record in records for name, value in record["results"].items()}

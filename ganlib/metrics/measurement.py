@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganlib import features, runs
+from ganlib import runs
+from ganlib.base.errors import InputError
+from ganlib.compute.distributed import Processes
 from ganlib.dataset import Dataset
-from ganlib.distributed import Processes
-from ganlib.errors import InputError
-from ganlib.features import FeatureExtractor
+from ganlib.features import extractors as features
+from ganlib.features.extractors import FeatureExtractor
 from ganlib.metrics.distances import FeatureStats, stats_of
 from ganlib.metrics.kinds import Seen
 from ganlib.metrics.names import Metric, doubt_about, parse_metric
-from ganlib.metrics.paths import PathSteps, open_path_distance
+from ganlib.metrics.path_length import PathSteps, open_path_distance
 from ganlib.metrics.rows import BLOCK, collect_rows, forget_rows
 from ganlib.networks.base import Generator
-from ganlib.renderer import Renderer
+from ganlib.render.renderer import Renderer
 from ganlib.runs import Reporter
 from ganlib.runs.files import append_text, plain
 

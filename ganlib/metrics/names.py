@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ganlib.errors import InputError
+from ganlib.base.errors import InputError
 from ganlib.metrics.distances import NEIGHBOURS
 from ganlib.metrics.kinds import KINDS, Kind, kind_of
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ganlib import checkpoints, features
+from ganlib.base.workspace import cache_root
+from ganlib.features import extractors
+from ganlib.features.perceptual import BACKBONES, Distance, open_distance
+from ganlib.models import checkpoints
 from ganlib.networks.base import Generator, one_hot
-from ganlib.perceptual import BACKBONES, Distance, open_distance
-from ganlib.workspace import cache_root
 
 EPSILON = 1e-4  # of the way from one w to another
 REJECTED = 0.01  # the shortest and the longest steps, which are left out
@@ -61,16 +62,16 @@ def open_path_distance(name: str | None = None, *, device: str | torch.device = 
     None is `lpips-vgg`, the distance of published figures, where its weights are in the cache folder; else the embedded
     one, on the bundled model's discriminator; else `pixels`. Raises `InputError` for another name or missing weights.
     """
-    embedded = features.embedded_name()
+    embedded = extractors.embedded_name()
     if name is None:
         row = BACKBONES["lpips-vgg"]
         has_lpips = all((cache_root() / file).is_file() for file in (row.file, row.lin_file))
-        name = "lpips-vgg" if has_lpips else "embedded" if features.bundled_model().is_file() else "pixels"
+        name = "lpips-vgg" if has_lpips else "embedded" if extractors.bundled_model().is_file() else "pixels"
     if name == embedded:
         name = "embedded"
     distance = open_distance(name, device=device)
     if name == "embedded":
-        return embedded, checkpoints.read_card(features.bundled_model()).digest, distance
+        return embedded, checkpoints.read_card(extractors.bundled_model()).digest, distance
     if name in BACKBONES:
         return name, BACKBONES[name].file.rpartition("-")[2].removesuffix(".pth"), distance
-    return name, features.SQUEEZENET_SHA256 if name == "squeezenet" else "", distance
+    return name, extractors.SQUEEZENET_SHA256 if name == "squeezenet" else "", distance

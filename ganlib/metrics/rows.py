@@ -11,8 +11,8 @@ from typing import IO
 import numpy as np
 import torch
 
-from ganlib.distributed import Processes
-from ganlib.filesystem import open_regular
+from ganlib.base.filesystem import open_regular
+from ganlib.compute.distributed import Processes
 from ganlib.runs import Stopped
 
 BLOCK = 64  # rows made between two looks at a request to stop; block b is process b mod W's

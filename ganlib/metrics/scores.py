@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ganlib.errors import InputError
+from ganlib.base.errors import InputError
 from ganlib.metrics.distances import GROUPS, ROWS
 
 

@@ -15,9 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganlib import checkpoints, networks, rights
-from ganlib.checkpoints import Checkpoint, load_generator, read_card, save_snapshot
-from ganlib.errors import CheckpointError, InputError
+from ganlib import networks
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.models import checkpoints, rights
+from ganlib.models.checkpoints import Checkpoint, load_generator, read_card, save_snapshot
 from ganlib.networks.base import Generator, GeneratorSpec
 
 KIN = 0.5

@@ -27,11 +27,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ganlib import networks, runs, workspace
-from ganlib.errors import CheckpointError, GanlibError, InputError
-from ganlib.filesystem import NotRegularError, check_regular, open_regular, reason
+from ganlib import networks, runs
+from ganlib.base import workspace
+from ganlib.base.errors import CheckpointError, GanlibError, InputError
+from ganlib.base.filesystem import NotRegularError, check_regular, open_regular, reason
+from ganlib.models.rights import UNKNOWN, read_licence, stricter
 from ganlib.networks.base import Discriminator, DiscriminatorSpec, Generator, GeneratorSpec
-from ganlib.rights import UNKNOWN, read_licence, stricter
 
 KEY = "latent-atelier"
 FORMAT = 2

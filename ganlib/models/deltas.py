@@ -18,10 +18,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ganlib import checkpoints, rights
-from ganlib.checkpoints import Checkpoint
-from ganlib.errors import CheckpointError
-from ganlib.filesystem import check_regular, reason
+from ganlib.base.errors import CheckpointError
+from ganlib.base.filesystem import check_regular, reason
+from ganlib.models import checkpoints, rights
+from ganlib.models.checkpoints import Checkpoint
 from ganlib.networks.base import Generator
 from ganlib.runs import replacing
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from ganlib.errors import CheckpointError, InputError
+from ganlib.base.errors import CheckpointError, InputError
 from ganlib.networks import projected
 from ganlib.networks.base import (
     Architecture,
@@ -26,7 +26,6 @@ from ganlib.networks.stylegan2 import STYLEGAN2
 from ganlib.networks.stylegan3 import STYLEGAN3
 
 ARCHITECTURES: dict[str, Architecture] = {row.name: row for row in (DCGAN, FASTGAN, PROGAN, STYLEGAN2, STYLEGAN3)}
-
 
 
 class _Trainable(Collection[str]):

@@ -133,10 +133,7 @@ def filtered_lrelu(
         return work(x, 0, rows)
     pictures = x.split(1) if x.is_cpu else [x]
     return torch.cat(
-        [
-            torch.cat([work(one, top, min(band, rows - top)) for top in range(0, rows, band)], dim=2)
-            for one in pictures
-        ]
+        [torch.cat([work(one, top, min(band, rows - top)) for top in range(0, rows, band)], dim=2) for one in pictures]
     ).contiguous(memory_format=torch.channels_last)
 
 

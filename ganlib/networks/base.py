@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganlib.errors import CheckpointError
+from ganlib.base.errors import CheckpointError
 from ganlib.networks.ops import Rng
 
 NOISE_MODES = ("const", "random", "none")

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlib.errors import CheckpointError
-from ganlib.filesystem import read_regular
+from ganlib.base.errors import CheckpointError
+from ganlib.base.filesystem import read_regular
 
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 SIDE = 224

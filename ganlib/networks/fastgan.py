@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlib.errors import CheckpointError, InputError
+from ganlib.base.errors import CheckpointError, InputError
 from ganlib.networks import base, dcgan, ops
 from ganlib.networks.base import Architecture, GeneratorSpec
 from ganlib.networks.dcgan import LABEL_FEATURES, block_resolutions

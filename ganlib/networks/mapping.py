@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganlib.errors import InputError
+from ganlib.base.errors import InputError
 from ganlib.networks import ops
 from ganlib.networks.ops import EqualizedLinear
 

@@ -92,9 +92,7 @@ def _margins(f: Tensor, *, up: int = 1, down: int = 1) -> tuple[int, int]:
     return f.shape[-1] - after - (1 if up > 1 else down), after
 
 
-def _filtered(
-    x: Tensor, f: Tensor, bias: Tensor | None = None, *, before: int, after: int, stride: int = 1
-) -> Tensor:
+def _filtered(x: Tensor, f: Tensor, bias: Tensor | None = None, *, before: int, after: int, stride: int = 1) -> Tensor:
     """Convolve each channel of x with f, so many zeros around it, and add bias `[C]`."""
     kernel = f.flip([0, 1])
     if before == after >= 0:

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlib.errors import CheckpointError, InputError
+from ganlib.base.errors import CheckpointError, InputError
 from ganlib.networks import base, ops
 from ganlib.networks.base import Architecture, GeneratorSpec
 from ganlib.networks.mapping import MappingNetwork

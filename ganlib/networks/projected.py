@@ -20,9 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganlib import efficientnet
-from ganlib.errors import InputError
-from ganlib.networks import base, ops
+from ganlib.base.errors import InputError
+from ganlib.networks import base, efficientnet, ops
 from ganlib.networks.base import DiscriminatorKind, GeneratorSpec
 
 FACTORS = (1, 2, 4, 8)
@@ -53,9 +52,7 @@ class Head(nn.Module):
             channels, side = out, side // 2
         self.body = nn.Sequential(*layers)
         self.mbstd_group_size = mbstd_group_size
-        self.out = _convolution(
-            channels + (mbstd_group_size is not None), CLASS_FEATURES if label_dim else 1, side
-        )
+        self.out = _convolution(channels + (mbstd_group_size is not None), CLASS_FEATURES if label_dim else 1, side)
         self.embed = nn.Linear(label_dim, CLASS_FEATURES, bias=False) if label_dim else None
 
     def forward(self, x: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:

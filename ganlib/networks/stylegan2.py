@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganlib.errors import CheckpointError, InputError
+from ganlib.base.errors import CheckpointError, InputError
 from ganlib.networks import base, ops
 from ganlib.networks.base import Architecture, GeneratorSpec
 from ganlib.networks.mapping import MappingNetwork
@@ -104,9 +104,7 @@ class SynthesisBlock(nn.Module):
         if not self.is_first:
             features = self.conv0(features, styles[0], noise_mode, rng, grain=None if grain is None else grain[:, 0])
         own_grain = None if grain is None else grain[:, -1]
-        features = self.conv1(
-            features, styles[self.num_conv - 1], noise_mode, rng, gain=branch_gain, grain=own_grain
-        )
+        features = self.conv1(features, styles[self.num_conv - 1], noise_mode, rng, gain=branch_gain, grain=own_grain)
         if shortcut is not None:
             features = shortcut + features
 

@@ -4,12 +4,12 @@
 through one, and `advise_drop` says what it lacks.
 """
 
-from ganlib.nft.checking import advise_drop, validate_drop
+from ganlib.nft.checks import advise_drop, validate_drop
 from ganlib.nft.config import NftConfig
-from ganlib.nft.making import make_drop, run_job
+from ganlib.nft.documents import Drop
+from ganlib.nft.job import make_drop, run_job
 from ganlib.nft.preview import Cost, Piece, Preview, estimate_drop, preview_drop, sale_warning
 from ganlib.nft.traits import TRAITS, Rarity, TraitShare, rarity_of
-from ganlib.nft.writing import Drop
 
 __all__ = [
     "TRAITS",

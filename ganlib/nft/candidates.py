@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ganlib import images
-from ganlib.checkpoints import Checkpoint, read_card
-from ganlib.colours import main_colours
-from ganlib.editing import FOLDER, SUFFIX, Direction, list_directions
-from ganlib.errors import InputError
-from ganlib.features import FeatureExtractor, open_extractor
-from ganlib.filesystem import open_regular
-from ganlib.latents import Recipe
+from ganlib.base.errors import InputError
+from ganlib.base.filesystem import open_regular
+from ganlib.features.extractors import FeatureExtractor, open_extractor
+from ganlib.latents.editing import FOLDER, SUFFIX, Direction, list_directions
+from ganlib.latents.recipes import Recipe
+from ganlib.media import images
+from ganlib.media.colours import main_colours
+from ganlib.models.checkpoints import Checkpoint, read_card
 from ganlib.nft.cid import sha256_of
 from ganlib.nft.config import NftConfig
-from ganlib.renderer import Renderer
+from ganlib.render.renderer import Renderer
 from ganlib.runs import write_bytes
 
 BLOCK = 32

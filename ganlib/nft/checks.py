@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ganlib.base.errors import DataError
+from ganlib.base.filesystem import read_text_regular, reason
 from ganlib.dataset.files import MANY, Files
-from ganlib.errors import DataError
-from ganlib.filesystem import read_text_regular, reason
 from ganlib.nft.cid import Link, file_link, folder_link, sha256_of
 from ganlib.nft.config import LAYOUTS, NO_CREATORS, NO_SYMBOL, STANDARDS
+from ganlib.nft.documents import ALL, PROVENANCE, RARITY, RARITY_CSV, provenance_hash
 from ganlib.nft.metadata import Places, schema_errors
 from ganlib.nft.traits import rarity_of
-from ganlib.nft.writing import ALL, PROVENANCE, RARITY, RARITY_CSV, provenance_hash
 from ganlib.runs.files import parse_json, read_json
 
 _KINDS = ("image", "animation", "metadata")

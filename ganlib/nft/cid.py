@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganlib.filesystem import open_regular
+from ganlib.base.filesystem import open_regular
 
 CHUNK_BYTES = 262_144
 MAX_LINKS = 174

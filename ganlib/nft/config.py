@@ -10,12 +10,12 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
-from ganlib.errors import InputError
-from ganlib.favourites import load_favourites
-from ganlib.images import PICTURE_FORMATS
-from ganlib.latents import Recipe, parse_seeds
+from ganlib.base.errors import InputError
+from ganlib.base.options import Options, option
+from ganlib.latents.favourites import load_favourites
+from ganlib.latents.recipes import Recipe, parse_seeds
+from ganlib.media.images import PICTURE_FORMATS
 from ganlib.nft.traits import TRAITS
-from ganlib.options import Options, option
 
 MOST_PIECES = 50_000
 MOST_NAME = 32

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganlib.latents import Recipe
+from ganlib.latents.recipes import Recipe
+from ganlib.nft.candidates import Chooser, Viewer
 from ganlib.nft.cid import Link, file_link, folder_link, sha256_of
 from ganlib.nft.config import NftConfig
-from ganlib.nft.looking import Chooser, Viewer
 from ganlib.nft.metadata import Places, item_of, rights_of, words_of
 from ganlib.nft.traits import Rarity, rarity_of, traits_of
 from ganlib.runs import replacing, write_bytes, write_json

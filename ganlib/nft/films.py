@@ -6,10 +6,10 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from ganlib.latents import MAX_SEEDS_BLENDED, Recipe
+from ganlib.latents.paths import Keyframe, LatentPath
+from ganlib.latents.recipes import MAX_SEEDS_BLENDED, Recipe
 from ganlib.nft.config import NftConfig
-from ganlib.paths import Keyframe, LatentPath
-from ganlib.renderer import Renderer
+from ganlib.render.renderer import Renderer
 from ganlib.runs import OnlyStops, Reporter
 from ganlib.video import RenderJob, render_video
 

@@ -21,16 +21,16 @@ from typing import Any
 
 import torch
 
-from ganlib import images
-from ganlib.checkpoints import find_checkpoint
-from ganlib.errors import DataError, GanlibError, InputError
-from ganlib.latents import Recipe, embed_text
+from ganlib.base.errors import DataError, GanlibError, InputError
+from ganlib.latents.recipes import Recipe, embed_text
+from ganlib.media import images
+from ganlib.models.checkpoints import find_checkpoint
+from ganlib.nft.candidates import BLOCK, Chooser, Look, Viewer
 from ganlib.nft.config import NftConfig
+from ganlib.nft.documents import Drop, write_words
 from ganlib.nft.films import write_film
-from ganlib.nft.looking import BLOCK, Chooser, Look, Viewer
 from ganlib.nft.metadata import Places, check_rights, filled, words_of
 from ganlib.nft.traits import traits_of
-from ganlib.nft.writing import Drop, write_words
 from ganlib.runs import Reporter, SilentReporter, Stopped, write_bytes, write_json
 from ganlib.runs.files import read_json
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import jsonschema
 
-from ganlib.checkpoints import Checkpoint
-from ganlib.errors import InputError
-from ganlib.images import PICTURE_FORMATS
-from ganlib.latents import Recipe
+from ganlib.base.errors import InputError
+from ganlib.latents.recipes import Recipe
+from ganlib.media.images import PICTURE_FORMATS
+from ganlib.models.checkpoints import Checkpoint
+from ganlib.models.rights import read_licence, rights_words
 from ganlib.nft.config import MOST_NAME, NftConfig, fill
-from ganlib.rights import read_licence, rights_words
 
 SCHEMAS = ("erc721", "metaplex")
 TYPES = {suffix: row.media_type for row in PICTURE_FORMATS.values() for suffix in row.suffixes} | {".mp4": "video/mp4"}

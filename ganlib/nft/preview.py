@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ganlib import images
-from ganlib.checkpoints import read_card
-from ganlib.errors import InputError
-from ganlib.latents import Recipe
+from ganlib.base.errors import InputError
+from ganlib.latents.recipes import Recipe
+from ganlib.media import images
+from ganlib.models.checkpoints import read_card
+from ganlib.nft.candidates import BLOCK, Chooser, Viewer
 from ganlib.nft.config import NftConfig
 from ganlib.nft.films import film_of
-from ganlib.nft.looking import BLOCK, Chooser, Viewer
 from ganlib.nft.metadata import check_rights, item_of, rights_of, words_of
 from ganlib.nft.traits import Rarity, rarity_of, traits_of
-from ganlib.renderer import Renderer
+from ganlib.render.renderer import Renderer
 from ganlib.runs import Reporter, SilentReporter, Stopped
 from ganlib.video import render_video
 

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from sklearn.cluster import KMeans
 
-from ganlib.checkpoints import Checkpoint
-from ganlib.colours import WORDS
-from ganlib.directions import eigen_directions
-from ganlib.latents import Recipe
+from ganlib.latents.recipes import Recipe
+from ganlib.media.colours import WORDS
+from ganlib.models.checkpoints import Checkpoint
+from ganlib.render.directions import eigen_directions
 
 if TYPE_CHECKING:
+    from ganlib.nft.candidates import Look
     from ganlib.nft.config import NftConfig
-    from ganlib.nft.looking import Look
 
 Traits = dict[str, str]
 """Trait → value, in a fixed order."""

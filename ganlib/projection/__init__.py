@@ -5,7 +5,7 @@ takes. The pieces: targets and crops, statistics of w, starts, the search, pivot
 """
 
 from ganlib.projection.config import ProjectConfig
-from ganlib.projection.finding import can_find_faces, find_face, find_middle, find_subject, middle_of
+from ganlib.projection.crops import can_find_faces, find_face, find_middle, find_subject, middle_of
 from ganlib.projection.job import ProjectEstimate, Projection, estimate_project, project, run_job
 from ganlib.projection.target import crop_square, find_targets, look_at_target, read_target
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ganlib.errors import InputError
-from ganlib.latents import NAME
-from ganlib.options import Options, option
-from ganlib.perceptual import DISTANCES
+from ganlib.base.errors import InputError
+from ganlib.base.options import Options, option
+from ganlib.features.perceptual import DISTANCES
+from ganlib.latents.recipes import NAME
 
 MOST_STEPS = 20_000
 MOST_STARTS = 4096

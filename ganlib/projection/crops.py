@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ganlib.dataset.framing import frame_picture
-from ganlib.errors import DataError, InputError
+from ganlib.base.errors import DataError, InputError
+from ganlib.dataset.crops import frame_picture
 
 Box = tuple[float, float, float, float]
 """x and y of a square's upper left corner and its side in pixels, and degrees by which it is turned clockwise."""

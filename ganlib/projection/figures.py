@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ganlib.perceptual import psnr, ssim
+from ganlib.features.perceptual import psnr, ssim
 from ganlib.projection.prior import Prior
 
 FILE = "figures.json"
@@ -44,5 +44,3 @@ def summary(figures: Mapping[str, Any]) -> str:
     if after:
         text += f"; tuned {after['distance']:.4f}, {after['psnr']:.1f} dB"
     return f"{text}; {figures['sigmas']:.2f} sigmas from the centre: {figures['verdict']}"
-
-

@@ -15,17 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib import checkpoints, images
-from ganlib.checkpoints import Checkpoint
-from ganlib.deltas import save_delta
-from ganlib.device import choose_device, crowding, out_of_memory_hint
-from ganlib.errors import CheckpointError, InputError
-from ganlib.features import UNREADABLE
-from ganlib.filesystem import open_regular, reason
-from ganlib.latents import Recipe
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.base.filesystem import open_regular, reason
+from ganlib.compute.device import choose_device, crowding, out_of_memory_hint
+from ganlib.features.extractors import UNREADABLE
+from ganlib.features.perceptual import open_distance
+from ganlib.latents.recipes import Recipe
+from ganlib.media import images
+from ganlib.models import checkpoints
+from ganlib.models.checkpoints import Checkpoint
+from ganlib.models.deltas import save_delta
 from ganlib.networks.base import Generator
-from ganlib.perceptual import open_distance
-from ganlib.projection import figures, writing
+from ganlib.projection import figures, outputs
 from ganlib.projection.config import ProjectConfig
 from ganlib.projection.prior import Prior
 from ganlib.projection.search import Search
@@ -199,14 +200,14 @@ class _Project:
             pixels = images.to_pixels(self.generator.synthesis(w_plus[None], noise_mode=search.mode))[0]
         base = ""
         if target.save_as:
-            base = writing.keep_latent(self.card.folder, target.save_as, w_plus, self.card)
+            base = outputs.keep_latent(self.card.folder, target.save_as, w_plus, self.card)
         recipe = Recipe(base=base, label=label) if base else None
         written = [
-            writing.write_picture(folder / "target.png", target.pixels, None, self.card),
-            writing.write_picture(folder / "proj.png", pixels, recipe, self.card),
+            outputs.write_picture(folder / "target.png", target.pixels, None, self.card),
+            outputs.write_picture(folder / "proj.png", pixels, recipe, self.card),
             folder / "projected_w.npz",
         ]
-        write_bytes(written[-1], writing.latent_bytes(w_plus))
+        write_bytes(written[-1], outputs.latent_bytes(w_plus))
         row: dict[str, Any] = {
             "key": target.key, "name": target.name, "file": target.file.name, "model": self.card.name,
             "digest": self.card.digest, "space": self.config.space, "steps": self.config.steps,
@@ -265,24 +266,22 @@ class _Project:
         base = target.save_as or "picture"
         if target.save_as:
             path = self.card.folder.with_name(f"{self.card.name}-{target.save_as}{checkpoints.SUFFIX}")
-        card = writing.save_tuned(path, tuned, self.card, target.name)
+        card = outputs.save_tuned(path, tuned, self.card, target.name)
         save_delta(target.folder / DELTA, card, self.card)
-        base = writing.keep_latent(card.folder, base, w_plus, card)
+        base = outputs.keep_latent(card.folder, base, w_plus, card)
         with torch.no_grad():
             pixels = images.to_pixels(tuned.synthesis(w_plus[None], noise_mode=tuning.mode))[0]
-        writing.write_picture(target.folder / "tuned.png", pixels, Recipe(base=base, label=label), card)
+        outputs.write_picture(target.folder / "tuned.png", pixels, Recipe(base=base, label=label), card)
         return figures.measure(pixels, target.pixels, tuning.best), card, card.path
 
-    def _film(
-        self, target: _Target, way: list[Tensor], tuning: Tuning | None, w_plus: Tensor, mode: str
-    ) -> Path:
-        chosen = [way[k] for k in writing.thinned(len(way), writing.FILM_FRAMES)] + [w_plus]
-        pictures: Iterator[np.ndarray] = writing.render_way(self.generator, _alike(chosen), mode)
+    def _film(self, target: _Target, way: list[Tensor], tuning: Tuning | None, w_plus: Tensor, mode: str) -> Path:
+        chosen = [way[k] for k in outputs.thinned(len(way), outputs.FILM_FRAMES)] + [w_plus]
+        pictures: Iterator[np.ndarray] = outputs.render_way(self.generator, _alike(chosen), mode)
         count = len(chosen)
         if tuning is not None:
             pictures = chain(pictures, _bending(tuning, w_plus, mode))
-            count += writing.TUNING_FRAMES
-        return writing.write_way(target.folder / "proj.mp4", target.pixels, pictures, count, self.reporter)
+            count += outputs.TUNING_FRAMES
+        return outputs.write_way(target.folder / "proj.mp4", target.pixels, pictures, count, self.reporter)
 
 
 def _alike(way: list[Tensor]) -> list[Tensor]:
@@ -293,8 +292,8 @@ def _alike(way: list[Tensor]) -> list[Tensor]:
 
 def _bending(tuning: Tuning, w_plus: Tensor, mode: str) -> Iterator[np.ndarray]:
     """The picture while the model's weights go from its own to the tuned ones."""
-    for k in range(1, writing.TUNING_FRAMES + 1):
-        yield from writing.render_way(tuning.blend(k / writing.TUNING_FRAMES), [w_plus], mode)
+    for k in range(1, outputs.TUNING_FRAMES + 1):
+        yield from outputs.render_way(tuning.blend(k / outputs.TUNING_FRAMES), [w_plus], mode)
 
 
 # ---- Targets, keys and states --------------------------------------------------------------------------------------
@@ -317,7 +316,7 @@ def _read_targets(config: ProjectConfig, card: Checkpoint) -> list[_Target]:
         pixels = crop_square(read_target(file), card.spec.resolution, crop=config.crop, box=box)
         if card.spec.img_channels == 1:  # what the model can show of it
             pixels = images.to_pixels(to_network(pixels[None], card.spec))[0]
-        stem = name = writing.safe_stem(file.stem)
+        stem = name = outputs.safe_stem(file.stem)
         number = 1
         while name in taken:
             number += 1
@@ -437,7 +436,7 @@ def estimate_project(config: ProjectConfig, pictures: int = 1, *, tries: int = 3
         tuning = Tuning(generator, distance, image[:1], search.w_plus()[:1], prior, steps=100, seed=0)
         tuning_step = _fastest(tuning.step, tries, device) * 1.3  # the others are looked at and held near the latent
     looks = config.steps / look_every(config.steps)
-    frames = (min(looks, writing.FILM_FRAMES) + writing.TUNING_FRAMES * config.pti) * config.film
+    frames = (min(looks, outputs.FILM_FRAMES) + outputs.TUNING_FRAMES * config.pti) * config.film
     is_compared = config.space == "z" or not (spec.truncatable and config.start in ("auto", "average"))
     each = config.steps * step + (looks + frames + config.starts * is_compared) * look
     seconds = _OPENING_SECONDS + pictures * (each / at_once + config.pti_steps * tuning_step)
@@ -465,5 +464,3 @@ def _fastest(step: Any, tries: int, device: torch.device) -> float:
             torch.cuda.synchronize(device)
         best = min(best, clock() - began)
     return best
-
-

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib import checkpoints, images, rights
-from ganlib.checkpoints import Checkpoint
-from ganlib.errors import GanlibError
-from ganlib.latents import Recipe, embed_text
+from ganlib.base.errors import GanlibError
+from ganlib.latents.recipes import Recipe, embed_text
+from ganlib.media import images
+from ganlib.models import checkpoints, rights
+from ganlib.models.checkpoints import Checkpoint
 from ganlib.networks.base import Generator
-from ganlib.renderer import load_w_plus
+from ganlib.render.renderer import load_w_plus
 from ganlib.runs import OnlyStops, Reporter, write_bytes
 from ganlib.video import write_film
 

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
+from ganlib.features.perceptual import Distance
 from ganlib.networks.base import Generator
-from ganlib.perceptual import Distance
 from ganlib.projection.config import ProjectConfig
 from ganlib.projection.prior import Prior, labels_of
 

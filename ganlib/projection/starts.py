@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib.errors import InputError
+from ganlib.base.errors import InputError
+from ganlib.features.perceptual import Distance
 from ganlib.networks.base import Generator
-from ganlib.perceptual import Distance
 from ganlib.projection.config import ProjectConfig
 from ganlib.projection.prior import Prior, cluster_centres, map_z, measure_prior
 
@@ -30,9 +30,7 @@ def distances(generator: Generator, distance: Distance, targets: Tensor, w: Tens
     return torch.cat(found, dim=1)
 
 
-def choose_labels(
-    generator: Generator, distance: Distance, targets: Tensor, config: ProjectConfig
-) -> list[int | None]:
+def choose_labels(generator: Generator, distance: Distance, targets: Tensor, config: ProjectConfig) -> list[int | None]:
     """Return the class of each target: the one that was asked for, or the nearest by the average of the distances of
     the class's average picture and its nearest random one. Raises `InputError` for a class that does not exist."""
     classes = generator.spec.label_dim

@@ -11,15 +11,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganlib import images
+from ganlib.base.errors import DataError, InputError
+from ganlib.base.filesystem import read_regular
+from ganlib.dataset.crops import cut, frame_picture
 from ganlib.dataset.files import PICTURE_SUFFIXES
-from ganlib.dataset.fitting import edge_colour, letterbox
-from ganlib.dataset.framing import cut, frame_picture
-from ganlib.errors import DataError, InputError
-from ganlib.filesystem import read_regular
+from ganlib.dataset.letterbox import edge_colour, letterbox
+from ganlib.media import images
 from ganlib.networks.base import GeneratorSpec
 from ganlib.projection.config import LEAST_SIDE
-from ganlib.projection.finding import find_face
+from ganlib.projection.crops import find_face
 
 CROPS = ("center", "subject", "face", "whole")
 MOST_BYTES = 512 * 2**20  # of a picture file

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganlib.features.perceptual import Distance
 from ganlib.networks.base import Generator
-from ganlib.perceptual import Distance
 from ganlib.projection.prior import Prior
 
 LEARNING_RATE = 3e-4

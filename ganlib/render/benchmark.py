@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from ganlib.device import memory_report, out_of_memory_hint
-from ganlib.errors import InputError
-from ganlib.renderer import Renderer
+from ganlib.base.errors import InputError
+from ganlib.compute.device import memory_report, out_of_memory_hint
+from ganlib.render.renderer import Renderer
 
 # (channels, side) of the 3x3 convolutions tried for the peak: from many channels on small maps to few on large ones.
 PEAK_SHAPES = ((512, 16), (512, 32), (256, 64), (128, 128), (64, 256))

@@ -12,9 +12,9 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.manifold import TSNE
 
-from ganlib.errors import InputError
-from ganlib.latents import Recipe
-from ganlib.renderer import Renderer
+from ganlib.base.errors import InputError
+from ganlib.latents.recipes import Recipe
+from ganlib.render.renderer import Renderer
 
 METHODS = {"pca": "straight (PCA)", "tsne": "by neighbours (t-SNE)", "umap": "by neighbours (UMAP)"}
 """Ways to draw a map, with a word for people."""
@@ -101,9 +101,7 @@ def draw_map(
     centres = np.stack([w[labels == k].mean(axis=0) for k in range(len(order))])
     low, high = xy.min(axis=0), xy.max(axis=0)
     xy = 2 * (xy - low) / np.maximum(high - low, 1e-9) - 1
-    return LatentMap(
-        recipes, xy.astype(np.float32), labels, centres.astype(np.float32), w.astype(np.float32), method
-    )
+    return LatentMap(recipes, xy.astype(np.float32), labels, centres.astype(np.float32), w.astype(np.float32), method)
 
 
 def _strongest(w: np.ndarray, count: int) -> np.ndarray:

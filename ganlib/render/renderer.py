@@ -18,10 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib import checkpoints, device, editing, images, latents
-from ganlib.errors import DataError, InputError
-from ganlib.filesystem import NotRegularError, TooLargeError, check_regular, open_regular
-from ganlib.latents import Recipe
+from ganlib.base.errors import DataError, InputError
+from ganlib.base.filesystem import NotRegularError, TooLargeError, check_regular, open_regular
+from ganlib.compute import device
+from ganlib.latents import editing
+from ganlib.latents import recipes as latents
+from ganlib.latents.recipes import Recipe
+from ganlib.media import images
+from ganlib.models import checkpoints
 from ganlib.networks.base import Generator, GeneratorSpec, one_hot
 from ganlib.runs import write_bytes
 
@@ -72,7 +76,7 @@ class Renderer:
     @classmethod
     def open(cls, path: Path, *, device: str = "auto") -> Renderer:
         """Load a checkpoint onto a device; raises `CheckpointError` or `DeviceError`."""
-        from ganlib.device import choose_device
+        from ganlib.compute.device import choose_device
 
         card = checkpoints.read_card(path)
         generator = checkpoints.load_generator(path, device=choose_device(device))

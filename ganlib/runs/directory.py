@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ganlib.errors import InputError, RunError
-from ganlib.filesystem import open_regular
+from ganlib.base.errors import InputError, RunError
+from ganlib.base.filesystem import open_regular
 from ganlib.runs.files import is_locked, keep_reserve, locked, mtime, read_json, write_json
 from ganlib.runs.records import read_records, thinned
 from ganlib.runs.reporters import finite, fraction

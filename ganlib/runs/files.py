@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ganlib.errors import RunError
-from ganlib.filesystem import check_regular, read_regular
+from ganlib.base.errors import RunError
+from ganlib.base.filesystem import check_regular, read_regular
 
 try:
     import fcntl

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-from ganlib.filesystem import MOST_LINES_BYTES, open_regular
+from ganlib.base.filesystem import MOST_LINES_BYTES, open_regular
 from ganlib.runs.files import parse_json
 
 FILES_KEPT = 8  # files whose records stay in memory

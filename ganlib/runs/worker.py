@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ganlib.errors import GanlibError, RunError
+from ganlib.base.errors import GanlibError, RunError
 from ganlib.runs.directory import RESERVE_NAME, RunDir, State
 from ganlib.runs.files import append_text, is_disk_full, keep_reserve, locked, plain, write_json_on_full_disk_too
 from ganlib.runs.reporters import PROGRESS_SECONDS, Estimate, Reporter, TerminalReporter, fraction

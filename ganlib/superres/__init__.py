@@ -13,10 +13,10 @@ training    a network of our own
 
 from ganlib.superres.animations import SUFFIXES as ANIMATION_SUFFIXES
 from ganlib.superres.config import UpscaleConfig
-from ganlib.superres.enlarging import MOST_SCALE, Enlarger, Target, choose_size, open_enlarger
 from ganlib.superres.films import SUFFIXES as FILM_SUFFIXES
 from ganlib.superres.job import RECORDS, Upscaled, find_sources, picture_size, read_records, run_job, upscale
-from ganlib.superres.known import EMBEDDED, Choice, choices, download_model, find_model, models_folder
+from ganlib.superres.registry import EMBEDDED, Choice, choices, download_model, find_model, models_folder
+from ganlib.superres.upscaler import MOST_SCALE, Enlarger, Target, choose_size, open_enlarger
 from ganlib.superres.weights import open_upscaler
 
 __all__ = [

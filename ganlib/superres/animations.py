@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from ganlib import images
-from ganlib.device import free_bytes
-from ganlib.errors import DataError, InputError
-from ganlib.headers import BOMB, DAMAGE
+from ganlib.base.errors import DataError, InputError
+from ganlib.compute.device import free_bytes
+from ganlib.media import images
+from ganlib.media.headers import BOMB, DAMAGE
 from ganlib.runs import Reporter, Stopped, replacing
-from ganlib.superres.enlarging import Enlarger, Target
+from ganlib.superres.upscaler import Enlarger, Target
 
 SUFFIXES = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
 MOST_FRAMES = 20_000

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganlib.errors import InputError
-from ganlib.images import PICTURE_FORMATS
-from ganlib.options import Options, option
-from ganlib.superres.enlarging import LEAST_TILE, MOST_SCALE, MOST_TILE, read_size
-from ganlib.superres.known import EMBEDDED
+from ganlib.base.errors import InputError
+from ganlib.base.options import Options, option
+from ganlib.media.images import PICTURE_FORMATS
+from ganlib.superres.registry import EMBEDDED
+from ganlib.superres.upscaler import LEAST_TILE, MOST_SCALE, MOST_TILE, read_size
 
 FITS = {"crop": "cut the middle out", "stretch": "stretch"}
 """What becomes of other proportions, in words."""

@@ -17,11 +17,11 @@ from typing import IO
 
 import numpy as np
 
-from ganlib.errors import DataError
-from ganlib.ffmpeg import TO_YUV, as_file, encoder, input_of, look, raw_input, reading, run_ffmpeg
+from ganlib.base.errors import DataError
+from ganlib.media.ffmpeg import TO_YUV, as_file, encoder, input_of, look, raw_input, reading, run_ffmpeg
 from ganlib.runs import Reporter, Stopped, replacing, write_bytes, write_json
 from ganlib.runs.files import read_json
-from ganlib.superres.enlarging import Enlarger, Target
+from ganlib.superres.upscaler import Enlarger, Target
 
 SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".wmv", ".ogv"))
 PART_FRAMES = 48

@@ -11,19 +11,19 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ganlib import images
+from ganlib.base.errors import DataError, GanlibError, InputError
+from ganlib.base.filesystem import read_regular, read_text_regular
 from ganlib.dataset.files import ALL, PICTURE_SUFFIXES, Bounds, Files
-from ganlib.errors import DataError, GanlibError, InputError
-from ganlib.filesystem import read_regular, read_text_regular
-from ganlib.headers import depth_of
+from ganlib.media import images
+from ganlib.media.headers import depth_of
 from ganlib.runs import Reporter, SilentReporter, Stopped, write_bytes
 from ganlib.runs.files import append_text
 from ganlib.superres.animations import SUFFIXES as ANIMATION_SUFFIXES
 from ganlib.superres.animations import Animation, look_at, read_text, upscale_animation
 from ganlib.superres.config import UpscaleConfig
-from ganlib.superres.enlarging import Enlarger, Target, choose_size, open_enlarger
 from ganlib.superres.films import MOST_SIDE, Film, probe, upscale_film
 from ganlib.superres.films import SUFFIXES as FILM_SUFFIXES
+from ganlib.superres.upscaler import Enlarger, Target, choose_size, open_enlarger
 
 RECORDS = "upscaled.jsonl"
 """In the folder of several results: a line for each file, with what became of it."""

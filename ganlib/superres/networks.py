@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlib.errors import CheckpointError
+from ganlib.base.errors import CheckpointError
 
 MOST_FEATURES, MOST_BLOCKS, MOST_SCALE = 512, 128, 8
 _SLOPE = 0.2  # of the leaky ReLU between convolutions of RRDBNet

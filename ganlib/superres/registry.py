@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganlib.errors import GanlibError, InputError
-from ganlib.hub.fetching import Wanted, fetch
+from ganlib.base.errors import GanlibError, InputError
+from ganlib.base.workspace import cache_root
+from ganlib.models.hub.transfer import Wanted, fetch
 from ganlib.runs import Reporter
 from ganlib.superres.weights import SUFFIXES, read_card
-from ganlib.workspace import cache_root
 
 EMBEDDED = "atelier-x4"
 EMBEDDED_FILE = Path(__file__).with_name(f"{EMBEDDED}.safetensors")

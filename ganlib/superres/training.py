@@ -19,15 +19,16 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from ganlib import features, images
+from ganlib.base.errors import CheckpointError, DataError, InputError
+from ganlib.base.filesystem import open_regular
+from ganlib.base.options import Options, option
+from ganlib.compute.device import choose_device
 from ganlib.dataset.files import Files
-from ganlib.device import choose_device
-from ganlib.errors import CheckpointError, DataError, InputError
-from ganlib.filesystem import open_regular
-from ganlib.options import Options, option
-from ganlib.perceptual import Distance, edges, open_distance
+from ganlib.features import extractors as features
+from ganlib.features.perceptual import Distance, edges, open_distance
+from ganlib.media import images
 from ganlib.runs import Reporter, Stopped, replacing
-from ganlib.superres.degrading import degrade
+from ganlib.superres.degradation import degrade
 from ganlib.superres.networks import NetworkSpec, Upscaler, build
 from ganlib.superres.weights import Card, save
 

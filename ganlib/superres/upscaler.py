@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ganlib import images
-from ganlib.device import choose_device, free_bytes, out_of_memory_hint
-from ganlib.errors import DeviceError, InputError
-from ganlib.superres.known import find_model
+from ganlib.base.errors import DeviceError, InputError
+from ganlib.compute.device import choose_device, free_bytes, out_of_memory_hint
+from ganlib.media import images
 from ganlib.superres.networks import Upscaler
+from ganlib.superres.registry import find_model
 from ganlib.superres.weights import Card, open_upscaler
 
 LEAST_TILE, MOST_TILE = 32, 4096  # pixels of the small picture
@@ -254,4 +254,3 @@ def bled(pixels: np.ndarray) -> np.ndarray:
 def _straight(picture: Image.Image) -> np.ndarray:
     """RGBA of a picture whose colours were multiplied by alpha."""
     return np.asarray(picture.convert("RGBA"))
-

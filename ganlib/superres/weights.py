@@ -15,11 +15,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ganlib.errors import CheckpointError
-from ganlib.filesystem import check_regular, open_regular, reason
-from ganlib.foreign.pickles import Budget, Stream
-from ganlib.foreign.torchfiles import LEGACY_MAGIC, read_legacy, read_zip
-from ganlib.foreign.values import ALLOWED, View
+from ganlib.base.errors import CheckpointError
+from ganlib.base.filesystem import check_regular, open_regular, reason
+from ganlib.models.foreign.pickles import Budget, Stream
+from ganlib.models.foreign.torchfiles import LEGACY_MAGIC, read_legacy, read_zip
+from ganlib.models.foreign.values import ALLOWED, View
 from ganlib.runs import replacing
 from ganlib.superres.networks import NetworkSpec, Upscaler, infer_spec, known_families, load_tensors, tensors_of
 

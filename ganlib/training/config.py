@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganlib import networks
-from ganlib.errors import InputError
+from ganlib.base.errors import InputError
+from ganlib.base.options import Options, option
 from ganlib.metrics.kinds import KINDS
-from ganlib.options import Options, option
-from ganlib.training.augmentations import AUGMENTATIONS, PIPES
+from ganlib.training.augment.augmentations import AUGMENTATIONS, PIPES
 from ganlib.training.losses import LOSSES
 
 SHAPES = {

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib import images
 from ganlib.dataset import Dataset
+from ganlib.media import images
 from ganlib.networks.base import GeneratorSpec, one_hot
 from ganlib.training.config import TrainConfig
 

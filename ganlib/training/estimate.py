@@ -12,16 +12,16 @@ from typing import Any
 import torch
 
 from ganlib import runs
-from ganlib.device import choose_device, memory_report
-from ganlib.distributed import Processes
-from ganlib.errors import DeviceError
+from ganlib.base.errors import DeviceError
+from ganlib.compute.device import choose_device, memory_report
+from ganlib.compute.distributed import Processes
 from ganlib.runs import Reporter, Stopped, format_seconds
 from ganlib.training.config import TrainConfig
-from ganlib.training.reals import Reals
+from ganlib.training.data_loader import Reals
 from ganlib.training.setup import plan
 from ganlib.training.state import PL_INTERVAL, Networks
-from ganlib.training.statistics import memory
 from ganlib.training.steps import Steps
+from ganlib.training.watch.statistics import memory
 
 FILE_NAME = "estimate.json"
 LONGEST_SECONDS = 60.0  # of measuring

@@ -14,23 +14,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib import checkpoints, metrics, runs
-from ganlib.device import memory_report, processor_name
-from ganlib.distributed import Processes, processes
-from ganlib.errors import DeviceError, RunError
+from ganlib import metrics, runs
+from ganlib.base.errors import DeviceError, RunError
+from ganlib.compute.device import memory_report, processor_name
+from ganlib.compute.distributed import Processes, processes
+from ganlib.models import checkpoints
 from ganlib.runs import Reporter, RunDir, SilentReporter
-from ganlib.training.ada_control import P_HIGH
+from ganlib.training.augment.ada_control import P_HIGH
 from ganlib.training.config import TrainConfig
-from ganlib.training.doctor import FEW_PICTURES
+from ganlib.training.data_loader import Ahead, Reals
 from ganlib.training.losses import LOSSES
 from ganlib.training.phases import Phase, Schedule
-from ganlib.training.reals import Ahead, Reals
 from ganlib.training.resume import load_exact, load_weights
 from ganlib.training.setup import Plan, plan
-from ganlib.training.sheets import Samples, pick_reals
 from ganlib.training.state import STATE_NAME, Networks, save_state
-from ganlib.training.statistics import Averages, Clock, Events, memory, one, tick_line, variety
 from ganlib.training.steps import Steps, Unfinished, update_ema
+from ganlib.training.watch.doctor import FEW_PICTURES
+from ganlib.training.watch.sheets import Samples, pick_reals
+from ganlib.training.watch.statistics import Averages, Clock, Events, memory, one, tick_line, variety
 
 VARIETY_SAMPLES = 32  # pictures whose differences are measured at each tick
 HELD_OUT_SAMPLES = 64

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ganlib.errors import InputError
+from ganlib.base.errors import InputError
 from ganlib.training.config import TrainConfig
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganlib import checkpoints, foreign, networks
-from ganlib.errors import CheckpointError, InputError, RunError
+from ganlib import networks
+from ganlib.base.errors import CheckpointError, InputError, RunError
+from ganlib.models import checkpoints, foreign
 from ganlib.networks.base import Discriminator, DiscriminatorSpec, GeneratorSpec
 from ganlib.training.config import SHAPES, TrainConfig
-from ganlib.training.folder import TrainingFolder
 from ganlib.training.state import STATE_NAME, Networks, load_state
 from ganlib.training.steps import Unfinished
+from ganlib.training.watch.folder import TrainingFolder
 
 # Spec parameters that a transfer may change: they decide how numbers are computed, not which weights there are.
 FREE_PARAMETERS = {"num_fp16_res", "conv_clamp", "mbstd_group_size"}
@@ -180,11 +181,15 @@ def check_start(start: Start, spec: GeneratorSpec, judge: DiscriminatorSpec) -> 
     _check_kind(start, spec)
     if start.is_exact and start.judge is not None and start.judge != judge:
         theirs, mine = start.judge, judge
-        told = [f"discriminator is {theirs.kind} there and {mine.kind} here"] if theirs.kind != mine.kind else [
-            f"{name} is {theirs.params.get(name)} there and {mine.params.get(name)} here"
-            for name in sorted({*theirs.params, *mine.params})
-            if theirs.params.get(name) != mine.params.get(name)
-        ]
+        told = (
+            [f"discriminator is {theirs.kind} there and {mine.kind} here"]
+            if theirs.kind != mine.kind
+            else [
+                f"{name} is {theirs.params.get(name)} there and {mine.params.get(name)} here"
+                for name in sorted({*theirs.params, *mine.params})
+                if theirs.params.get(name) != mine.params.get(name)
+            ]
+        )
         raise CheckpointError(
             f"{start.path} is of another discriminator: {'; '.join(told)}",
             f"give --discriminator {theirs.kind} and its options as before, or {_OTHER_DATA}",

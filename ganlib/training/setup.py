@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from ganlib import metrics, networks
+from ganlib.base.errors import DataError, InputError
+from ganlib.compute.device import choose_device
 from ganlib.dataset import Dataset
-from ganlib.device import choose_device
-from ganlib.errors import DataError, InputError
 from ganlib.networks.base import Architecture, DiscriminatorSpec, GeneratorSpec
-from ganlib.training.augmentations import AUGMENTATIONS
+from ganlib.training.augment.augmentations import AUGMENTATIONS
 from ganlib.training.config import SHAPES, TrainConfig, own_defaults
 from ganlib.training.losses import LOSSES
 from ganlib.training.phases import Schedule

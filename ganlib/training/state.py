@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from ganlib import networks, runs
-from ganlib.errors import CheckpointError, RunError
-from ganlib.filesystem import open_regular, reason
+from ganlib.base.errors import CheckpointError, RunError
+from ganlib.base.filesystem import open_regular, reason
 from ganlib.networks.base import DiscriminatorSpec, GeneratorSpec
-from ganlib.training.ada_control import AdaptiveStrength
-from ganlib.training.augmentations import AUGMENTATIONS
+from ganlib.training.augment.ada_control import AdaptiveStrength
+from ganlib.training.augment.augmentations import AUGMENTATIONS
 from ganlib.training.config import TrainConfig
 
 MOST_BYTES = 2**36  # of a state

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from ganlib.distributed import Processes
+from ganlib.compute.distributed import Processes
 from ganlib.networks.base import GeneratorSpec
 from ganlib.training.config import TrainConfig
+from ganlib.training.data_loader import Reals
 from ganlib.training.losses import LOSSES, gradient_penalty, path_lengths, squared_gradient
 from ganlib.training.phases import Phase
-from ganlib.training.reals import Reals
 from ganlib.training.state import PL_INTERVAL, Draws, Networks
-from ganlib.training.statistics import Averages
+from ganlib.training.watch.statistics import Averages
 
 PL_BATCH_SHRINK = 2
 PL_DECAY = 0.01

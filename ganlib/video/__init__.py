@@ -14,8 +14,9 @@ rendering   all of it in order: `render_video`, `run_job`
 """
 
 from ganlib.video.codecs import CODECS
-from ganlib.video.estimating import Estimate, estimate
+from ganlib.video.estimate import Estimate, estimate
 from ganlib.video.formats import FORMATS, FilmFormat, format_of, read_description, suffix_words
+from ganlib.video.frames import preview, preview_frames
 from ganlib.video.job import (
     ASPECTS,
     BANDS,
@@ -27,11 +28,10 @@ from ganlib.video.job import (
     RenderJob,
 )
 from ganlib.video.overlays import letter_warnings
-from ganlib.video.pictures import preview, preview_frames
-from ganlib.video.rendering import PARTS, frames, own_device, render_video, run_job, torchrun_rank
+from ganlib.video.pipeline import PARTS, frames, own_device, render_video, run_job, torchrun_rank
 from ganlib.video.schedule import frame_times
 from ganlib.video.sound import onsets, read_track, settled
-from ganlib.video.writing import FILM_FORMATS, write_film
+from ganlib.video.writer import FILM_FORMATS, write_film
 
 __all__ = [
     "ASPECTS",

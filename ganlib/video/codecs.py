@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ganlib.ffmpeg import TO_YUV
+from ganlib.media.ffmpeg import TO_YUV
 
 if TYPE_CHECKING:
     from ganlib.video.job import RenderJob

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from ganlib.checkpoints import find_checkpoint, read_card
+from ganlib.base.errors import DataError, GanlibError
+from ganlib.base.filesystem import open_regular, read_text_regular
 from ganlib.dataset.files import open_zip
-from ganlib.errors import DataError, GanlibError
-from ganlib.ffmpeg import input_of, reading
-from ganlib.filesystem import open_regular, read_text_regular
+from ganlib.media.ffmpeg import input_of, reading
+from ganlib.models.checkpoints import find_checkpoint, read_card
 
 if TYPE_CHECKING:
-    from ganlib.renderer import Renderer
+    from ganlib.render.renderer import Renderer
     from ganlib.video.job import RenderJob
 
 KEY = "latent-atelier"

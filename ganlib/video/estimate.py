@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ganlib.ffmpeg import as_file, encoder, raw_input
-from ganlib.renderer import Renderer
+from ganlib.media.ffmpeg import as_file, encoder, raw_input
+from ganlib.render.renderer import Renderer
+from ganlib.video.frames import Framing, Rendering
 from ganlib.video.job import RenderJob
-from ganlib.video.pictures import Framing, Rendering
 from ganlib.video.segments import SEGMENT_FRAMES
 from ganlib.video.sound import settled
 
@@ -77,5 +77,3 @@ def estimate(job: RenderJob, renderer: Renderer) -> Estimate:
     probes = 12 * len(job.path.segment_seconds) if job.even_speed else 0
     seconds = overlapping * job.num_frames + probes * render_each + spent[0] * pieces
     return Estimate(seconds, num_bytes / 1e6)
-
-

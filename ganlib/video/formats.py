@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import UnidentifiedImageError
 
-from ganlib.errors import DataError, GanlibError, InputError
-from ganlib.options import listed
+from ganlib.base.errors import DataError, GanlibError, InputError
+from ganlib.base.options import listed
 from ganlib.runs import replacing
-from ganlib.video import codecs, inside, joining
+from ganlib.video import codecs, muxing
+from ganlib.video import container as inside
 
 if TYPE_CHECKING:
     from ganlib.video.job import RenderJob
@@ -31,7 +32,7 @@ class FilmFormat:
     """What it is, in a few words."""
     suffixes: tuple[str, ...]
     """What its films are called, the usual first; without suffix they are folders."""
-    finish: Callable[[joining.Pieces, Path], None]
+    finish: Callable[[muxing.Pieces, Path], None]
     """Writes the file, or into the folder, of all pieces."""
     coding: Callable[[RenderJob, int], list[str]] = codecs.code_lossless
     """ffmpeg's options for a piece of so many frames."""
@@ -80,35 +81,35 @@ def _mp4_at_once(crf: int, loop: bool, title: str, comment: str) -> list[str]:
 
 
 def _gif_at_once(crf: int, loop: bool, title: str, comment: str) -> list[str]:
-    return ["-lavfi", f"paletteuse={joining.BAYER}", "-loop", "0" if loop else "-1", "-f", "gif"]
+    return ["-lavfi", f"paletteuse={muxing.BAYER}", "-loop", "0" if loop else "-1", "-f", "gif"]
 
 
 _MP4 = ("-movflags", "+faststart", "-f", "mp4")
 _ROWS = (
     FilmFormat(
-        "mp4", "MP4", "H.264, which plays everywhere, or H.265; 8 bit 4:2:0", (".mp4",), joining.join_streamed,
+        "mp4", "MP4", "H.264, which plays everywhere, or H.265; 8 bit 4:2:0", (".mp4",), muxing.join_streamed,
         codecs.code_mp4, ".mp4", is_streamed=True, has_codecs=True, container=_MP4, sound=("aac", "-b:a", "192k"),
         at_once=_mp4_at_once, comment_of=inside.comment_of_film,
     ),
     FilmFormat(
-        "webm", "WebM", "VP9", (".webm",), joining.join_streamed, codecs.code_webm, ".webm", is_streamed=True,
+        "webm", "WebM", "VP9", (".webm",), muxing.join_streamed, codecs.code_webm, ".webm", is_streamed=True,
         container=("-f", "webm"), sound=("libopus", "-b:a", "160k"), comment_of=inside.comment_of_film,
     ),
     FilmFormat(
-        "gif", "GIF", "one palette of at most 256 colours", (".gif",), joining.code_gif, is_picture=True,
+        "gif", "GIF", "one palette of at most 256 colours", (".gif",), muxing.code_gif, is_picture=True,
         has_size_limit=True, most_fps=50, share=0.45, at_once=_gif_at_once, has_palette=True, insert=inside.into_gif,
         comment_of=inside.text_of_picture,
     ),
     FilmFormat(
-        "webp", "WebP", "animated, of the quality that crf stands for", (".webp",), joining.code_webp, is_picture=True,
+        "webp", "WebP", "animated, of the quality that crf stands for", (".webp",), muxing.code_webp, is_picture=True,
         share=0.12, insert=inside.into_webp, comment_of=inside.text_of_picture,
     ),
     FilmFormat(
-        "apng", "APNG", "animated PNG, lossless", (".png", ".apng"), joining.code_apng, is_picture=True,
+        "apng", "APNG", "animated PNG, lossless", (".png", ".apng"), muxing.code_apng, is_picture=True,
         insert=inside.into_png, comment_of=inside.text_of_picture,
     ),
     FilmFormat(
-        "png", "PNG pictures", "a zip, or a new folder, of pictures", (".zip", ""), joining.write_pictures,
+        "png", "PNG pictures", "a zip, or a new folder, of pictures", (".zip", ""), muxing.write_pictures,
         comment_of=inside.text_of_pictures,
     ),
 )  # fmt: skip

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ganlib import images
-from ganlib.latents import Edit
-from ganlib.paths import LatentPath, PathWalker
-from ganlib.renderer import Renderer
+from ganlib.latents.paths import LatentPath, PathWalker
+from ganlib.latents.recipes import Edit
+from ganlib.media import images
+from ganlib.render.renderer import Renderer
 from ganlib.superres import MOST_SCALE, choose_size, open_enlarger
 from ganlib.video.job import Reaction, RenderJob
 from ganlib.video.overlays import Overlay

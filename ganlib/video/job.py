@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ganlib.errors import InputError
-from ganlib.latents import NAME
-from ganlib.options import Options, option
-from ganlib.paths import WAY, LatentPath
+from ganlib.base.errors import InputError
+from ganlib.base.options import Options, option
+from ganlib.latents.paths import WAY, LatentPath
+from ganlib.latents.recipes import NAME
 from ganlib.video.codecs import CODECS
 from ganlib.video.formats import FORMATS, FilmFormat, names_of
 
@@ -79,9 +79,7 @@ class RenderJob(Options):
         None, "side of the picture (the model's); odd sides of streams grow by one", group=FILM, metavar="PX",
         low=16, high=8192,
     )  # fmt: skip
-    upscaler: str = option(
-        "", "enlarge by a network: see `upscale --list`", group=FILM, metavar="MODEL", longest=_FILE
-    )
+    upscaler: str = option("", "enlarge by a network: see `upscale --list`", group=FILM, metavar="MODEL", longest=_FILE)
     format: str = option("mp4", "kind of file", is_flag=False, choices=FORMATS)
     crf: int = option(8, f"quality of {names_of('is_streamed')}, 1 (best) to 51", group=FILM, low=1, high=51)
     device: str = option("auto", "auto, cpu, cuda, cuda:N or mps", longest=40)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ganlib import images
-from ganlib.errors import GanlibError, InputError
-from ganlib.ffmpeg import as_file, input_of, reading, run_ffmpeg
+from ganlib.base.errors import GanlibError, InputError
+from ganlib.media import images
+from ganlib.media.ffmpeg import as_file, input_of, reading, run_ffmpeg
 from ganlib.runs import Reporter, Stopped, write_bytes
 from ganlib.video.codecs import CODECS
 
@@ -108,9 +108,7 @@ def _weight(rung: int) -> float:
     return share**2 / step * math.log2(colours)
 
 
-def _code_gif(
-    job: RenderJob, listing: Path, dest: Path, size: tuple[int, int], *, step: int, colours: int
-) -> None:
+def _code_gif(job: RenderJob, listing: Path, dest: Path, size: tuple[int, int], *, step: int, colours: int) -> None:
     thinned = [f"select='not(mod(n,{step}))',setpts=N*{step}/{job.fps:.6g}/TB"] if step > 1 else []
     scaled = [f"scale={size[0]}:{size[1]}:flags=lanczos"]
     chain = ",".join([*thinned, *scaled])
@@ -177,5 +175,3 @@ def decoded(source: list[str], size: tuple[int, int]) -> Iterator[np.ndarray]:
 def loops(job: RenderJob) -> bool:
     """Whether players should begin anew at the end."""
     return job.path.loop and not job.title
-
-

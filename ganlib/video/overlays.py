@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, UnidentifiedImageError
 
-from ganlib.errors import DataError
-from ganlib.filesystem import read_regular, reason
-from ganlib.images import MAX_FILE_BYTES
-from ganlib.lettering import Letters
+from ganlib.base.errors import DataError
+from ganlib.base.filesystem import read_regular, reason
+from ganlib.media.images import MAX_FILE_BYTES
+from ganlib.media.lettering import Letters
 from ganlib.video.job import RenderJob
 
 _INK, _GROUND = (250, 247, 242), (22, 20, 18)

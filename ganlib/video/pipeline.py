@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganlib.checkpoints import find_checkpoint
-from ganlib.errors import InputError
-from ganlib.renderer import Renderer
+from ganlib.base.errors import InputError
+from ganlib.models.checkpoints import find_checkpoint
+from ganlib.render.renderer import Renderer
 from ganlib.runs import Reporter, replacing
 from ganlib.runs.files import mtime
 from ganlib.superres import find_model
-from ganlib.video import joining
-from ganlib.video.inside import description
+from ganlib.video import muxing
+from ganlib.video.container import description
+from ganlib.video.frames import Enlarge, Framing, Rendering
 from ganlib.video.job import MAX_SIDE, RenderJob
 from ganlib.video.overlays import letter_warnings
-from ganlib.video.pictures import Enlarge, Framing, Rendering
 from ganlib.video.schedule import frame_times, sound_levels
 from ganlib.video.segments import SEGMENT_FRAMES, join_plan, make_parts, open_plan, wait_for_parts
 from ganlib.video.sound import read_track, settled
@@ -131,7 +131,7 @@ def render_video(
         if rank > 0:
             return dest
         wait_for_parts(plan)
-        listing = joining.list_parts(plan.parts, [len(span) for span in plan.spans], job.fps)
+        listing = muxing.list_parts(plan.parts, [len(span) for span in plan.spans], job.fps)
         _finish(job, listing, dest, size=size, renderer=renderer, reporter=reporter)
         reporter.progress(job.num_frames, job.num_frames, "frames")
     shutil.rmtree(folder, ignore_errors=True)
@@ -145,7 +145,7 @@ def _finish(
     if len(comment) > _MAX_COMMENT and job.row.is_streamed:
         reporter.log("The film is too long to keep its recipe inside; job.json has it.")
         comment = ""
-    pieces = joining.Pieces(job, listing, size, renderer.name, comment, reporter)
+    pieces = muxing.Pieces(job, listing, size, renderer.name, comment, reporter)
     if not dest.suffix:
         dest.mkdir(parents=True, exist_ok=True)
         job.row.finish(pieces, dest)

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ganlib import images
-from ganlib.errors import GanlibError
-from ganlib.features import FeatureExtractor, open_extractor
-from ganlib.paths import LatentPath
-from ganlib.renderer import Renderer
+from ganlib.base.errors import GanlibError
+from ganlib.features.extractors import FeatureExtractor, open_extractor
+from ganlib.latents.paths import LatentPath
+from ganlib.media import images
+from ganlib.render.renderer import Renderer
 from ganlib.runs import Reporter, Stopped
+from ganlib.video.frames import Rendering
 from ganlib.video.job import RenderJob
-from ganlib.video.pictures import Rendering
 from ganlib.video.sound import envelopes, quickened, read_track
 
 _PROBES = 12  # of a segment

@@ -22,9 +22,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ganlib.errors import RunError
-from ganlib.ffmpeg import as_file, encoder, raw_input
-from ganlib.filesystem import open_regular
+from ganlib.base.errors import RunError
+from ganlib.base.filesystem import open_regular
+from ganlib.media.ffmpeg import as_file, encoder, raw_input
 from ganlib.runs import Reporter, Stopped, replacing
 
 SEGMENT_FRAMES = 120

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ganlib.errors import DataError, GanlibError
-from ganlib.ffmpeg import input_of, reading
-from ganlib.paths import LatentPath
+from ganlib.base.errors import DataError, GanlibError
+from ganlib.latents.paths import LatentPath
+from ganlib.media.ffmpeg import input_of, reading
 from ganlib.video.job import BANDS, RenderJob
 
 RATE = 22_050

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ganlib.errors import InputError
-from ganlib.ffmpeg import as_file, encoder, raw_input
+from ganlib.base.errors import InputError
+from ganlib.media.ffmpeg import as_file, encoder, raw_input
 from ganlib.runs import Reporter, Stopped, replacing
 from ganlib.video.formats import FORMATS, format_of, suffix_words
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlib.filesystem import (
+from ganlib.base.filesystem import (
     NotRegularError,
     TooLargeError,
     check_regular,
@@ -103,6 +103,6 @@ def test_a_folder_is_listed_up_to_a_bound(tmp_path):
 
 
 def test_a_name_that_no_file_can_have_is_no_folder(tmp_path):
-    from ganlib.filesystem import is_folder
+    from ganlib.base.filesystem import is_folder
 
     assert is_folder(tmp_path) and not is_folder(tmp_path / ("x" * 300)) and not is_folder(tmp_path / "none")

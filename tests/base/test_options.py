@@ -1,4 +1,4 @@
-"""`ganlib.options`: what comes as JSON is what the dataclass says, or is refused by name."""
+"""`ganlib.base.options`: what comes as JSON is what the dataclass says, or is refused by name."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Literal
 
 import pytest
 
-from ganlib.errors import InputError
-from ganlib.options import Options, check_types, option
+from ganlib.base.errors import InputError
+from ganlib.base.options import Options, check_types, option
 
 
 @dataclass(frozen=True)

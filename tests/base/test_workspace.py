@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from ganlib import studio, workspace
-from ganlib.checkpoints import (
+from ganlib.base import workspace
+from ganlib.base.errors import CheckpointError
+from ganlib.base.workspace import bundled_root, choose_workspace, kept_folder, studio_folder
+from ganlib.commands import studio
+from ganlib.latents.editing import list_directions
+from ganlib.latents.favourites import add_favourite, load_favourites
+from ganlib.latents.recipes import Recipe
+from ganlib.models.checkpoints import (
     change_card,
     find_checkpoint,
     list_checkpoints,
@@ -15,12 +21,7 @@ from ganlib.checkpoints import (
     remove_checkpoint,
     rename_checkpoint,
 )
-from ganlib.editing import list_directions
-from ganlib.errors import CheckpointError
-from ganlib.favourites import add_favourite, load_favourites
-from ganlib.latents import Recipe
-from ganlib.renderer import Renderer
-from ganlib.workspace import bundled_root, choose_workspace, kept_folder, studio_folder
+from ganlib.render.renderer import Renderer
 from tests.conftest import save_tiny
 
 

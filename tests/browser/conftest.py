@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from ganlib.checkpoints import save_snapshot
+from ganlib.models.checkpoints import save_snapshot
 from ganlib.networks import tiny_generator
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

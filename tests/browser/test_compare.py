@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from ganlib import images
 from ganlib.compare.votes import load_games
+from ganlib.media import images
 from tests.browser.conftest import Studio
 from tests.compare.conftest import write_set
 

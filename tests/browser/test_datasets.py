@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ganlib.dataset import Dataset
-from ganlib.images import encode
+from ganlib.media.images import encode
 from tests.browser.conftest import Studio
 
 PATIENCE_MS = 120_000

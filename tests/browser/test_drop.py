@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from ganlib.checkpoints import change_card
+from ganlib.models.checkpoints import change_card
 from ganlib.nft import validate_drop
 from tests.browser.conftest import Studio
 

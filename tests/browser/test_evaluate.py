@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Studio
-from tests.test_metrics import write_set
+from tests.metrics.test_metrics import write_set
 
 PATIENCE_MS = 180_000
 

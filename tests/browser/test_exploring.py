@@ -6,8 +6,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from ganlib.editing import list_directions
-from ganlib.favourites import load_favourites
+from ganlib.latents.editing import list_directions
+from ganlib.latents.favourites import load_favourites
 from tests.browser.conftest import Studio
 
 PATIENCE_MS = 120_000

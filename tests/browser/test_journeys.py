@@ -12,9 +12,9 @@ import imageio_ffmpeg
 import numpy as np
 from playwright.sync_api import Locator, Page, expect
 
-from ganlib.favourites import load_favourites
-from ganlib.images import decode, read_recipe_text
-from ganlib.latents import parse_embedded
+from ganlib.latents.favourites import load_favourites
+from ganlib.latents.recipes import parse_embedded
+from ganlib.media.images import decode, read_recipe_text
 
 
 def cells(page: Page) -> Locator:
@@ -101,8 +101,10 @@ def test_every_page_is_two_clicks_away_and_its_section_is_marked(page: Page) -> 
             expect(page).to_have_title(f"{title} · Latent Atelier")
             expect(page.get_by_role("menuitem")).to_have_count(0)
             idle(page)
-            weights = page.get_by_test_id("stTopNavSection").locator("p").evaluate_all(
-                "all => all.map(each => [each.innerText, getComputedStyle(each).fontWeight])"
+            weights = (
+                page.get_by_test_id("stTopNavSection")
+                .locator("p")
+                .evaluate_all("all => all.map(each => [each.innerText, getComputedStyle(each).fontWeight])")
             )
             assert [name for name, weight in weights if weight == "600"] == [section]
     page.go_back()

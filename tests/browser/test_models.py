@@ -10,7 +10,7 @@ import pytest
 import torch
 from playwright.sync_api import Page, expect
 
-from ganlib.checkpoints import read_card
+from ganlib.models.checkpoints import read_card
 from ganlib.networks import tiny_generator
 from tests.browser.conftest import Studio
 

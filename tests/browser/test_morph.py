@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from ganlib.checkpoints import save_snapshot
-from ganlib.favourites import add_favourite
-from ganlib.latents import Recipe
+from ganlib.latents.favourites import add_favourite
+from ganlib.latents.recipes import Recipe
+from ganlib.models.checkpoints import save_snapshot
 from ganlib.networks import tiny_generator
 from tests.browser.conftest import Studio
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, expect
 
-from ganlib.checkpoints import load_generator
-from ganlib.images import encode
-from ganlib.latents import Recipe
-from ganlib.renderer import Renderer
+from ganlib.latents.recipes import Recipe
+from ganlib.media.images import encode
+from ganlib.models.checkpoints import load_generator
+from ganlib.render.renderer import Renderer
 from tests.browser.conftest import Studio
 
 PATIENCE_MS = 120_000

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from ganlib.checkpoints import save_snapshot
+from ganlib.models.checkpoints import save_snapshot
 from ganlib.networks import tiny_generator
 from tests.browser.conftest import Studio, running
 

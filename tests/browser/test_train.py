@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ganlib import runs
-from ganlib.images import encode
+from ganlib.media.images import encode
 from tests.browser.conftest import Studio
 
 # So small that a step takes milliseconds, and so long that only Stop ends it.

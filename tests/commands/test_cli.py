@@ -94,9 +94,9 @@ def test_noise_is_scaled_layer_by_layer(tiny_model, tmp_path, capsys):
 
 
 def test_a_generated_picture_carries_its_recipe(tiny_model, tmp_path):
-    from ganlib.checkpoints import read_card
-    from ganlib.images import read_recipe_text
-    from ganlib.latents import Recipe, parse_embedded
+    from ganlib.latents.recipes import Recipe, parse_embedded
+    from ganlib.media.images import read_recipe_text
+    from ganlib.models.checkpoints import read_card
 
     assert generate(tiny_model, tmp_path, "--seeds", "85", "--trunc", "0.7", "--noise-mode", "none") == 0
     recipe, digest, model = parse_embedded(read_recipe_text((tmp_path / "seed0085.png").read_bytes()) or "")
@@ -127,8 +127,8 @@ def test_z_in_a_file_gives_the_picture_of_its_seed(tiny_model, tmp_path):
 
 
 def test_a_projected_w_gives_the_picture_of_that_w(tiny_model, tmp_path):
-    from ganlib.latents import Recipe
-    from ganlib.renderer import Renderer
+    from ganlib.latents.recipes import Recipe
+    from ganlib.render.renderer import Renderer
 
     recipes = [Recipe.of_seed(seed) for seed in (4, 5)]
     np.savez(tmp_path / "w.npz", w=Renderer.open(tiny_model, device="cpu").w_plus(recipes).numpy())
@@ -258,8 +258,8 @@ def test_prepare_then_train_then_generate(pictures, tmp_path, capsys):
 
 
 def test_a_job_runs_from_its_directory_alone(tiny_model, tmp_path):
-    from ganlib.latents import Recipe
-    from ganlib.paths import Keyframe, LatentPath
+    from ganlib.latents.paths import Keyframe, LatentPath
+    from ganlib.latents.recipes import Recipe
     from ganlib.runs import create_run
     from ganlib.video import RenderJob
 
@@ -314,7 +314,7 @@ def test_models_lists_good_files_and_names_bad_ones(tiny_model, tmp_path, capsys
 
 
 def test_models_shows_what_a_terminal_would_obey(tiny_model, tmp_path, capsys):
-    from ganlib.checkpoints import save_snapshot
+    from ganlib.models.checkpoints import save_snapshot
     from ganlib.networks import tiny_generator
 
     evil = "\x1b]0;owned\x07\x1b[31m\nrow\u202e" + "x" * 5000
@@ -363,7 +363,7 @@ def test_an_interrupt_is_tidy(tiny_model, tmp_path, capsys, monkeypatch):
     def interrupted(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ganlib.renderer.Renderer.render", interrupted)
+    monkeypatch.setattr("ganlib.render.renderer.Renderer.render", interrupted)
     assert generate(tiny_model, tmp_path / "out", "--seeds", "1-3") == 130
     assert "stopped" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from ganlib.__main__ import main
-from ganlib.latents import Recipe
-from ganlib.paths import Keyframe, LatentPath
+from ganlib.latents.paths import Keyframe, LatentPath
+from ganlib.latents.recipes import Recipe
 from ganlib.runs import RunDir, create_run, list_runs
 from ganlib.video import RenderJob
 

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import pytest
 
+from ganlib.base.errors import InputError
+from ganlib.base.options import Options, option
 from ganlib.commands.flags import command_line, flags_from_dataclass, read_options, values_from_flags
-from ganlib.errors import InputError
-from ganlib.options import Options, option
 from ganlib.training.config import TrainConfig
 
 KINDS = {"dot": "a dot", "line": "a line"}

@@ -1,5 +1,5 @@
-"""What `--help` of every verb says, held to the texts in tests/help: flags, values, defaults and examples do not change
-unnoticed. `python -m tests.test_help` writes them anew."""
+"""What `--help` of every verb says, held to the texts in tests/commands/help: flags, values, defaults
+and examples do not change unnoticed. `python -m tests.commands.test_help` writes them anew."""
 
 from __future__ import annotations
 

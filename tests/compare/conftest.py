@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganlib import images
 from ganlib.dataset.files import Files
+from ganlib.media import images
 
 SIDE = 64
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ganlib.__main__ import main
+from ganlib.base.errors import DataError, InputError
 from ganlib.compare.statistics import (
     Gathered,
     StatisticsConfig,
@@ -16,8 +17,7 @@ from ganlib.compare.statistics import (
     radial,
     summary,
 )
-from ganlib.errors import DataError, InputError
-from ganlib.perceptual import PixelDistance
+from ganlib.features.perceptual import PixelDistance
 
 
 def test_a_grating_has_its_frequency_in_both_spectra():

@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganlib import images, runs
+from ganlib import runs
 from ganlib.__main__ import main
+from ganlib.base.errors import DataError, GanlibError, InputError
 from ganlib.compare import CopiesConfig, CopyCheck, check_copies
+from ganlib.compare.cached_features import look
 from ganlib.compare.copies import Limits
 from ganlib.compare.nearest import choose, find_candidates
 from ganlib.compare.report import because, sentences
-from ganlib.compare.seeing import look
 from ganlib.dataset import Dataset
-from ganlib.errors import DataError, GanlibError, InputError
-from ganlib.features import open_extractor
-from ganlib.latents import Recipe
-from ganlib.renderer import Renderer
+from ganlib.features.extractors import open_extractor
+from ganlib.latents.recipes import Recipe
+from ganlib.media import images
+from ganlib.render.renderer import Renderer
 from ganlib.runs import SilentReporter, Stopped
 from tests.compare.conftest import brighter, disguised, squares, write_set
 
@@ -302,8 +303,7 @@ def test_blocks_agree_with_a_plain_search(fruit_set):
     training, queries = look(pixels, extractor), look(pixels[::-1][:5] // 2 + 40, extractor, mirrored=True)
     _, deep, _ = choose(queries, training, find_candidates(queries, training))
     tables = [
-        np.linalg.norm(rows[:, None] - training.features[None], axis=2)
-        for rows in (queries.features, queries.mirrored)
+        np.linalg.norm(rows[:, None] - training.features[None], axis=2) for rows in (queries.features, queries.mirrored)
     ]
     assert deep.index.tolist() == np.minimum(*tables).argmin(axis=1).tolist()
     assert np.allclose(deep.distance, np.minimum(*tables).min(axis=1), rtol=1e-4)

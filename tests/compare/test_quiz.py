@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from ganlib import images
+from ganlib.base.errors import DataError, InputError
+from ganlib.compare.games import Sitting, answer, sit_down, sitting_of
 from ganlib.compare.quiz import SHOWN, begin_faceoff, begin_quiz, pair_of
-from ganlib.compare.sitting import Sitting, answer, sit_down, sitting_of
 from ganlib.compare.votes import Game, as_csv, as_json, by_model, keep_game, load_games, tally, wilson
-from ganlib.errors import DataError, InputError
+from ganlib.media import images
 
 
 @pytest.mark.parametrize(
@@ -163,6 +163,6 @@ def test_a_game_that_could_not_have_been_written_is_none(tmp_path, changes):
 
 
 def test_old_games_are_cleared_away(tmp_path, monkeypatch):
-    monkeypatch.setattr("ganlib.compare.sitting.MOST_KEPT", 3)
+    monkeypatch.setattr("ganlib.compare.games.MOST_KEPT", 3)
     names = [sit_down(tmp_path, Sitting(begin_quiz(3, 9), "d", "s")) for _ in range(5)]
     assert sitting_of(tmp_path, names[-1]) is not None and len(list((tmp_path / "games").iterdir())) == 3

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import images
-from ganlib.compare.verdicts import Critic, Verdict, heat_maps
-from ganlib.errors import InputError
+from ganlib.base.errors import InputError
+from ganlib.compare.attribution import Critic, Verdict, heat_maps
+from ganlib.media import images
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import sys
 import pytest
 import torch
 
-from ganlib.device import (
+from ganlib.base.errors import DeviceError
+from ganlib.compute.device import (
     available_devices,
     choose_device,
     free_bytes,
@@ -15,11 +16,10 @@ from ganlib.device import (
     out_of_memory_hint,
     tune_allocator,
 )
-from ganlib.errors import DeviceError
 
 PAGE_FAULTS = """
 import resource, sys
-from ganlib.device import tune_allocator
+from ganlib.compute.device import tune_allocator
 if sys.argv[1] == "tuned":
     assert tune_allocator()
 import torch
@@ -59,7 +59,7 @@ def test_an_unknown_device_name_lists_what_is_available(name):
 
 
 def test_an_absent_device_lists_what_is_available(monkeypatch):
-    monkeypatch.setattr("ganlib.device.available_devices", lambda: ["cpu"])
+    monkeypatch.setattr("ganlib.compute.device.available_devices", lambda: ["cpu"])
     for name in ("cuda", "cuda:7", "mps"):
         with pytest.raises(DeviceError) as caught:
             choose_device(name)
@@ -68,7 +68,7 @@ def test_an_absent_device_lists_what_is_available(monkeypatch):
 
 
 def test_cuda_without_a_number_is_the_first_one(monkeypatch):
-    monkeypatch.setattr("ganlib.device.available_devices", lambda: ["cuda:0", "cuda:1", "cpu"])
+    monkeypatch.setattr("ganlib.compute.device.available_devices", lambda: ["cuda:0", "cuda:1", "cpu"])
     assert choose_device("cuda") == torch.device("cuda", 0)
     assert choose_device("cuda:1") == torch.device("cuda", 1)
     assert choose_device("auto") == torch.device("cuda", 0)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ganlib.base.errors import InputError
 from ganlib.dataset import Dataset, PrepareConfig, prepare
 from ganlib.dataset.augment import KINDS, augmented, plan
-from ganlib.errors import InputError
-from ganlib.images import encode
+from ganlib.media.images import encode
 from ganlib.runs import SilentReporter
 
 ROWS, COLUMNS = np.mgrid[:32, :32]

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganlib.base.errors import InputError
 from ganlib.dataset import Dataset, PrepareConfig, prepare
-from ganlib.dataset.fitting import letterbox
-from ganlib.dataset.framing import frame_picture
+from ganlib.dataset.crops import frame_picture
+from ganlib.dataset.letterbox import letterbox
 from ganlib.dataset.saliency import best_window, saliency
-from ganlib.errors import InputError
-from ganlib.images import encode
+from ganlib.media.images import encode
 
 
 def sky(height: int, width: int, *, at: tuple[int, int], seed: int = 0) -> np.ndarray:

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganlib.base.errors import DataError, InputError
 from ganlib.dataset import Dataset, PrepareConfig, prepare, run_job, workers
-from ganlib.dataset.framing import cut, frame_picture, has_plain_ground
-from ganlib.errors import DataError, InputError
+from ganlib.dataset.crops import cut, frame_picture, has_plain_ground
 from ganlib.runs import SilentReporter, Stopped
 
-FRUIT = Path(__file__).parent / "data" / "fruit_sample.zip"
+FRUIT = Path(__file__).parents[1] / "data" / "fruit_sample.zip"
 PAPER = (246, 238, 214)
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ganlib.base.errors import DataError, InputError
 from ganlib.dataset import Dataset, PrepareConfig, prepare
 from ganlib.dataset.exclusion import read_exclusions, write_exclusions
-from ganlib.errors import DataError, InputError
-from ganlib.images import encode
+from ganlib.media.images import encode
 from ganlib.runs import SilentReporter
-from tests.test_dataset import plate, png, zipped
+from tests.dataset.test_dataset import plate, png, zipped
 
 
 class Recorder(SilentReporter):

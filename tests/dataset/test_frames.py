@@ -14,10 +14,10 @@ from PIL import Image
 from scipy import ndimage
 
 from ganlib.dataset import Dataset, PrepareConfig, prepare
+from ganlib.dataset.crops import frame_picture
 from ganlib.dataset.frames import inside_picture_frame
-from ganlib.dataset.framing import frame_picture
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 PAINTINGS = Path(os.environ.get("ATELIER_SHARED", REPOSITORY.parent / "shared")) / "data" / "monet_vangogh.zip"
 WOODS = [(96, 60, 34), (60, 36, 22), (140, 96, 56), (172, 128, 84)]
 GILTS = [(186, 150, 80), (160, 124, 60), (206, 176, 110)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ganlib.dataset.framing import cut, frame_picture
+from ganlib.dataset.crops import cut, frame_picture
 
 PAPER = (246, 238, 214)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ganlib.base.errors import DataError, InputError
 from ganlib.dataset import Dataset, PrepareConfig, prepare
 from ganlib.dataset.report import PrepareReport
 from ganlib.dataset.tables import read_label_file
-from ganlib.errors import DataError, InputError
-from ganlib.images import encode
+from ganlib.media.images import encode
 
 PICTURE = encode(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8))
 ARTISTS = """id,name,years,genre,nationality

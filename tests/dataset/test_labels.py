@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 
 from ganlib.__main__ import main
+from ganlib.base.errors import DataError, GanlibError, InputError
 from ganlib.dataset import Dataset, PrepareConfig, prepare
 from ganlib.dataset.labels import doubts_about
 from ganlib.dataset.tables import read_label_file
-from ganlib.errors import DataError, GanlibError, InputError
-from ganlib.images import encode
+from ganlib.media.images import encode
 from ganlib.training import TrainConfig
 from ganlib.training.setup import plan
-from tests.test_exclusion import Recorder
+from tests.dataset.test_exclusion import Recorder
 
 PICTURE = encode(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8))
 NAMES = [f"00000/img{i:08d}.png" for i in range(6)]

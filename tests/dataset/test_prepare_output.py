@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ganlib.base.errors import DataError, InputError
 from ganlib.dataset import Dataset, PrepareConfig, prepare
 from ganlib.dataset.output import state_path
-from ganlib.errors import DataError, InputError
-from ganlib.images import encode
+from ganlib.media.images import encode
 from ganlib.runs import SilentReporter, Stopped
 from ganlib.runs.files import locked
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE = 300.0
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ganlib.base.errors import DataError
 from ganlib.dataset import PrepareConfig, prepare, workers
-from ganlib.errors import DataError
-from ganlib.images import encode
+from ganlib.media.images import encode
 from ganlib.runs import SilentReporter
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE = 300.0
 
 

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganlib.base.errors import DataError, InputError
 from ganlib.dataset import Dataset, PrepareConfig, prepare
 from ganlib.dataset.sources import addresses
-from ganlib.errors import DataError, InputError
-from ganlib.images import encode
+from ganlib.media.images import encode
 from ganlib.runs import SilentReporter, Stopped
 
 Answer = tuple[int, dict[str, str], bytes]

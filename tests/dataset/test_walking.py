@@ -10,11 +10,11 @@ import hostile
 import numpy as np
 import pytest
 
+from ganlib.base.errors import DataError
 from ganlib.dataset import Dataset
 from ganlib.dataset.files import GLANCE, Bounds, Files
 from ganlib.dataset.preview import mosaic
-from ganlib.errors import DataError
-from ganlib.images import encode
+from ganlib.media.images import encode
 from ganlib.runs import Stopped
 
 PNG = encode(np.zeros((16, 16, 3), np.uint8), "png")

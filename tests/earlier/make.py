@@ -22,15 +22,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganlib import images, runs
-from ganlib.checkpoints import read_card, save_snapshot
+from ganlib import runs
 from ganlib.dataset import Dataset
-from ganlib.editing import Direction, save_direction
-from ganlib.favourites import add_favourite
-from ganlib.latents import Edit, Recipe, embed_text
+from ganlib.latents.editing import Direction, save_direction
+from ganlib.latents.favourites import add_favourite
+from ganlib.latents.paths import Keyframe, LatentPath
+from ganlib.latents.recipes import Edit, Recipe, embed_text
+from ganlib.media import images
+from ganlib.models.checkpoints import read_card, save_snapshot
 from ganlib.networks import tiny_generator
-from ganlib.paths import Keyframe, LatentPath
-from ganlib.renderer import Renderer
+from ganlib.render.renderer import Renderer
 from ganlib.video import RenderJob
 
 FAMILIES = ("dcgan", "progan", "stylegan2", "stylegan3")

@@ -15,23 +15,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ganlib import images
 from ganlib.__main__ import main
-from ganlib.checkpoints import read_card
 from ganlib.commands import verbs as rows
 from ganlib.compare.copies import CopyCheck
 from ganlib.compare.statistics import load_statistics
 from ganlib.dataset import Dataset
 from ganlib.dataset.checks.examination import Examination
-from ganlib.editing import list_directions
-from ganlib.favourites import load_favourites
-from ganlib.latents import Recipe, parse_embedded
+from ganlib.latents.editing import list_directions
+from ganlib.latents.favourites import load_favourites
+from ganlib.latents.recipes import Recipe, parse_embedded
+from ganlib.media import images
 from ganlib.metrics.results import read_figures
+from ganlib.models.checkpoints import read_card
 from ganlib.nft import validate_drop
-from ganlib.renderer import Renderer
+from ganlib.render.renderer import Renderer
 from ganlib.runs import RunDir, SilentReporter, list_runs
 from ganlib.training import TrainConfig, train
-from ganlib.training.folder import TrainingFolder
+from ganlib.training.watch.folder import TrainingFolder
 from ganlib.video import RenderJob
 
 HERE = Path(__file__).parent

@@ -11,13 +11,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ganlib import features, workspace
-from ganlib.checkpoints import save_snapshot
-from ganlib.errors import CheckpointError, GanlibError, InputError
-from ganlib.features import FeatureExtractor, SqueezeNet, discriminator_extractor, open_extractor
+from ganlib.base import workspace
+from ganlib.base.errors import CheckpointError, GanlibError, InputError
+from ganlib.features import extractors
+from ganlib.features.extractors import FeatureExtractor, SqueezeNet, discriminator_extractor, open_extractor
+from ganlib.models.checkpoints import save_snapshot
 from ganlib.networks import ARCHITECTURES, build_discriminator, tiny_generator
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 WEIGHTS = Path(os.environ.get("ATELIER_WEIGHTS", REPOSITORY.parent / "shared" / "weights"))
 
 
@@ -43,10 +44,10 @@ def extractor(tmp_path_factory) -> FeatureExtractor:
 @pytest.fixture
 def squeezenet(monkeypatch) -> FeatureExtractor:
     """The real weights, on small pictures to save time."""
-    path = WEIGHTS / features.SQUEEZENET_FILE
+    path = WEIGHTS / extractors.SQUEEZENET_FILE
     if not path.is_file():
         pytest.skip(f"no SqueezeNet weights in {WEIGHTS}; ATELIER_WEIGHTS names another folder")
-    monkeypatch.setenv(features.WEIGHTS_VARIABLE, str(path))
+    monkeypatch.setenv(extractors.WEIGHTS_VARIABLE, str(path))
     return open_extractor("squeezenet")
 
 
@@ -162,11 +163,11 @@ def test_a_model_without_discriminator_is_refused(tiny_model):
 
 def test_auto_is_embedded_until_weights_are_there(monkeypatch, tmp_path):
     path = model_with_discriminator(tmp_path / "berry.safetensors")
-    monkeypatch.delenv(features.WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.delenv(extractors.WEIGHTS_VARIABLE, raising=False)
     monkeypatch.setenv(workspace.CACHE_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(features, "bundled_model", lambda: path)
+    monkeypatch.setattr(extractors, "bundled_model", lambda: path)
     assert open_extractor("auto").name == open_extractor("embedded").name == open_extractor("berry-d").name == "berry-d"
-    (tmp_path / features.SQUEEZENET_FILE).write_bytes(b"not the weights")
+    (tmp_path / extractors.SQUEEZENET_FILE).write_bytes(b"not the weights")
     with pytest.raises(CheckpointError, match="sha256"):
         open_extractor("auto")
     path.unlink()
@@ -175,17 +176,17 @@ def test_auto_is_embedded_until_weights_are_there(monkeypatch, tmp_path):
 
 
 def test_the_bundled_model_has_embedded_features():
-    assert features.bundled_model().parent == REPOSITORY / "checkpoints"
-    if not features.bundled_model().is_file():
+    assert extractors.bundled_model().parent == REPOSITORY / "checkpoints"
+    if not extractors.bundled_model().is_file():
         pytest.skip("the bundled model is absent")
     opened = open_extractor("embedded")
-    assert opened.name == features.embedded_name() == f"{features.bundled_model().stem}-d"
+    assert opened.name == extractors.embedded_name() == f"{extractors.bundled_model().stem}-d"
     assert opened(some_pictures(2, 64)).shape == (2, opened.dim)
 
 
 @pytest.mark.parametrize("name", ["vgg", "", "squeezenet", "inception"])
 def test_features_that_are_not_here_say_what_is(monkeypatch, tmp_path, name):
-    monkeypatch.delenv(features.WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.delenv(extractors.WEIGHTS_VARIABLE, raising=False)
     monkeypatch.setenv(workspace.CACHE_VARIABLE, str(tmp_path))
     with pytest.raises(InputError) as caught:
         open_extractor(name)
@@ -193,7 +194,7 @@ def test_features_that_are_not_here_say_what_is(monkeypatch, tmp_path, name):
 
 
 def test_a_variable_that_names_no_file_is_not_passed_over(monkeypatch, tmp_path):
-    monkeypatch.setenv(features.WEIGHTS_VARIABLE, str(tmp_path / "missing.pth"))
+    monkeypatch.setenv(extractors.WEIGHTS_VARIABLE, str(tmp_path / "missing.pth"))
     with pytest.raises(InputError, match="missing"):
         open_extractor("auto")
 
@@ -202,15 +203,15 @@ def test_other_files_are_no_squeezenet(monkeypatch, tmp_path):
     path = tmp_path / "weights.pth"
     torch.save({"features.0.weight": torch.zeros(1)}, path)
     with pytest.raises(CheckpointError, match="sha256"):
-        features.load_squeezenet(path)
+        extractors.load_squeezenet(path)
     import hashlib
 
     # Even a file that passes the checksum is only ever read as tensors of the right shape.
-    monkeypatch.setattr(features, "SQUEEZENET_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setattr(extractors, "SQUEEZENET_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     with pytest.raises(CheckpointError, match="cannot be read"):
-        features.load_squeezenet(path)
+        extractors.load_squeezenet(path)
     with pytest.raises(GanlibError):
-        features.load_squeezenet(tmp_path / "missing.pth")
+        extractors.load_squeezenet(tmp_path / "missing.pth")
 
 
 def test_squeezenet_wants_blue_green_red_less_caffes_means():
@@ -238,9 +239,7 @@ def test_squeezenet_tells_content_from_noise(squeezenet):
 
 @pytest.mark.parametrize("family", ["stylegan2", "progan", "dcgan"])
 def test_a_discriminator_sees_smaller_pictures_too(family):
-    network = features.DiscriminatorFeatures(
-        build_discriminator(tiny_generator(family, resolution=32).spec)
-    ).eval()
+    network = extractors.DiscriminatorFeatures(build_discriminator(tiny_generator(family, resolution=32).spec)).eval()
     rgb = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255
     small = torch.nn.functional.avg_pool2d(rgb, 2).requires_grad_()
     coarse, whole = network.maps(small), network.maps(rgb)

@@ -10,10 +10,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ganlib import features, inception, metrics, workspace
-from ganlib.errors import CheckpointError, HubError, InputError
-from ganlib.hub import fetching
-from ganlib.inception import Convolution, Inception, Mixed
+from ganlib import metrics
+from ganlib.base import workspace
+from ganlib.base.errors import CheckpointError, HubError, InputError
+from ganlib.features import extractors, inception
+from ganlib.features.inception import Convolution, Inception, Mixed
+from ganlib.models.hub import transfer
 
 PARAMETERS = 23_850_960  # 21,785,568 of the blocks, which every description of the network has, and 1008 classes
 TENSORS = 94 * 5 + 2  # convolutions with four numbers a channel, and the classes
@@ -37,7 +39,7 @@ def network() -> Inception:
 def weights(network, tmp_path, monkeypatch) -> Path:
     """A file as the usual one, with other numbers in it, in the place where it is looked for."""
     monkeypatch.setenv(workspace.CACHE_VARIABLE, str(tmp_path))
-    path = features.inception_file()
+    path = extractors.inception_file()
     torch.save(network.state_dict(), path)
     monkeypatch.setattr(inception, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     return path
@@ -147,8 +149,8 @@ def test_smaller_maps_have_a_stride_and_no_border(network):
 
 
 def test_features_and_classes_come_from_the_file(weights, network):
-    assert features.automatic() == "inception"
-    opened = features.open_extractor("inception")
+    assert extractors.automatic() == "inception"
+    opened = extractors.open_extractor("inception")
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     found = opened(pixels)
     assert (opened.name, opened.dim, opened.side) == ("inception", 2048, 299) and found.shape == (2, 2048)
@@ -163,7 +165,7 @@ def test_features_and_classes_come_from_the_file(weights, network):
 def test_another_file_is_refused(weights, monkeypatch):
     monkeypatch.setattr(inception, "SHA256", "0" * 64)
     with pytest.raises(CheckpointError, match="not the known Inception") as caught:
-        features.open_extractor("inception")
+        extractors.open_extractor("inception")
     assert "0" * 64 in caught.value.hint
 
 
@@ -186,11 +188,11 @@ def test_tensors_are_held_against_the_network(network):
 
 def test_nothing_is_fetched_unasked(tmp_path, monkeypatch):
     monkeypatch.setenv(workspace.CACHE_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(fetching, "fetch", lambda *arguments, **options: pytest.fail("it asked the network"))
+    monkeypatch.setattr(transfer, "fetch", lambda *arguments, **options: pytest.fail("it asked the network"))
     with pytest.raises(InputError) as caught:
-        features.open_extractor("inception")
+        extractors.open_extractor("inception")
     assert "--fetch" in caught.value.hint and "96 MB" in caught.value.hint
-    assert features.automatic() != "inception"
+    assert extractors.automatic() != "inception"
 
 
 def test_on_request_it_is_fetched_once_and_offline_it_says_where_from(tmp_path, monkeypatch):
@@ -200,7 +202,7 @@ def test_on_request_it_is_fetched_once_and_offline_it_says_where_from(tmp_path, 
         asked.append(wanted)
         raise HubError("no network", "check it")
 
-    monkeypatch.setattr(fetching, "fetch", no_network)
+    monkeypatch.setattr(transfer, "fetch", no_network)
     with pytest.raises(HubError) as caught:
         inception.fetch_weights(tmp_path / inception.FILE)
     assert inception.ADDRESS in caught.value.hint and "embedded" in caught.value.hint

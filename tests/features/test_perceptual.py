@@ -7,11 +7,22 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ganlib import features, workspace
-from ganlib.errors import CheckpointError, InputError
-from ganlib.perceptual import BACKBONES, DISTANCES, LEAST_SIDE, edges, lpips_of, open_distance, pixel_terms, psnr, ssim
+from ganlib.base import workspace
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.features import extractors
+from ganlib.features.perceptual import (
+    BACKBONES,
+    DISTANCES,
+    LEAST_SIDE,
+    edges,
+    lpips_of,
+    open_distance,
+    pixel_terms,
+    psnr,
+    ssim,
+)
 
-FRUIT = features.bundled_model()
+FRUIT = extractors.bundled_model()
 
 
 def pictures(count: int, side: int = 64, seed: int = 0, channels: int = 3) -> torch.Tensor:
@@ -79,10 +90,10 @@ def test_grey_pictures_are_measured_too():
 
 
 def test_squeezenet_is_named_for_what_it_is(repository, monkeypatch):
-    weights = repository.parent / "shared" / "weights" / features.SQUEEZENET_FILE
+    weights = repository.parent / "shared" / "weights" / extractors.SQUEEZENET_FILE
     if not weights.is_file():
         pytest.skip("no SqueezeNet weights here")
-    monkeypatch.setenv(features.WEIGHTS_VARIABLE, str(weights))
+    monkeypatch.setenv(extractors.WEIGHTS_VARIABLE, str(weights))
     distance = open_distance("squeezenet")
     assert distance.name == "SqueezeNet feature distance" and "LPIPS" not in distance.name
     distance.prepare(pictures(1))
@@ -137,7 +148,7 @@ def test_every_backbone_taps_what_lpips_has_weights_for(name):
 
 def test_absent_and_wrong_weights_are_refused_in_words(tmp_path, monkeypatch):
     monkeypatch.setenv(workspace.CACHE_VARIABLE, str(tmp_path))
-    monkeypatch.delenv(features.WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.delenv(extractors.WEIGHTS_VARIABLE, raising=False)
     with pytest.raises(InputError, match="SqueezeNet"):
         open_distance("squeezenet")
     with pytest.raises(InputError, match=r"alexnet-owt-7be5be79\.pth and lpips-alex\.pth"):

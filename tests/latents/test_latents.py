@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import favourites, latents
-from ganlib.errors import DataError, InputError
-from ganlib.latents import Edit, Recipe
+from ganlib.base.errors import DataError, InputError
+from ganlib.latents import favourites, recipes
+from ganlib.latents.recipes import Edit, Recipe
 
 FULL = Recipe(
     seeds=((85, 0.7), (4294967295, -0.25)),
@@ -39,14 +39,14 @@ def test_grain_as_learned_is_no_change():
 
 
 def test_famous_seeds_stay_famous():
-    z = latents.seed_z(85, 512)
+    z = recipes.seed_z(85, 512)
     assert z.shape == (1, 512) and z.dtype == np.float64
     golden = [0.1768507210788626, 2.3777541249700573, 0.998732857053734, 0.8217957110292099]
     assert z[0, [0, 1, 2, 511]].tolist() == golden
-    assert latents.seed_z(2**32 - 1, 4)[0].tolist() == pytest.approx([0.64840867, 0.66932353, -1.08054372, 0.28450104])
+    assert recipes.seed_z(2**32 - 1, 4)[0].tolist() == pytest.approx([0.64840867, 0.66932353, -1.08054372, 0.28450104])
     for seed in (-1, 2**32):
         with pytest.raises(InputError):
-            latents.seed_z(seed, 4)
+            recipes.seed_z(seed, 4)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_famous_seeds_stay_famous():
     ],
 )
 def test_seed_lists_are_read(text, seeds):
-    assert latents.parse_seeds(text) == seeds
+    assert recipes.parse_seeds(text) == seeds
 
 
 @pytest.mark.parametrize(
@@ -84,15 +84,15 @@ def test_seed_lists_are_read(text, seeds):
 )
 def test_odd_seed_lists_are_refused_with_a_hint(text):
     with pytest.raises(InputError) as caught:
-        latents.parse_seeds(text)
+        recipes.parse_seeds(text)
     assert caught.value.hint and len(caught.value.message) < 120
 
 
 def test_a_huge_range_is_refused_before_it_is_built():
-    assert len(latents.parse_seeds("0-99999")) == 100_000
+    assert len(recipes.parse_seeds("0-99999")) == 100_000
     for text in ("0-4294967295", "0-99998,1,2"):
         with pytest.raises(InputError, match="more than"):
-            latents.parse_seeds(text)
+            recipes.parse_seeds(text)
 
 
 # --- recipes ----------------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def test_a_recipe_survives_every_form(recipe):
     assert Recipe.from_json(recipe.to_json()) == recipe
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
     assert Recipe.from_query(recipe.to_query()) == recipe
-    assert latents.parse_embedded(latents.embed_text(recipe, digest="ab", model="frucht")) == (recipe, "ab", "frucht")
+    assert recipes.parse_embedded(recipes.embed_text(recipe, digest="ab", model="frucht")) == (recipe, "ab", "frucht")
     assert hash(Recipe.from_json(recipe.to_json())) == hash(recipe)
 
 
@@ -152,9 +152,9 @@ def test_odd_places_in_a_saved_recipe_are_refused(change):
 
 def test_a_placement_turns_and_then_moves():
     corner = torch.tensor([0.5, 0.25, 1.0])  # right, down
-    moved = latents.placement((0.25, -0.125), 90)  # counter-clockwise: what was right goes up
+    moved = recipes.placement((0.25, -0.125), 90)  # counter-clockwise: what was right goes up
     assert torch.allclose(moved @ torch.tensor([0.25 + 0.25, -0.125 - 0.5, 1.0]), corner, atol=1e-6)
-    assert torch.equal(latents.placement((0.0, 0.0), 0), torch.eye(3))
+    assert torch.equal(recipes.placement((0.0, 0.0), 0), torch.eye(3))
 
 
 def test_numbers_of_numpy_become_plain_ones():
@@ -243,7 +243,7 @@ def test_odd_recipes_in_files_are_refused(text):
         Recipe.from_json(text)
     assert caught.value.hint
     with pytest.raises(InputError):
-        latents.parse_embedded('{"recipe": ' + text + "}")
+        recipes.parse_embedded('{"recipe": ' + text + "}")
 
 
 @pytest.mark.parametrize(
@@ -288,9 +288,9 @@ def test_lists_must_be_lists(field):
 @pytest.mark.parametrize("text", ["4294967296", "99999999999", "1-99999999999", "9" * 5000])
 def test_a_seed_that_is_too_large_is_called_so(text):
     with pytest.raises(InputError, match="too large") as caught:
-        latents.parse_seeds(text)
+        recipes.parse_seeds(text)
     assert "4294967295" in caught.value.hint and len(caught.value.message) < 120
-    assert latents.parse_seeds("00000000000085") == [85]
+    assert recipes.parse_seeds("00000000000085") == [85]
 
 
 def test_blends_are_divided_by_their_sum():
@@ -308,15 +308,15 @@ def test_captions():
 
 def test_truncation_moves_the_first_style_inputs_towards_the_average():
     w_plus, w_avg = torch.arange(12.0).view(1, 3, 4), torch.tensor([1.0, 0.0, -1.0, 2.0])
-    assert torch.equal(latents.truncate(w_plus, w_avg, 1.0), w_plus)
-    assert torch.equal(latents.truncate(w_plus, w_avg, 0.0), w_avg.expand(1, 3, 4))
-    half = latents.truncate(w_plus, w_avg, 0.5, cutoff=2)
+    assert torch.equal(recipes.truncate(w_plus, w_avg, 1.0), w_plus)
+    assert torch.equal(recipes.truncate(w_plus, w_avg, 0.0), w_avg.expand(1, 3, 4))
+    half = recipes.truncate(w_plus, w_avg, 0.5, cutoff=2)
     assert torch.allclose(half[:, :2], w_avg + 0.5 * (w_plus[:, :2] - w_avg)) and torch.equal(
         half[:, 2:], w_plus[:, 2:]
     )
-    assert torch.equal(latents.truncate(w_plus, w_avg, 0.5, cutoff=0), w_plus)
-    each = latents.truncate(w_plus.repeat(2, 1, 1), w_avg, torch.tensor([1.0, 0.5]).view(2, 1, 1))
-    assert torch.equal(each[0], w_plus[0]) and torch.equal(each[1], latents.truncate(w_plus, w_avg, 0.5)[0])
+    assert torch.equal(recipes.truncate(w_plus, w_avg, 0.5, cutoff=0), w_plus)
+    each = recipes.truncate(w_plus.repeat(2, 1, 1), w_avg, torch.tensor([1.0, 0.5]).view(2, 1, 1))
+    assert torch.equal(each[0], w_plus[0]) and torch.equal(each[1], recipes.truncate(w_plus, w_avg, 0.5)[0])
 
 
 # --- favourites -------------------------------------------------------------------------------------------------------
@@ -363,7 +363,7 @@ def test_favourites_added_at_once_are_all_kept(tmp_path):
 
 def test_style_groups_cover_every_style_input_once():
     for num_ws in range(1, 19):
-        groups = latents.style_groups(num_ws)
+        groups = recipes.style_groups(num_ws)
         assert [layer for group in groups for layer in group] == list(range(num_ws))
-    assert latents.style_groups(18) == (range(4), range(4, 8), range(8, 18))
-    assert latents.style_groups(8) == (range(3), range(3, 6), range(6, 8))
+    assert recipes.style_groups(18) == (range(4), range(4, 8), range(8, 18))
+    assert recipes.style_groups(8) == (range(3), range(3, 6), range(6, 8))

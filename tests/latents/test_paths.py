@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib.errors import InputError
-from ganlib.latents import Edit, Recipe, seed_z, truncate
-from ganlib.networks.base import GeneratorSpec
-from ganlib.paths import (
+from ganlib.base.errors import InputError
+from ganlib.latents.paths import (
     CURVES,
     EASINGS,
     Keyframe,
@@ -24,7 +22,9 @@ from ganlib.paths import (
     slerp,
     wander,
 )
-from ganlib.paths.arcs import circle_weights
+from ganlib.latents.paths.arcs import circle_weights
+from ganlib.latents.recipes import Edit, Recipe, seed_z, truncate
+from ganlib.networks.base import GeneratorSpec
 
 Z, W, LAYERS = 6, 5, 4
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ganlib.base.errors import DataError
 from ganlib.dataset.sources.film import take_apart
-from ganlib.errors import DataError
-from ganlib.ffmpeg import as_file, run_ffmpeg
+from ganlib.media.ffmpeg import as_file, run_ffmpeg
 from ganlib.runs import SilentReporter
 from ganlib.superres.films import probe
 from ganlib.video import read_track

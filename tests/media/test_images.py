@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from ganlib import headers, images
-from ganlib.errors import DataError, InputError
+from ganlib.base.errors import DataError, InputError
+from ganlib.media import headers, images
 
 ROWS, COLUMNS = np.mgrid[:32, :48]
 RAMP = np.stack([COLUMNS * 5, np.full((32, 48), 90), ROWS * 7], axis=-1).astype(np.uint8)

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from ganlib import bands, headers, images
+from ganlib.base.errors import DataError
+from ganlib.compute.device import Room
 from ganlib.dataset import Dataset, PrepareConfig
 from ganlib.dataset.preview import mosaic, preview
-from ganlib.device import Room
-from ganlib.errors import DataError
+from ganlib.media import bands, headers, images
 
 SIDE = 7680
 MOST_MEBIBYTES = 450  # beside what the process has when idle; a server that has 500 then stays below 1,000
@@ -28,8 +28,8 @@ import resource, sys, threading
 from pathlib import Path
 from ganlib.dataset import PrepareConfig
 from ganlib.dataset.preview import mosaic, preview
-from ganlib.device import tune_allocator
-from ganlib.images import look_at
+from ganlib.compute.device import tune_allocator
+from ganlib.media.images import look_at
 tune_allocator()
 folder, wrong = Path(sys.argv[1]), []
 def mebibytes(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

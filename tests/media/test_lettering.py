@@ -10,8 +10,8 @@ import pytest
 
 from ganlib import video
 from ganlib.__main__ import main
-from ganlib.errors import DataError
-from ganlib.lettering import Letters, can_shape, faces, setting
+from ganlib.base.errors import DataError
+from ganlib.media.lettering import Letters, can_shape, faces, layout
 from ganlib.video import letter_warnings
 from tests.video.films import job_of
 
@@ -70,13 +70,13 @@ def test_arabic_letters_join():
 
 
 def test_without_raqm_a_script_that_needs_it_is_told_of(monkeypatch):
-    monkeypatch.setattr(setting, "can_shape", lambda: False)
+    monkeypatch.setattr(layout, "can_shape", lambda: False)
     assert "raqm" in " ".join(OWN.warnings("مرحبا")) and OWN.warnings("Čeština") == []
     assert mask("שלום").max() > 0
 
 
 def test_marks_stay_with_their_letter_and_emoji_in_one_piece():
-    assert list(setting._clusters("e\u0301x👩\u200d🎨🇩🇪a")) == ["é", "x", "👩\u200d🎨", "🇩🇪", "a"]
+    assert list(layout._clusters("e\u0301x👩\u200d🎨🇩🇪a")) == ["é", "x", "👩\u200d🎨", "🇩🇪", "a"]
 
 
 def test_japanese_lines_break_between_letters_and_latin_between_words():
@@ -84,7 +84,7 @@ def test_japanese_lines_break_between_letters_and_latin_between_words():
     size, lines = letters.fit("one two three four five six", 30, 150, most=3)
     assert "".join(lines).replace(" ", "") == "onetwothreefourfivesix" and len(lines) <= 3
     assert all(letters.length(line, size) <= 150 for line in lines)
-    pieces = [piece for _, piece in setting._pieces("映画、GAN の夢")]
+    pieces = [piece for _, piece in layout._pieces("映画、GAN の夢")]
     assert pieces == ["映", "画、", "GAN", "の", "夢"]
 
 
@@ -172,13 +172,11 @@ def test_without_fc_list_the_usual_folders_are_looked_at(monkeypatch, tmp_path):
 
 def test_a_caption_in_cyrillic_is_not_that_of_boxes(tmp_path):
     from ganlib.networks import tiny_generator
-    from ganlib.renderer import Renderer
+    from ganlib.render.renderer import Renderer
 
     renderer = Renderer(tiny_generator(), name="tiny", digest="abc")
     job = job_of(seconds=0.1, seeds=(1, 2), size=128)
-    one, other = (
-        np.concatenate(list(video.frames(replace(job, caption=words), renderer))) for words in ("Ёж", "Жё")
-    )
+    one, other = (np.concatenate(list(video.frames(replace(job, caption=words), renderer))) for words in ("Ёж", "Жё"))
     assert not np.array_equal(one, other)
     assert letter_warnings(replace(job, caption="\ufdd0")) and not letter_warnings(replace(job, title="Ёж"))
 

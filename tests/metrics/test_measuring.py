@@ -16,20 +16,23 @@ import pytest
 import torch
 from torch import nn
 
-from ganlib import features, inception, metrics, runs, workspace
+from ganlib import metrics, runs
 from ganlib.__main__ import main
-from ganlib.checkpoints import load_generator, read_card, save_snapshot
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError, HubError, InputError, RunError
 from ganlib.commands.run import do_job
 from ganlib.dataset import Dataset
-from ganlib.errors import GanlibError, HubError, InputError, RunError
-from ganlib.features import FeatureExtractor
-from ganlib.metrics import MetricsConfig, collect_rows, measure, paths
+from ganlib.features import extractors, inception
+from ganlib.features.extractors import FeatureExtractor
+from ganlib.features.perceptual import BACKBONES, PixelDistance
+from ganlib.metrics import MetricsConfig, collect_rows, measure
+from ganlib.metrics import path_length as paths
 from ganlib.metrics.job import count_pictures, estimate_seconds, plan_measurement
-from ganlib.metrics.measuring import GeneratedPictures
+from ganlib.metrics.measurement import GeneratedPictures
+from ganlib.models.checkpoints import load_generator, read_card, save_snapshot
 from ganlib.networks import tiny_generator
-from ganlib.perceptual import BACKBONES, PixelDistance
 from ganlib.runs import SilentReporter, Stopped
-from tests.test_metrics import ColourMoments, gaussian, write_set
+from tests.metrics.test_metrics import ColourMoments, gaussian, write_set
 
 NAMES = "kid150,fid100_full,pr80"
 
@@ -39,8 +42,8 @@ def own_features(tmp_path, monkeypatch) -> FeatureExtractor:
     """Features whose meaning is plain, in the place of the embedded ones."""
     extractor = FeatureExtractor("moments", 24, 16, "ab" * 32, ColourMoments())
     monkeypatch.setenv(workspace.CACHE_VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr(features, "OPENERS", dict.fromkeys(("embedded", "moments"), lambda device: extractor))
-    monkeypatch.setattr(features, "squeezenet_file", lambda: None)
+    monkeypatch.setattr(extractors, "OPENERS", dict.fromkeys(("embedded", "moments"), lambda device: extractor))
+    monkeypatch.setattr(extractors, "squeezenet_file", lambda: None)
     return extractor
 
 
@@ -161,7 +164,7 @@ def test_the_inception_score_leads_to_inception(config):
 
 def test_an_inception_score_is_written_as_mean_and_deviation(config, own_features, monkeypatch):
     knowing = replace(own_features, name="inception", classifier=np.random.default_rng(0).normal(size=(7, 24)))
-    monkeypatch.setattr(features, "OPENERS", {"inception": lambda device: knowing})
+    monkeypatch.setattr(extractors, "OPENERS", {"inception": lambda device: knowing})
     (record, *_) = measure(replace(config, metrics="is100"))
     assert set(record["results"]) == {"is100_inception_mean", "is100_inception_std"} and record["num_real"] == 0
     assert 1 < record["results"]["is100_inception_mean"] < 7
@@ -284,7 +287,7 @@ def test_figures_are_in_the_card_and_the_digest_stays(config, run_folder):
 @pytest.mark.parametrize("name", ["network-snapshot-000001", "fruit-dcgan"])
 def test_the_bundled_models_are_left_as_they_are(config, run_folder, monkeypatch, name):
     path = run_folder / "network-snapshot-000001.safetensors"
-    monkeypatch.setattr(features, "bundled_model", lambda: path)
+    monkeypatch.setattr(extractors, "bundled_model", lambda: path)
     if name != path.stem:
         path = path.with_name(f"{name}.safetensors")
         path.write_bytes((run_folder / "network-snapshot-000001.safetensors").read_bytes())

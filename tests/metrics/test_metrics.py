@@ -15,15 +15,17 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ganlib import features, metrics, workspace
+from ganlib import metrics
 from ganlib.__main__ import main
-from ganlib.checkpoints import load_generator, read_card
+from ganlib.base import workspace
+from ganlib.base.errors import InputError
 from ganlib.dataset import Dataset
-from ganlib.errors import InputError
-from ganlib.features import FeatureExtractor
+from ganlib.features import extractors
+from ganlib.features.extractors import FeatureExtractor
 from ganlib.metrics import Metric, parse_metric, parse_metrics
 from ganlib.metrics.names import doubt_about
 from ganlib.metrics.results import read_figures
+from ganlib.models.checkpoints import load_generator, read_card
 from ganlib.networks import ARCHITECTURES, tiny_generator
 from ganlib.runs import SilentReporter, Stopped
 
@@ -222,9 +224,7 @@ def test_none_is_no_metric():
 
 def test_a_record_has_nvidias_form_and_the_features_name(dataset, plain_features, tmp_path):
     snapshot = "network-snapshot-000010.safetensors"
-    record = metrics.evaluate(
-        "kid20", tiny_generator().eval(), dataset, extractor=plain_features, snapshot=snapshot
-    )
+    record = metrics.evaluate("kid20", tiny_generator().eval(), dataset, extractor=plain_features, snapshot=snapshot)
     assert list(record["results"]) == ["kid20_moments"] == [record["metric"]]
     low, high = record["ci95"]["kid20_moments"]
     assert low < record["results"]["kid20_moments"] < high
@@ -264,9 +264,9 @@ def test_pictures_of_a_seed_do_not_depend_on_their_number(plain_features):
 
 def test_shared_pictures_give_the_figures_of_separate_ones(dataset, plain_features, monkeypatch):
     """Also when one metric names its features and another leaves them to be found."""
-    monkeypatch.setattr(features, "squeezenet_file", lambda: None)
+    monkeypatch.setattr(extractors, "squeezenet_file", lambda: None)
     openers = dict.fromkeys(("embedded", "moments"), lambda device: replace(plain_features))
-    monkeypatch.setattr(features, "OPENERS", openers)
+    monkeypatch.setattr(extractors, "OPENERS", openers)
     G_ema, names = tiny_generator().eval(), ["kid10", "kid20_moments", "fid10"]
     for name, record in zip(names, metrics.evaluate_all(names, G_ema, dataset), strict=True):
         alone = metrics.evaluate(name, G_ema, dataset, extractor=plain_features)
@@ -370,8 +370,8 @@ def test_features_are_never_mixed_up(dataset, plain_features):
 def studio(tmp_path, monkeypatch, plain_features) -> Path:
     monkeypatch.setenv(workspace.CACHE_VARIABLE, str(tmp_path / "cache"))
     openers = dict.fromkeys(("embedded", "moments"), lambda device: plain_features)
-    monkeypatch.setattr(features, "OPENERS", openers)
-    monkeypatch.setattr(features, "squeezenet_file", lambda: None)
+    monkeypatch.setattr(extractors, "OPENERS", openers)
+    monkeypatch.setattr(extractors, "squeezenet_file", lambda: None)
     return write_set(tmp_path / "set.zip")
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganlib import checkpoints, networks
+from ganlib import networks
 from ganlib.__main__ import main
-from ganlib.blending import blend, blend_networks, blend_sides, kinship, shares_by_side
-from ganlib.errors import CheckpointError, InputError
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.models import checkpoints
+from ganlib.models.blending import blend, blend_networks, blend_sides, kinship, shares_by_side
 
 FAMILIES = sorted(networks.ARCHITECTURES)
 

@@ -12,18 +12,18 @@ import pytest
 import safetensors
 
 from ganlib.__main__ import build_parser
-from ganlib.checkpoints import Checkpoint, list_checkpoints, read_card
 from ganlib.commands.flags import values_from_flags
-from ganlib.editing import list_directions
-from ganlib.features import BUNDLED
-from ganlib.rights import read_licence
+from ganlib.features.extractors import BUNDLED
+from ganlib.latents.editing import list_directions
+from ganlib.models.checkpoints import Checkpoint, list_checkpoints, read_card
+from ganlib.models.rights import read_licence
 from ganlib.runs import SilentReporter
 from ganlib.training import TrainConfig, train
 from ganlib.training.presets import with_preset
 from ganlib.training.setup import plan
 from tests.training.conftest import write_set
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 WORDS = json.loads((REPOSITORY / "benchmarks" / "bundled.json").read_text("utf-8"))
 NAMES = sorted(WORDS)
 WITH_DIRECTIONS = ("fruit", "impressions")

@@ -12,8 +12,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from ganlib import checkpoints, networks
-from ganlib.errors import CheckpointError, InputError
+from ganlib import networks
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.models import checkpoints
 from ganlib.networks.base import GeneratorSpec
 
 
@@ -46,7 +47,7 @@ def test_a_model_comes_back_as_it_was(saved):
 
 def test_loading_imports_no_compiler(saved, repository):
     """It takes seconds, and a quotient of tensors on `meta` is enough to import it."""
-    script = "import sys; from pathlib import Path; from ganlib.checkpoints import load_generator\n"
+    script = "import sys; from pathlib import Path; from ganlib.models.checkpoints import load_generator\n"
     script += "load_generator(Path(sys.argv[1]))\nassert 'torch._dynamo' not in sys.modules"
     subprocess.run([sys.executable, "-c", script, str(saved[2].path)], check=True, cwd=repository)
 

@@ -10,12 +10,12 @@ import safetensors.torch
 import torch
 
 from ganlib.__main__ import main
-from ganlib.checkpoints import load_generator, read_card, save_snapshot
-from ganlib.deltas import KEY, is_delta, restore_delta, save_delta
-from ganlib.errors import CheckpointError
-from ganlib.latents import Recipe
+from ganlib.base.errors import CheckpointError
+from ganlib.latents.recipes import Recipe
+from ganlib.models.checkpoints import load_generator, read_card, save_snapshot
+from ganlib.models.deltas import KEY, is_delta, restore_delta, save_delta
 from ganlib.networks import tiny_generator
-from ganlib.renderer import Renderer
+from ganlib.render.renderer import Renderer
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ import onnxruntime
 import pytest
 import torch
 
-from ganlib import checkpoints, networks
+from ganlib import networks
 from ganlib.__main__ import main
-from ganlib.errors import CheckpointError, InputError
-from ganlib.export import EXPORTS, OPSET, export_model
-from ganlib.foreign import open_foreign
-from tests.test_help import help_of
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.models import checkpoints
+from ganlib.models.export import EXPORTS, OPSET, export_model
+from ganlib.models.foreign import open_foreign
+from tests.commands.test_help import help_of
 
 EXACT = 1e-5  # tensors pass through unchanged, the filter is rounded: measured 1.4e-6
 PROGRAM = 1e-4  # of the standard deviation
@@ -366,7 +367,7 @@ def test_the_command_writes_a_file_and_says_its_licence(tmp_path, capsys):
 
 
 def test_the_commands_choices_are_those_of_the_library():
-    from ganlib.export import PARTS
+    from ganlib.models.export import PARTS
 
     words = help_of("export")
     assert f"--format {{{','.join(EXPORTS)}}}" in words and f"--part {{{','.join(PARTS)}}}" in words

@@ -12,16 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ganlib import checkpoints
-from ganlib.errors import CheckpointError, InputError
-from ganlib.export import EXPORTS, export_model
-from ganlib.export.pickles import LAYOUTS
-from ganlib.foreign import inspect, open_foreign
-from ganlib.foreign.pickles import Budget, PickleReader, Stream
-from ganlib.foreign.values import ALLOWED, NETWORK_CLASSES, Array, Network, View
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.models import checkpoints
+from ganlib.models.export import EXPORTS, export_model
+from ganlib.models.export.pickles import LAYOUTS
+from ganlib.models.foreign import inspect, open_foreign
+from ganlib.models.foreign.pickles import Budget, PickleReader, Stream
+from ganlib.models.foreign.values import ALLOWED, NETWORK_CLASSES, Array, Network, View
 from ganlib.networks import ops
-from tests.foreign.foreign_files import modules
-from tests.test_export import EXACT, assert_close, draw, judge, save
+from tests.models.foreign.foreign_files import modules
+from tests.models.test_export import EXACT, assert_close, draw, judge, save
 
 # What Python's own reader finds in a program that has classes of these names. Their forward follows the papers and
 # reads everything from the objects' attributes, so that none may be missing.

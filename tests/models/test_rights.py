@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganlib.rights import LICENCES, UNKNOWN, conflict, read_licence, rights_words, stricter
+from ganlib.models.rights import LICENCES, UNKNOWN, conflict, read_licence, rights_words, stricter
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ganlib import networks
-from ganlib.errors import CheckpointError, InputError
+from ganlib.base.errors import CheckpointError, InputError
 from ganlib.networks.base import GeneratorSpec
 
 

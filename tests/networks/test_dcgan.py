@@ -5,13 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from ganlib import checkpoints, latents, networks
-from ganlib.errors import CheckpointError, InputError
-from ganlib.latents import Recipe
+from ganlib import networks
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.latents import recipes as latents
+from ganlib.latents.paths import Keyframe, LatentPath
+from ganlib.latents.recipes import Recipe
+from ganlib.models import checkpoints
 from ganlib.networks import dcgan
 from ganlib.networks.base import GeneratorSpec
-from ganlib.paths import Keyframe, LatentPath
-from ganlib.renderer import Renderer
+from ganlib.render.renderer import Renderer
 
 UPSAMPLING = pytest.mark.parametrize("upsampling", dcgan.UPSAMPLING)
 NORMS = pytest.mark.parametrize("norm", [False, True])

@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_sample_image
 
-from ganlib import efficientnet, features, images
-from ganlib.efficientnet import EPSILON, PYRAMID_CHANNELS, STAGES, network_of, weights_file
-from ganlib.errors import CheckpointError
+from ganlib.base.errors import CheckpointError
+from ganlib.features import extractors
+from ganlib.media import images
+from ganlib.networks import efficientnet
+from ganlib.networks.efficientnet import EPSILON, PYRAMID_CHANNELS, STAGES, network_of, weights_file
 
 # ImageNet's classes by number.
 PALACES = {442, 483, 497, 663, 698}  # bell cote, castle, church, monastery, palace
@@ -91,7 +93,7 @@ def test_odd_sides_are_padded_as_the_weights_were_trained(network):
 
 
 def test_it_is_an_extractor_like_the_others():
-    extractor = features.open_extractor("efficientnet")
+    extractor = extractors.open_extractor("efficientnet")
     assert (extractor.name, extractor.dim, extractor.side) == ("efficientnet", 1280, 224)
     pixels = images.resize(load_sample_image("flower.jpg"), 96, 64)[None].copy()
     found = extractor(pixels)
@@ -112,4 +114,4 @@ def test_a_damaged_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(efficientnet, "weights_file", lambda: damaged)
     efficientnet.frozen.cache_clear()
     with pytest.raises(CheckpointError, match="not the known EfficientNet-lite0"):
-        features.open_extractor("efficientnet")
+        extractors.open_extractor("efficientnet")

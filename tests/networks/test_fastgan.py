@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ganlib import checkpoints, networks
-from ganlib.errors import CheckpointError, InputError
+from ganlib import networks
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.models import checkpoints
 from ganlib.networks import fastgan
 from ganlib.networks.base import GeneratorSpec
 from ganlib.training.config import TrainConfig

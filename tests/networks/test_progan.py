@@ -5,14 +5,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ganlib import checkpoints, latents, networks
-from ganlib.errors import CheckpointError, InputError
-from ganlib.latents import Recipe
+from ganlib import networks
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.latents import recipes as latents
+from ganlib.latents.paths import Keyframe, LatentPath
+from ganlib.latents.recipes import Recipe
+from ganlib.models import checkpoints
 from ganlib.networks import progan
 from ganlib.networks.base import GeneratorSpec
 from ganlib.networks.ops import EqualizedConv2d
-from ganlib.paths import Keyframe, LatentPath
-from ganlib.renderer import Renderer
+from ganlib.render.renderer import Renderer
 
 GROWTHS = [(0, 1.0), (1, 0.25), (1, 1.0), (2, 0.0), (2, 0.6), (2, 1.0)]
 EACH_GROWTH = pytest.mark.parametrize("growth", GROWTHS, ids=str)

@@ -8,9 +8,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ganlib import checkpoints, efficientnet, networks
-from ganlib.errors import CheckpointError, InputError
-from ganlib.networks import projected
+from ganlib import networks
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.models import checkpoints
+from ganlib.networks import efficientnet, projected
 from ganlib.networks.base import DiscriminatorSpec
 
 PARAMS = {"width": 8, "feature_side": 64, "seed": 3}

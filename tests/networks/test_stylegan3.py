@@ -8,8 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ganlib import latents, networks
-from ganlib.errors import CheckpointError, InputError
+from ganlib import networks
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.latents import recipes
 from ganlib.networks import alias_free, stylegan3
 from ganlib.networks.base import GeneratorSpec
 
@@ -150,7 +151,7 @@ def test_gradients_reach_w(turning):
 
 def picture(G, translate=(0.0, 0.0), rotate=0.0):
     w = G.mapping(torch.ones(1, 32), torch.eye(3)[:1])[:, None].repeat(1, G.spec.num_ws, 1)
-    return G.synthesis(w, transform=latents.placement(translate, rotate)[None])
+    return G.synthesis(w, transform=recipes.placement(translate, rotate)[None])
 
 
 def test_translation_moves_right_and_down(turning):
@@ -170,7 +171,7 @@ def test_a_placement_is_the_references_transform(turning):
     arrays, _, _ = turning
     inverse = np.linalg.inv(arrays["user_transform"])
     angle = math.degrees(math.atan2(inverse[0, 1], inverse[0, 0]))
-    found = latents.placement((inverse[0, 2], inverse[1, 2]), angle)
+    found = recipes.placement((inverse[0, 2], inverse[1, 2]), angle)
     np.testing.assert_allclose(found, arrays["user_transform"], atol=1e-6)
     assert (inverse[0, 2], angle) == pytest.approx((0.11, math.degrees(0.3)))
 

@@ -20,17 +20,17 @@ from PIL import Image
 
 from ganlib import networks, nft
 from ganlib.__main__ import main
-from ganlib.checkpoints import load_generator, save_snapshot
-from ganlib.colours import NAMED, WORDS, main_colours
-from ganlib.editing import Direction, save_direction
-from ganlib.errors import InputError
-from ganlib.favourites import add_favourite
-from ganlib.images import read_recipe_text, says_ai
-from ganlib.latents import Edit, Recipe, parse_embedded
+from ganlib.base.errors import InputError
+from ganlib.latents.editing import Direction, save_direction
+from ganlib.latents.favourites import add_favourite
+from ganlib.latents.recipes import Edit, Recipe, parse_embedded
+from ganlib.media.colours import NAMED, WORDS, main_colours
+from ganlib.media.images import read_recipe_text, says_ai
+from ganlib.models.checkpoints import load_generator, save_snapshot
 from ganlib.nft import NftConfig, make_drop, preview_drop, rarity_of, validate_drop
+from ganlib.nft.candidates import Chooser, Look, Viewer
 from ganlib.nft.config import fill
-from ganlib.nft.looking import Chooser, Look, Viewer
-from ganlib.nft.making import WORK
+from ganlib.nft.job import WORK
 from ganlib.nft.metadata import schema_errors
 from ganlib.runs import RunDir, SilentReporter, Stopped, create_run, work
 from tests.conftest import save_tiny
@@ -388,7 +388,7 @@ def test_colours_are_named_by_their_share_of_the_picture():
 
 def test_titled_directions_become_traits_in_sigmas(tmp_path):
     path = save_tiny(tmp_path / "plum.safetensors", seed=3)
-    from ganlib.renderer import Renderer
+    from ganlib.render.renderer import Renderer
 
     renderer = Renderer.open(path, device="cpu")
     offset = (renderer.w_plus([Recipe.of_seed(5)])[0, 0] - renderer.w_avg).cpu()

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ganlib.base.errors import DataError
 from ganlib.dataset.files import Bounds
-from ganlib.errors import DataError
-from ganlib.images import contact_sheet, encode
-from ganlib.nft import NftConfig, checking, make_drop, validate_drop
+from ganlib.media.images import contact_sheet, encode
+from ganlib.nft import NftConfig, checks, make_drop, validate_drop
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_a_folder_that_holds_too_much_is_a_problem_and_is_not_looked_through(dro
     for i in range(300):
         (folder / "deep" / f"{i}.txt").touch()
     (folder / "out").symlink_to("/")
-    monkeypatch.setattr(checking, "MANY", Bounds(100, 10.0))
+    monkeypatch.setattr(checks, "MANY", Bounds(100, 10.0))
     problems = validate_drop(folder)
     assert len(problems) < 102 and any("more than 100 files" in problem for problem in problems)
     assert "out: a link to a folder, not followed" in problems

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from ganlib.__main__ import main
-from ganlib.checkpoints import read_card
-from ganlib.errors import InputError
-from ganlib.latents import MAX_SEED, Recipe
+from ganlib.base.errors import InputError
+from ganlib.latents.paths import CURVES, Keyframe, LatentPath
+from ganlib.latents.recipes import MAX_SEED, Recipe
+from ganlib.models.checkpoints import read_card
 from ganlib.networks import tiny_generator
-from ganlib.paths import CURVES, Keyframe, LatentPath
 from ganlib.video import ASPECTS, RenderJob
-from pages._ui.bench import Bench, fitted, groups_of, recipe_words, values_of, what_is_wrong, with_values
-from pages._ui.film_choices import FPS, GROUNDS, SIZES, Film, codings
-from pages._ui.films import command_of, size_words
-from pages._ui.keyframes import MAX_KEYFRAMES, Track, from_text, full_name, to_text
-from pages._ui.models import file_name
-from pages._ui.view import View, Wall
+from pages._ui.common.model_cache import file_name
+from pages._ui.explore.history import Bench, fitted, groups_of, recipe_words, values_of, what_is_wrong, with_values
+from pages._ui.gallery.wall_state import View, Wall
+from pages._ui.morph.choices import FPS, GROUNDS, SIZES, Film, codings
+from pages._ui.morph.films import command_of, size_words
+from pages._ui.morph.keyframes import MAX_KEYFRAMES, Track, from_text, full_name, to_text
 
 SPEC = tiny_generator(resolution=64).spec
 

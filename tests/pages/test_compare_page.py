@@ -13,18 +13,19 @@ import streamlit as st
 from asking import agreed
 from streamlit.testing.v1 import AppTest
 
-from ganlib import images, runs
-from ganlib.checkpoints import list_checkpoints, save_snapshot
+from ganlib import runs
+from ganlib.base import workspace
 from ganlib.compare import CopyCheck
+from ganlib.compare.games import Sitting, answer, sit_down, sitting_of
 from ganlib.compare.quiz import Play, begin_faceoff, begin_quiz
-from ganlib.compare.sitting import Sitting, answer, sit_down, sitting_of
 from ganlib.compare.votes import Game, keep_game
 from ganlib.dataset import Dataset
-from ganlib.latents import Recipe
+from ganlib.latents.recipes import Recipe
+from ganlib.media import images
+from ganlib.models.checkpoints import list_checkpoints, save_snapshot
 from ganlib.networks import tiny_generator
-from pages._ui import models
-from pages._ui.comparing.sets import RealSet, large_picture, real_picture
-from pages._ui.comparing.sides import _nearest
+from pages._ui.compare.sets import RealSet, large_picture, real_picture
+from pages._ui.compare.sides import _nearest
 from tests.compare.conftest import write_set
 from tests.pages.conftest import snippets
 
@@ -65,12 +66,12 @@ def data(checkpoints, tmp_path, monkeypatch) -> Path:
 def play(app: AppTest, key: str) -> None:
     """Answer every round as the browser would."""
     while not (game := playing(app, key)).is_over:
-        answer(models.runs_root(), app.session_state[key], game.at, "left", 1.0)
+        answer(workspace.runs_root(), app.session_state[key], game.at, "left", 1.0)
     app.run()
 
 
 def playing(app: AppTest, key: str) -> Play:
-    found = sitting_of(models.runs_root(), app.session_state[key])
+    found = sitting_of(workspace.runs_root(), app.session_state[key])
     assert found is not None
     return found.play
 

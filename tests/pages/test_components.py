@@ -24,7 +24,7 @@ from pages._ui.components import (
     address_bar,
     latent_map,
     model_shelf,
-    mounting,
+    mount,
     picture_pair,
     picture_wall,
     slider_bank,
@@ -194,7 +194,7 @@ def test_a_forged_message_is_ignored_and_a_right_one_is_heard(monkeypatch, name,
 
 
 def test_every_component_that_listens_is_in_the_table():
-    listening = {path.stem for path in mounting.FOLDER.glob("*.js") if ".send(" in path.read_text()}
+    listening = {path.stem for path in mount.FOLDER.glob("*.js") if ".send(" in path.read_text()}
     assert listening == COMPONENTS.keys()
 
 
@@ -214,6 +214,6 @@ def test_a_message_through_the_callback_is_checked_too(monkeypatch):
         return {"answer": None}
 
     told: Told = []
-    mounting.mount(component, key="k", data={}, hears={"answer": ({"round": int}, told.append)})  # type: ignore[arg-type]
+    mount.mount(component, key="k", data={}, hears={"answer": ({"round": int}, told.append)})  # type: ignore[arg-type]
     calls[0]()
     assert told == []

@@ -9,11 +9,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from ganlib.checkpoints import list_checkpoints, save_snapshot
-from ganlib.latents import Recipe
+from ganlib.latents.recipes import Recipe
+from ganlib.models.checkpoints import list_checkpoints, save_snapshot
 from ganlib.networks import tiny_generator
-from ganlib.renderer import Renderer
-from pages._ui import covers
+from ganlib.render.renderer import Renderer
+from pages._ui.common import covers
 
 
 def recipe_of(model) -> Recipe:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganlib.base.errors import InputError
 from ganlib.dataset import Dataset, PrepareConfig, files, prepare
 from ganlib.dataset.checks.measure import measure
 from ganlib.dataset.preview import OUTLINE, preview
-from ganlib.errors import InputError
-from ganlib.images import decode, encode
+from ganlib.media.images import decode, encode
 from ganlib.runs import Stopped
 
 

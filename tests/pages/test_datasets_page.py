@@ -14,12 +14,12 @@ from asking import agreed
 from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
+from ganlib.base.errors import DataError, InputError
 from ganlib.dataset import Dataset
 from ganlib.dataset.config import LABELS
 from ganlib.dataset.figures import measure_set
 from ganlib.dataset.preview import mosaic, preview
-from ganlib.errors import DataError, InputError
-from ganlib.images import decode, encode
+from ganlib.media.images import decode, encode
 from pages._ui.datasets.choices import Cut, cut_of, decide, kept, left_out, settle
 from pages._ui.datasets.intake import keep_uploads, safe_name
 

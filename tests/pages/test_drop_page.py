@@ -10,9 +10,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
-from ganlib.checkpoints import change_card, list_checkpoints
-from ganlib.favourites import add_favourite
-from ganlib.latents import Recipe
+from ganlib.latents.favourites import add_favourite
+from ganlib.latents.recipes import Recipe
+from ganlib.models.checkpoints import change_card, list_checkpoints
 from tests.pages.conftest import snippets
 
 

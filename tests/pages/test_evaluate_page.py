@@ -13,12 +13,12 @@ from asking import agreed
 from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
-from ganlib.checkpoints import list_checkpoints, save_snapshot
 from ganlib.metrics.results import as_good_as, best_of, figures_of_runs, read_figures, to_csv, to_json
+from ganlib.models.checkpoints import list_checkpoints, save_snapshot
 from ganlib.networks import tiny_generator
-from pages._ui.evaluating.charts import curve, has_line
+from pages._ui.evaluate.charts import curve, has_line
+from tests.metrics.test_metrics import write_set
 from tests.pages.conftest import snippets
-from tests.test_metrics import write_set
 
 
 def open_page(repository: Path, **query: str) -> AppTest:

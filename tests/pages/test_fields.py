@@ -9,9 +9,9 @@ import pytest
 from asking import agreed
 from streamlit.testing.v1 import AppTest
 
-from ganlib.options import facts_of, title_of
-from pages._ui import fields
-from tests.test_metrics import write_set
+from ganlib.base.options import facts_of, title_of
+from pages._ui.common import fields
+from tests.metrics.test_metrics import write_set
 
 BEGINS_ELSEWHERE = {"drop-psi", "drop-floor", "drop-count", "find-count"}
 """Where a page begins with another value than a terminal: what a person looks at first is not what a script wants."""

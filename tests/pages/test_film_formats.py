@@ -10,12 +10,12 @@ from streamlit.testing.v1 import AppTest
 
 from ganlib import video
 from ganlib.__main__ import main
-from ganlib.latents import Recipe
-from ganlib.paths import Keyframe, LatentPath
-from ganlib.renderer import Renderer
+from ganlib.latents.paths import Keyframe, LatentPath
+from ganlib.latents.recipes import Recipe
+from ganlib.render.renderer import Renderer
 from ganlib.runs import SilentReporter
-from ganlib.video.joining import Pieces, decoded, joined
-from tests.test_help import help_of
+from ganlib.video.muxing import Pieces, decoded, joined
+from tests.commands.test_help import help_of
 from tests.test_reference import reference
 
 

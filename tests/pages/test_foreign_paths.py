@@ -11,7 +11,7 @@ import pytest
 from asking import agreed, is_asked
 from streamlit.testing.v1 import AppTest
 
-from pages._ui import paths
+from pages._ui.common import paths
 from tests.pages.conftest import snippets
 
 PARAMETERS = [

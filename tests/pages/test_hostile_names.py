@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from streamlit.elements.lib import policies
 from streamlit.testing.v1 import AppTest
 
-from pages._ui.frame import WORD_JOINER
+from pages._ui.common.frame import WORD_JOINER
 from tests.hostile_workspace import SIGNS, Workspace, make_workspace
 from tests.pages.conftest import snippets
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from ganlib.checkpoints import list_checkpoints
-from ganlib.editing import Direction, remove_direction, save_direction
-from ganlib.favourites import add_favourite, load_favourites
-from ganlib.latents import Edit, Recipe
+from ganlib.latents.editing import Direction, remove_direction, save_direction
+from ganlib.latents.favourites import add_favourite, load_favourites
+from ganlib.latents.recipes import Edit, Recipe
+from ganlib.models.checkpoints import list_checkpoints
 
 VIEWS = [("explore", "Children"), ("explore", "Map"), ("gallery", ""), ("morph", "")]
 

@@ -12,8 +12,8 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
-from ganlib.checkpoints import Checkpoint, change_card, list_checkpoints, load_generator, read_card
-from pages._ui.stock import faces, shelf
+from ganlib.models.checkpoints import Checkpoint, change_card, list_checkpoints, load_generator, read_card
+from pages._ui.models import contact_sheet, shelf
 
 
 def open_page(repository: Path, **query: str) -> AppTest:
@@ -64,8 +64,8 @@ def test_sheets_that_take_long_are_made_one_after_the_other(repository, checkpoi
         shutil.copy(model.path, checkpoints / f"{name}.safetensors")
 
     def slow(card: Checkpoint, *, may_make: bool) -> bytes | None:
-        time.sleep(0.3 if may_make and not faces.path_of(card).exists() else 0)
-        return faces.sheet(card, may_make=may_make)
+        time.sleep(0.3 if may_make and not contact_sheet.path_of(card).exists() else 0)
+        return contact_sheet.sheet(card, may_make=may_make)
 
     monkeypatch.setattr(shelf, "sheet", slow)
     monkeypatch.setattr(shelf, "SECONDS", 0.2)

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
 from ganlib.video import RenderJob
-from pages._ui.film_choices import codings
+from pages._ui.morph.choices import codings
 from tests.pages.conftest import snippets
 
 THREE = "seeds=1&psi=0.7@1~seeds=2&psi=0.7@1~seeds=3&psi=0.7@1"
@@ -89,10 +89,10 @@ def test_words_quality_and_cost_reach_the_job(repository, checkpoints, jobs):
 
 
 def test_a_keyframe_gets_another_class_and_the_others_keep_theirs():
-    from ganlib.latents import Recipe
+    from ganlib.latents.paths import Keyframe
+    from ganlib.latents.recipes import Recipe
     from ganlib.networks import tiny_generator
-    from ganlib.paths import Keyframe
-    from pages._ui.keyframes import Track, from_text, to_text
+    from pages._ui.morph.keyframes import Track, from_text, to_text
 
     track = Track("digest")
     track.put([Keyframe(Recipe.of_seed(seed, label=0)) for seed in (1, 2)], tiny_generator(label_dim=3).spec)

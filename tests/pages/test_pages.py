@@ -12,12 +12,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
-from ganlib.checkpoints import read_card, save_snapshot
-from ganlib.favourites import add_favourite
-from ganlib.latents import Recipe
+from ganlib.latents.favourites import add_favourite
+from ganlib.latents.recipes import Recipe
+from ganlib.models.checkpoints import read_card, save_snapshot
 from ganlib.networks import tiny_generator
-from pages._ui.bench import groups_of
-from pages._ui.frame import SECTIONS, sentences
+from pages._ui.common.frame import SECTIONS, sentences
+from pages._ui.explore.history import groups_of
 from tests.pages.conftest import snippets
 
 PAGES = ("gallery", "explore", "morph")
@@ -48,7 +48,7 @@ def test_a_page_runs_without_app_py(repository, checkpoints, page):
 
 
 def test_the_app_opens_the_gallery(repository, checkpoints):
-    app = AppTest.from_file(str(repository / "pages" / "_ui" / "entrance.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(repository / "pages" / "_ui" / "common" / "entrance.py"), default_timeout=60).run()
     assert told(app) == ""
     assert app.title[0].value == "Gallery"
 

@@ -11,9 +11,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
-from ganlib.checkpoints import list_checkpoints
-from ganlib.images import encode
-from pages._ui.projecting.photos import box_of, cut, keep
+from ganlib.media.images import encode
+from ganlib.models.checkpoints import list_checkpoints
+from pages._ui.project.photos import box_of, cut, keep
 
 
 class Upload(io.BytesIO):

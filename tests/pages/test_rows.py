@@ -14,30 +14,32 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 from torch import Tensor, nn
 
-from ganlib import features, images, modelcard
+from ganlib import model_card
 from ganlib.__main__ import main
-from ganlib.checkpoints import list_checkpoints, load_generator, read_card
+from ganlib.base.errors import CheckpointError
 from ganlib.dataset import Dataset
 from ganlib.dataset import augment as copying
-from ganlib.errors import CheckpointError
-from ganlib.export import EXPORTS, Export, export_model
-from ganlib.features import FeatureExtractor, Opener
-from ganlib.foreign.opening import IMPORTS, Import, open_foreign
-from ganlib.foreign.parts import Parts
-from ganlib.foreign.pickles import Budget
-from ganlib.images import encode
-from ganlib.latents import Recipe
+from ganlib.features import extractors
+from ganlib.features.extractors import FeatureExtractor, Opener
+from ganlib.latents.recipes import Recipe
+from ganlib.media import images
+from ganlib.media.images import encode
 from ganlib.metrics import KINDS, Kind, Known, Seen, generated_pictures
 from ganlib.metrics.results import read_figures
+from ganlib.models.checkpoints import list_checkpoints, load_generator, read_card
+from ganlib.models.export import EXPORTS, Export, export_model
+from ganlib.models.foreign.parts import Parts
+from ganlib.models.foreign.pickles import Budget
+from ganlib.models.foreign.reader import IMPORTS, Import, open_foreign
 from ganlib.nft.traits import TRAITS, Pieces, TraitKind
-from ganlib.superres.known import KNOWN, KnownModel
 from ganlib.superres.networks import FAMILIES, Family, NetworkSpec, Upscaler, known_families
+from ganlib.superres.registry import KNOWN, KnownModel
 from ganlib.superres.weights import open_upscaler
-from ganlib.training.doctor import best_snapshot
 from ganlib.training.presets import PRESETS, Preset
-from pages._ui import models
-from tests.test_help import help_of
-from tests.test_metrics import write_set
+from ganlib.training.watch.doctor import best_snapshot
+from pages._ui.common import model_cache
+from tests.commands.test_help import help_of
+from tests.metrics.test_metrics import write_set
 
 
 class Brightness(nn.Module):
@@ -56,7 +58,9 @@ def brightness(monkeypatch, tmp_path):
     """A kind of metric, and the features that it is about."""
     monkeypatch.setenv("GANLIB_CACHE", str(tmp_path / "cache"))
     extractor = FeatureExtractor("brightness", 1, 16, "cd" * 32, Brightness())
-    monkeypatch.setitem(features.OPENERS, "brightness", Opener("their brightness", "How bright.", lambda d: extractor))
+    monkeypatch.setitem(
+        extractors.OPENERS, "brightness", Opener("their brightness", "How bright.", lambda d: extractor)
+    )
     row = Kind(
         "bright", "How bright", "difference of brightness", "Told from **brightness** alone.", brightness_difference,
         features="brightness", keeps_vectors=False, enough=30, doubt="{few} pictures are few, {enough} are not",
@@ -80,7 +84,7 @@ def test_a_kind_of_metric_is_measured_from_the_command_line(brightness, checkpoi
     assert record["results"] == {"bright20_full_brightness": pytest.approx(abs(fake - real), rel=1e-3)}
     assert {figure.name for figure in read_figures(tmp_path / "m")} == {"bright20_full_brightness"}
     card = read_card(model)
-    assert card.metrics == record["results"] and "- bright" in modelcard.card_markdown(card)
+    assert card.metrics == record["results"] and "- bright" in model_card.card_markdown(card)
     assert main(["metrics", "--network", str(model), "--data", str(data), "--metrics", "dull20"]) != 0
     assert "bright (difference of brightness)" in capsys.readouterr().err
 
@@ -245,11 +249,11 @@ def test_a_format_of_imports_is_read(checkpoints, monkeypatch, tmp_path):
 
 
 def test_an_order_of_the_wall_is_a_choice_of_the_gallery(checkpoints, monkeypatch, repository):
-    backwards = models.Sort("backwards", lambda opened, recipes: list(range(len(recipes)))[::-1])
-    monkeypatch.setitem(models.SORTS, "backwards", backwards)
+    backwards = model_cache.Sort("backwards", lambda opened, recipes: list(range(len(recipes)))[::-1])
+    monkeypatch.setitem(model_cache.SORTS, "backwards", backwards)
     (model,), _ = list_checkpoints(checkpoints)
     recipes = [Recipe.of_seed(seed, psi=0.7) for seed in (3, 1, 2)]
-    assert models.sorted_by(model, recipes, "backwards") == recipes[::-1]
+    assert model_cache.sorted_by(model, recipes, "backwards") == recipes[::-1]
     app = AppTest.from_file(str(Path(repository) / "pages" / "gallery.py"), default_timeout=180)
     app.query_params["model"] = "tiny"
     app.run()

@@ -12,14 +12,15 @@ import pytest
 from asking import agreed
 from streamlit.testing.v1 import AppTest
 
-from ganlib import images, runs
+from ganlib import runs
 from ganlib.__main__ import build_parser
-from ganlib.checkpoints import change_card, list_checkpoints
 from ganlib.commands.flags import read_options, values_from_flags
 from ganlib.commands.verbs import VERBS
+from ganlib.media import images
+from ganlib.models.checkpoints import change_card, list_checkpoints
 from ganlib.training.presets import with_preset
+from tests.metrics.test_metrics import write_set
 from tests.pages.conftest import snippets
-from tests.test_metrics import write_set
 
 ODD = '-it\'s a "set" $HOME; *'
 """A name with a leading dash, spaces, both quotes and what a shell would expand."""

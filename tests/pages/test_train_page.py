@@ -17,13 +17,13 @@ from asking import agreed
 from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
-from ganlib.checkpoints import list_checkpoints
 from ganlib.commands.flags import flags_from_dataclass, values_from_flags
-from ganlib.images import contact_sheet, encode
+from ganlib.media.images import contact_sheet, encode
+from ganlib.models.checkpoints import list_checkpoints
 from ganlib.training.config import TrainConfig
 from ganlib.training.presets import PRESETS, with_preset
-from pages._ui.training.curves import figures, words_before_line
-from pages._ui.training.draft import OWN, Draft, draft_from, draft_of
+from pages._ui.train.curves import figures, words_before_line
+from pages._ui.train.draft import OWN, Draft, draft_from, draft_of
 from tests.pages.conftest import snippets
 
 TINY = {"preset": "quick", "cbase": "64", "cmax": "8", "z_dim": "8", "w_dim": "8", "batch": "4"}

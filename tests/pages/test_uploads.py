@@ -23,9 +23,9 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
 from streamlit.web.server.starlette import starlette_routes
 
-from ganlib.errors import GanlibError
-from pages._ui import uploads
-from pages._ui.uploads import UploadsToDisk, content, digest_of, keep_upload, sweep
+from ganlib.base.errors import GanlibError
+from pages._ui.common import uploads
+from pages._ui.common.uploads import UploadsToDisk, content, digest_of, keep_upload, sweep
 
 PIECE = 2**16
 HEAD = (
@@ -214,7 +214,7 @@ def test_a_copy_that_does_not_fit_leaves_nothing(server, tmp_path, monkeypatch):
 
 
 def test_this_streamlit_receives_uploads_where_they_are_taken_to_the_disk():
-    version = f"Streamlit {streamlit.__version__} takes uploads in another way: see pages/_ui/uploads.py"
+    version = f"Streamlit {streamlit.__version__} takes uploads in another way: see pages/_ui/common/uploads.py"
     assert starlette_routes.BASE_ROUTE_UPLOAD_FILE == uploads.ROUTE, version
     for name in ("uploaded_file_mgr", "is_active_session"):
         assert hasattr(Runtime, name), version

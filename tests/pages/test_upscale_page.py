@@ -15,13 +15,13 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
-from ganlib.checkpoints import list_checkpoints
-from ganlib.favourites import add_favourite
-from ganlib.images import encode, read_recipe_text, resize
-from ganlib.latents import Recipe, parse_embedded
+from ganlib.latents.favourites import add_favourite
+from ganlib.latents.recipes import Recipe, parse_embedded
+from ganlib.media.images import encode, read_recipe_text, resize
+from ganlib.models.checkpoints import list_checkpoints
 from ganlib.superres import models_folder
 from ganlib.superres.networks import NetworkSpec, build
-from pages._ui.jobs import folder_zip
+from pages._ui.common.jobs import folder_zip
 from tests.pages.conftest import snippets
 
 

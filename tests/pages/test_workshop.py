@@ -11,14 +11,14 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from ganlib import runs
-from ganlib.checkpoints import list_checkpoints
-from ganlib.editing import Direction, list_directions, save_direction
-from ganlib.favourites import load_favourites
-from ganlib.latents import Edit, Recipe
+from ganlib.latents.editing import Direction, list_directions, save_direction
+from ganlib.latents.favourites import load_favourites
+from ganlib.latents.recipes import Edit, Recipe
+from ganlib.models.checkpoints import list_checkpoints
 from ganlib.networks import tiny_generator
-from pages._ui.bench import fitted, groups_of, recipe_words, values_of, with_values
-from pages._ui.exploring.children import child_of
-from pages._ui.exploring.mixing import cells
+from pages._ui.explore.children import child_of
+from pages._ui.explore.history import fitted, groups_of, recipe_words, values_of, with_values
+from pages._ui.explore.style_mixing import cells
 from tests.pages.conftest import snippets
 
 SPEC = tiny_generator().spec

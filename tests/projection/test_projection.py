@@ -14,20 +14,21 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoints, images
-from ganlib.device import crowding
-from ganlib.errors import InputError
-from ganlib.latents import Recipe, parse_embedded
+from ganlib.base.errors import InputError
+from ganlib.compute.device import crowding
+from ganlib.latents.recipes import Recipe, parse_embedded
+from ganlib.media import images
+from ganlib.models import checkpoints
 from ganlib.networks import tiny_generator
 from ganlib.projection import ProjectConfig, estimate_project, project
 from ganlib.projection.figures import FILE
 from ganlib.projection.job import DELTA
 from ganlib.projection.prior import measure_prior
-from ganlib.renderer import Renderer
+from ganlib.render.renderer import Renderer
 from ganlib.runs import SilentReporter, Stopped
 from tests.conftest import save_tiny
 
-FRUIT = Path(__file__).resolve().parents[1] / "checkpoints" / "fruit.safetensors"
+FRUIT = Path(__file__).resolve().parents[2] / "checkpoints" / "fruit.safetensors"
 
 
 def write_seed(model: Path, path: Path, seed: int, *, psi: float = 0.7, label: int | None = None) -> Path:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganlib import images
-from ganlib.errors import DataError, InputError
-from ganlib.projection import can_find_faces, crop_square, find_face, find_subject, finding
+from ganlib.base.errors import DataError, InputError
+from ganlib.media import images
+from ganlib.projection import can_find_faces, crop_square, crops, find_face, find_subject
 
-FACE = Path(__file__).parent / "data" / "astronaut.jpg"
+FACE = Path(__file__).parents[1] / "data" / "astronaut.jpg"
 EYES = np.array([[126.5, 63.0], [154.0, 64.5]])  # of the whole picture, by hand
 
 
@@ -42,7 +42,7 @@ def test_a_face_is_cut_upright_with_the_eyes_where_models_expect_them(degrees):
 def test_where_there_is_no_face_it_is_said(monkeypatch):
     with pytest.raises(DataError, match="no face"):
         find_face(np.full((200, 300, 3), 128, np.uint8))
-    monkeypatch.setattr(finding, "_opencv", lambda: None)
+    monkeypatch.setattr(crops, "_opencv", lambda: None)
     assert not can_find_faces()
     with pytest.raises(InputError, match="no face detector") as caught:
         crop_square(np.full((200, 300, 3), 128, np.uint8), 64, crop="face")

@@ -9,15 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
-from ganlib.errors import DataError, InputError
+from ganlib.base.errors import DataError, InputError
 from ganlib.networks import tiny_generator
 from ganlib.projection import crop_square, find_targets, project, read_target
 from ganlib.projection.figures import ordinariness
+from ganlib.projection.outputs import thinned
 from ganlib.projection.prior import INSIDE, OUTSIDE, cluster_centres, measure_prior
 from ganlib.projection.search import LEARNING_RATE, learning_rate, noise_penalty, wandering
 from ganlib.projection.target import to_network
-from ganlib.projection.writing import thinned
-from tests.test_projection import options
+from tests.projection.test_projection import options
 
 
 def coloured(width: int, height: int) -> np.ndarray:

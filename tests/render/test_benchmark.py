@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from ganlib.benchmark import convolution_peak, fastest_seconds, measure
-from ganlib.errors import InputError
-from ganlib.renderer import Renderer
+from ganlib.base.errors import InputError
+from ganlib.render.benchmark import convolution_peak, fastest_seconds, measure
+from ganlib.render.renderer import Renderer
 
 
 def test_measures_each_batch_and_the_peak(tiny_model):

@@ -11,12 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import directions, networks
+from ganlib import networks
 from ganlib.__main__ import main
-from ganlib.checkpoints import save_snapshot
-from ganlib.directions import between, measure_safe, principal_components, sample_w, strip, style_directions
-from ganlib.directions.measuring import apply_step
-from ganlib.editing import (
+from ganlib.base.errors import DataError, InputError
+from ganlib.latents.editing import (
     Direction,
     list_directions,
     load_direction,
@@ -25,9 +23,12 @@ from ganlib.editing import (
     rename_direction,
     save_direction,
 )
-from ganlib.errors import DataError, InputError
-from ganlib.latents import Recipe
-from ganlib.renderer import Renderer
+from ganlib.latents.recipes import Recipe
+from ganlib.models.checkpoints import save_snapshot
+from ganlib.render import directions
+from ganlib.render.directions import between, measure_safe, principal_components, sample_w, strip, style_directions
+from ganlib.render.directions.limits import apply_step
+from ganlib.render.renderer import Renderer
 
 SPEC = networks.tiny_generator().spec
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ganlib import features
-from ganlib.directions import DirectionsConfig, find_directions, measure_attributes, sample_w, shown_directions
-from ganlib.directions.showing import ATTRIBUTES, TITLES
-from ganlib.editing import list_directions, save_direction
-from ganlib.errors import InputError
-from ganlib.renderer import Renderer
+from ganlib.base.errors import InputError
+from ganlib.features import extractors
+from ganlib.latents.editing import list_directions, save_direction
+from ganlib.render.directions import DirectionsConfig, find_directions, measure_attributes, sample_w, shown_directions
+from ganlib.render.directions.attributes import ATTRIBUTES, TITLES
+from ganlib.render.renderer import Renderer
 
 PLACE = {attribute.name: i for i, attribute in enumerate(ATTRIBUTES)}
 
@@ -56,9 +56,9 @@ def test_contrast_and_detail_are_two_things():
 
 @pytest.fixture(scope="module")
 def fruit():
-    if not features.bundled_model().is_file():
+    if not extractors.bundled_model().is_file():
         pytest.skip("the bundled model is absent")
-    return Renderer.open(features.bundled_model())
+    return Renderer.open(extractors.bundled_model())
 
 
 def test_pictures_follow_the_directions(fruit):
@@ -88,7 +88,7 @@ def test_a_model_whose_pictures_are_noise_says_so(tiny_model):
 def test_they_bring_titles_and_are_found_anew_but_not_over_a_name_that_a_person_gave(tiny_model, tmp_path, monkeypatch):
     path = tmp_path / tiny_model.name
     path.write_bytes(tiny_model.read_bytes())
-    monkeypatch.setattr("ganlib.directions.showing.LEAST_TOLD", -10.0)
+    monkeypatch.setattr("ganlib.render.directions.attributes.LEAST_TOLD", -10.0)
     config = DirectionsConfig(path, method="shown", samples=200, count=2, measure=False)
     first = find_directions(config)
     assert len(first) == 2 and all(each.title == TITLES[each.name] and each.method == "shown" for each in first)

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from ganlib import latentmap
-from ganlib.errors import InputError
-from ganlib.latentmap import draw_map, mean_w
-from ganlib.latents import Recipe
+from ganlib.base.errors import InputError
+from ganlib.latents.recipes import Recipe
 from ganlib.networks import tiny_generator
-from ganlib.renderer import Renderer
+from ganlib.render import latent_map
+from ganlib.render.latent_map import draw_map, mean_w
+from ganlib.render.renderer import Renderer
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_straight_maps_keep_the_two_strongest_axes(renderer):
     assert np.array_equal(again.xy, drawn.xy) and np.array_equal(again.clusters, drawn.clusters)
 
 
-@pytest.mark.parametrize("method", [name for name in latentmap.methods_here() if name != "pca"])
+@pytest.mark.parametrize("method", [name for name in latent_map.methods_here() if name != "pca"])
 def test_maps_by_neighbours_put_copies_side_by_side(renderer, method):
     drawn = draw_map(renderer, range(60), method=method, clusters=3)
     gaps = np.linalg.norm(drawn.xy[:, None] - drawn.xy[None], axis=2)
@@ -60,16 +60,16 @@ def test_what_makes_no_map_is_told(renderer):
 def test_by_colour_goes_round_the_wheel_from_dark_to_light():
     colours = [(0, 0, 255), (120, 0, 0), (128, 128, 128), (255, 60, 60), (0, 200, 0), (250, 250, 250), (230, 220, 0)]
     pixels = np.array(colours, np.uint8)[:, None, None, :].repeat(4, axis=1).repeat(4, axis=2)
-    assert latentmap.by_colour(pixels) == [2, 5, 1, 3, 6, 4, 0]
+    assert latent_map.by_colour(pixels) == [2, 5, 1, 3, 6, 4, 0]
     framed = np.full((2, 8, 8, 3), 240, np.uint8)  # a small red and a small green thing on pale ground
     framed[0, 3:5, 3:5], framed[1, 3:5, 3:5] = (0, 160, 0), (200, 0, 0)
-    assert latentmap.by_colour(framed) == [1, 0]
+    assert latent_map.by_colour(framed) == [1, 0]
 
 
 def test_by_likeness_walks_along_a_line():
     places = np.array([5.0, 1, 9, 3, 7, 0, 8])
-    order = latentmap.by_likeness(places[:, None].repeat(3, axis=1))
+    order = latent_map.by_likeness(places[:, None].repeat(3, axis=1))
     walked = np.abs(np.diff(places[order])).sum()
     assert sorted(order) == list(range(7)) and order[0] == 0
     assert walked <= 14  # the shortest way that begins at 5 and sees all: 4 or 5 to one end, 9 to the other
-    assert latentmap.by_likeness(np.zeros((0, 3))) == [] and latentmap.by_likeness(np.zeros((1, 3))) == [0]
+    assert latent_map.by_likeness(np.zeros((0, 3))) == [] and latent_map.by_likeness(np.zeros((1, 3))) == [0]

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoints, latents, networks
-from ganlib.editing import Direction, save_direction
-from ganlib.errors import DataError, InputError
-from ganlib.latents import Edit, Recipe
-from ganlib.renderer import Renderer, keep_w_plus, load_w_plus
+from ganlib import networks
+from ganlib.base.errors import DataError, InputError
+from ganlib.latents import recipes as latents
+from ganlib.latents.editing import Direction, save_direction
+from ganlib.latents.recipes import Edit, Recipe
+from ganlib.models import checkpoints
+from ganlib.render.renderer import Renderer, keep_w_plus, load_w_plus
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +309,7 @@ def test_a_sketch_has_the_shapes_and_the_colours_of_the_whole_picture(monkeypatc
     G = checkpoints.load_generator(repository / "checkpoints" / "fruit.safetensors")
     renderer, recipe = Renderer(G), Recipe.of_seed(3, psi=0.8)
     assert renderer.sketch(recipe) is None  # nothing is known of its colours yet
-    monkeypatch.setattr("ganlib.renderer.SLOW_SECONDS", 0.0)
+    monkeypatch.setattr("ganlib.render.renderer.SLOW_SECONDS", 0.0)
     whole = renderer.render_one(recipe)
     assert np.array_equal(whole, renderer.render([recipe])[0]) and renderer.seconds_per_picture > 0
     sketch = renderer.sketch(recipe)

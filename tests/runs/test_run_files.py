@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ganlib import runs
-from ganlib.errors import GanlibError, RunError
+from ganlib.base.errors import GanlibError, RunError
 from ganlib.runs import RunDir, SilentReporter, files, records
 
 QUIET = SilentReporter()

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ganlib import runs
-from ganlib.errors import GanlibError, InputError, RunError
+from ganlib.base.errors import GanlibError, InputError, RunError
 from ganlib.runs import RunDir, SilentReporter, signals
 from ganlib.runs.reporters import Estimate
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import nn
 
-from ganlib import images
-from ganlib.errors import CheckpointError, DeviceError, HubError, InputError
-from ganlib.superres import EMBEDDED, choices, choose_size, download_model, find_model, known, open_enlarger
-from ganlib.superres.enlarging import Enlarger, bled
+from ganlib.base.errors import CheckpointError, DeviceError, HubError, InputError
+from ganlib.media import images
+from ganlib.superres import EMBEDDED, choices, choose_size, download_model, find_model, open_enlarger, registry
 from ganlib.superres.networks import NetworkSpec, build, infer_spec, tensors_of
 from ganlib.superres.training import lattice, start_network
+from ganlib.superres.upscaler import Enlarger, bled
 from ganlib.superres.weights import Card, open_upscaler, read_card, save
 
 SRVGG = NetworkSpec("srvgg", 4, 6, 3)
@@ -202,8 +202,8 @@ def test_the_embedded_model_draws_no_lattice_into_smooth_areas():
 
 def test_known_models_are_named_with_licence_and_checksum_and_fetched_on_request(tmp_path, monkeypatch):
     monkeypatch.setenv("GANLIB_CACHE", str(tmp_path))
-    assert [row.name for row in known.KNOWN.values()] == list(known.KNOWN)
-    assert all(len(row.sha256) == 64 and row.licence and row.bytes for row in known.KNOWN.values())
+    assert [row.name for row in registry.KNOWN.values()] == list(registry.KNOWN)
+    assert all(len(row.sha256) == 64 and row.licence and row.bytes for row in registry.KNOWN.values())
     with pytest.raises(InputError) as missing:
         find_model("realesr-general-x4v3")
     assert "BSD-3-Clause" in missing.value.message and "--download" in missing.value.hint
@@ -216,12 +216,12 @@ def test_known_models_are_named_with_licence_and_checksum_and_fetched_on_request
         dest.parent.mkdir(parents=True)
         torch.save({"params": build(SRVGG).state_dict()}, dest)
 
-    monkeypatch.setattr(known, "fetch", fetch)
+    monkeypatch.setattr(registry, "fetch", fetch)
     with pytest.raises(HubError):
         download_model("realesr-general-x4v3")
     path = download_model("realesr-general-x4v3")
     assert download_model("realesr-general-x4v3") == path == find_model("realesr-general-x4v3")
-    row = known.KNOWN["realesr-general-x4v3"]
+    row = registry.KNOWN["realesr-general-x4v3"]
     assert asked == [(row.address, row.sha256, row.bytes)] * 2
     with pytest.raises(InputError, match="no address"):
         download_model("nonsense")
@@ -229,7 +229,7 @@ def test_known_models_are_named_with_licence_and_checksum_and_fetched_on_request
 
 def test_files_of_a_persons_own_are_listed(tmp_path, monkeypatch):
     monkeypatch.setenv("GANLIB_CACHE", str(tmp_path))
-    folder = known.models_folder()
+    folder = registry.models_folder()
     folder.mkdir()
     save(folder / "mine.safetensors", SRVGG, start_network(SRVGG, 0), Card("Mine", "CC0-1.0"))
     (folder / "broken.safetensors").write_bytes(b"x")
@@ -279,9 +279,9 @@ def test_tiles_are_halved_where_memory_runs_out():
 def test_the_tile_follows_the_free_memory(monkeypatch):
     it = enlarger()
     for free, least, most in ((0, 32, 256), (10**6, 32, 32), (10**12, 256, 256)):
-        monkeypatch.setattr("ganlib.superres.enlarging.free_bytes", lambda device, free=free: free)
+        monkeypatch.setattr("ganlib.superres.upscaler.free_bytes", lambda device, free=free: free)
         assert least <= it.tile_side() <= most
-    monkeypatch.setattr("ganlib.superres.enlarging.free_bytes", lambda device: 10**6)
+    monkeypatch.setattr("ganlib.superres.upscaler.free_bytes", lambda device: 10**6)
     with pytest.raises(DeviceError, match="GiB"):
         it.to_size(picture(200, 200), choose_size(200, 200, scale=4))
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganlib import images, video
-from ganlib.errors import DataError, InputError
+from ganlib import video
+from ganlib.base.errors import DataError, InputError
+from ganlib.media import images
 from ganlib.runs import SilentReporter, Stopped
 from ganlib.superres import UpscaleConfig, upscale
 from ganlib.superres.networks import NetworkSpec
@@ -95,7 +96,7 @@ def test_animations_in_a_folder_stay_what_they_are_and_still_pictures_too(model,
 @pytest.mark.parametrize("kind, suffix", [("apng", ".png"), ("webp", ".webp"), ("gif", ".gif")])
 def test_films_of_this_studio_stay_films_with_their_recipe(model, tmp_path, kind, suffix):
     from ganlib.networks import tiny_generator
-    from ganlib.renderer import Renderer
+    from ganlib.render.renderer import Renderer
 
     job = job_of(seeds=(1, 2), seconds=0.3, fps=10, size=16, format=kind)
     renderer = Renderer(tiny_generator(), name="tiny", digest="abc")

@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ganlib import headers, images
 from ganlib.__main__ import main
-from ganlib.errors import DataError, InputError
-from ganlib.ffmpeg import as_file, encoder, raw_input, reading, run_ffmpeg
-from ganlib.latents import Recipe, embed_text, parse_embedded
+from ganlib.base.errors import DataError, InputError
+from ganlib.latents.recipes import Recipe, embed_text, parse_embedded
+from ganlib.media import headers, images
+from ganlib.media.ffmpeg import as_file, encoder, raw_input, reading, run_ffmpeg
 from ganlib.runs import RunDir, SilentReporter, Stopped, create_run
 from ganlib.superres import UpscaleConfig, films, read_records, upscale
 from ganlib.superres.films import probe

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ganlib import images, runs
+from ganlib import runs
+from ganlib.media import images
 
 TINY: dict[str, Any] = {
     "kimg": 0.064, "batch": 8, "snap": 0.032, "tick": 0.016, "cbase": 128, "cmax": 8, "z_dim": 16, "w_dim": 16,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib.errors import InputError
-from ganlib.training.ada import GROUPS, PIPES, Augmentations, AugmentPipe
-from ganlib.training.ada_warp import SYM6, Warp, band_filters, reflect
+from ganlib.base.errors import InputError
+from ganlib.training.augment.ada import GROUPS, PIPES, Augmentations, AugmentPipe
+from ganlib.training.augment.ada_warp import SYM6, Warp, band_filters, reflect
 
 NAMES = [name for names in GROUPS.values() for name in names]
 PINNED = [name for name in NAMES if name != "noise"]

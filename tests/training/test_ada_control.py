@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from ganlib.errors import InputError
-from ganlib.training.ada_control import AdaptiveStrength
+from ganlib.base.errors import InputError
+from ganlib.training.augment.ada_control import AdaptiveStrength
 
 
 def logits(positive, negative):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganlib.training.diffaug import CUTOUT, TRANSLATION, DiffAugment, cut_out, recolour, translate
+from ganlib.training.augment.diffaug import CUTOUT, TRANSLATION, DiffAugment, cut_out, recolour, translate
 
 
 def generators(*seeds):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoints, networks
-from ganlib.errors import CheckpointError, InputError
+from ganlib import networks
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.models import checkpoints
 from ganlib.networks.base import Architecture, Discriminator, DiscriminatorKind, Generator, GeneratorSpec
 from ganlib.training import TrainConfig, steps, train
 from ganlib.training.setup import plan

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from ganlib.training.doctor import (
+from ganlib.training.watch.doctor import (
     Finding,
     best_snapshot,
     examine,

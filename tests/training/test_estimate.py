@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ganlib.errors import InputError
+from ganlib.base.errors import InputError
 from ganlib.runs import Stopped
 from ganlib.training import TrainConfig
 from ganlib.training.estimate import measure, run_job

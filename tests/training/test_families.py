@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoints, foreign, networks
-from ganlib.errors import CheckpointError, InputError, RunError
+from ganlib import networks
+from ganlib.base.errors import CheckpointError, InputError, RunError
+from ganlib.models import checkpoints, foreign
 from ganlib.training import PRESETS, TrainConfig, train
-from ganlib.training.folder import TrainingFolder
 from ganlib.training.phases import Schedule
 from ganlib.training.presets import with_preset
 from ganlib.training.setup import plan
 from ganlib.training.state import STATE_NAME
-from ganlib.training.statistics import variety
+from ganlib.training.watch.folder import TrainingFolder
+from ganlib.training.watch.statistics import variety
 from tests.training.conftest import TINY, TINY_OF, Stopper, pictures, write_set
 
 FAMILIES = sorted(name for name, row in networks.ARCHITECTURES.items() if row.trainable)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from ganlib import checkpoints
+from ganlib.models import checkpoints
 from ganlib.training import train
-from ganlib.training.doctor import examine
-from ganlib.training.statistics import one, tick_line
+from ganlib.training.watch.doctor import examine
+from ganlib.training.watch.statistics import one, tick_line
 from tests.training.conftest import Stopper, pictures, write_set
 from tests.training.test_discriminators import config
 from tests.training.test_doctor import run

@@ -6,8 +6,8 @@ import types
 
 import pytest
 
-from ganlib.training import statistics
-from ganlib.training.statistics import Clock, Events, one, tick_line
+from ganlib.training.watch import statistics
+from ganlib.training.watch.statistics import Clock, Events, one, tick_line
 
 
 def test_the_line_of_a_tick_has_its_numbers_in_order():

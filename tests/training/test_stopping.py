@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoints, runs
-from ganlib.training import TrainConfig, sheets, steps, train
+from ganlib import runs
+from ganlib.models import checkpoints
+from ganlib.training import TrainConfig, steps, train
 from ganlib.training.state import STATE_NAME
+from ganlib.training.watch import sheets
 from tests.training.conftest import TINY_OF, Stopper, pictures, write_set
 
 FAMILIES = {

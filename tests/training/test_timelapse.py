@@ -11,14 +11,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganlib import filesystem
 from ganlib.__main__ import main
-from ganlib.errors import DataError, GanlibError, InputError, RunError
-from ganlib.images import contact_sheet, decode, encode
+from ganlib.base import filesystem
+from ganlib.base.errors import DataError, GanlibError, InputError, RunError
+from ganlib.media.images import contact_sheet, decode, encode
 from ganlib.metrics.job import find_networks
 from ganlib.runs import RunDir, SilentReporter, Stopped, create_run, work
-from ganlib.training.folder import TrainingFolder, cut, keep_snapshot, list_training, look_at_data, mean_of, sheet_part
-from ganlib.training.timelapse import Reel, TimelapseJob, make_timelapse, run_job
+from ganlib.training.watch.folder import (
+    TrainingFolder,
+    cut,
+    keep_snapshot,
+    list_training,
+    look_at_data,
+    mean_of,
+    sheet_part,
+)
+from ganlib.training.watch.timelapse import Reel, TimelapseJob, make_timelapse, run_job
 
 QUIET = SilentReporter()
 SHEETS = {"fakes_init.png": 20, "fakes000004.png": 120, "fakes000010.png": 220}

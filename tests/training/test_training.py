@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoints, networks, runs
-from ganlib.errors import CheckpointError, DataError, InputError, RunError
+from ganlib import networks, runs
+from ganlib.base.errors import CheckpointError, DataError, InputError, RunError
+from ganlib.models import checkpoints
 from ganlib.training import TrainConfig, losses, train
-from ganlib.training.reals import Sampler
-from ganlib.training.statistics import Averages
+from ganlib.training.data_loader import Sampler
+from ganlib.training.watch.statistics import Averages
 from tests.training.conftest import TINY, Stopper, pictures, write_set
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ganlib.networks import tiny_generator
-from ganlib.renderer import Renderer
+from ganlib.render.renderer import Renderer
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 
-from ganlib.latents import Recipe
-from ganlib.paths import Keyframe, LatentPath
+from ganlib.latents.paths import Keyframe, LatentPath
+from ganlib.latents.recipes import Recipe
 from ganlib.runs import SilentReporter
 from ganlib.video import RenderJob
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlib.studio import command
+from ganlib.commands.studio import command
 
 SECONDS = 60.0
 LISTENING = "0A"  # in /proc/net/tcp

@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 
 from ganlib import video
-from ganlib.checkpoints import read_card, save_snapshot
-from ganlib.errors import DataError, InputError
-from ganlib.latents import Recipe
+from ganlib.base.errors import DataError, InputError
+from ganlib.latents.paths import Keyframe
+from ganlib.latents.recipes import Recipe
+from ganlib.models.checkpoints import read_card, save_snapshot
 from ganlib.networks import tiny_generator
-from ganlib.paths import Keyframe
-from ganlib.renderer import Renderer
+from ganlib.render.renderer import Renderer
 from ganlib.video import Reaction, RenderJob, estimate, read_description
-from ganlib.video.pictures import Rendering
+from ganlib.video.frames import Rendering
 from tests.video.films import QUIET, Listener, decoded, ffmpeg, job_of, steps
 
 RATE = 22_050

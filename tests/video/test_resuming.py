@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from ganlib import video
-from ganlib.latents import Recipe
-from ganlib.paths import Keyframe, LatentPath
-from ganlib.renderer import Renderer
+from ganlib.latents.paths import Keyframe, LatentPath
+from ganlib.latents.recipes import Recipe
+from ganlib.render.renderer import Renderer
 from ganlib.runs import Stopped, create_run
 from ganlib.video import RenderJob
 from ganlib.video.segments import SEGMENT_FRAMES
@@ -121,9 +121,7 @@ def test_pieces_of_another_film_are_not_used(renderer, tmp_path):
     parts = tmp_path / "parts"
     job = job_of(size=32, seconds=2.8)
     with pytest.raises(Stopped):
-        video.render_video(
-            job, tmp_path / "a.mp4", renderer=renderer, reporter=Listener(stop_after=20), parts=parts
-        )
+        video.render_video(job, tmp_path / "a.mp4", renderer=renderer, reporter=Listener(stop_after=20), parts=parts)
     (parts / "part-00000.mp4").write_bytes(b"of another film")
     other = replace(job, crf=20)
     video.render_video(other, tmp_path / "b.mp4", renderer=renderer, reporter=QUIET, parts=parts)

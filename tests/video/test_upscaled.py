@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ganlib import images, video
-from ganlib.errors import InputError
+from ganlib import video
+from ganlib.base.errors import InputError
+from ganlib.media import images
 from ganlib.superres.networks import NetworkSpec
 from ganlib.superres.training import start_network
 from ganlib.superres.weights import Card, save
 from ganlib.video import RenderJob
-from ganlib.video.pictures import Framing
+from ganlib.video.frames import Framing
 from tests.video.films import QUIET, decoded, job_of
 
 

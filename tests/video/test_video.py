@@ -14,13 +14,13 @@ from PIL import Image
 
 from ganlib import video
 from ganlib.__main__ import main
-from ganlib.checkpoints import read_card, save_snapshot
-from ganlib.editing import Direction, find_direction, save_direction
-from ganlib.errors import GanlibError, InputError
-from ganlib.latents import Edit, Recipe
+from ganlib.base.errors import GanlibError, InputError
+from ganlib.latents.editing import Direction, find_direction, save_direction
+from ganlib.latents.paths import CIRCULAR, CURVES, Keyframe, LatentPath
+from ganlib.latents.recipes import Edit, Recipe
+from ganlib.models.checkpoints import read_card, save_snapshot
 from ganlib.networks import tiny_generator
-from ganlib.paths import CIRCULAR, CURVES, Keyframe, LatentPath
-from ganlib.renderer import Renderer
+from ganlib.render.renderer import Renderer
 from ganlib.runs import RunDir, Stopped, create_run, work
 from ganlib.video import RenderJob
 from tests.video.films import QUIET, Listener, decoded, ffmpeg, job_of, steps

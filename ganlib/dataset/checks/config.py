@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ganlib.base.errors import InputError
+from ganlib.base.options import Options, option
 from ganlib.dataset.checks.findings import KINDS
-from ganlib.errors import InputError
-from ganlib.options import Options, option
 
 MAX_WORKERS = 64
 

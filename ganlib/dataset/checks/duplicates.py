@@ -133,9 +133,5 @@ def _candidates(
         correlation[np.arange(rows.stop - start), np.arange(start, rows.stop)] = -1
         nearest = np.argpartition(-correlation, min(NEAREST, count - 1), axis=1)[:, :NEAREST]
         for i, row in enumerate(nearest):
-            pairs.update(
-                (min(start + i, int(j)), max(start + i, int(j)))
-                for j in row
-                if correlation[i, j] > 0
-            )
+            pairs.update((min(start + i, int(j)), max(start + i, int(j))) for j in row if correlation[i, j] > 0)
     return np.array(sorted(pairs), np.int64).reshape(-1, 2)

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ganlib.base.errors import DataError
+from ganlib.base.filesystem import MOST_LINES_BYTES, open_regular
+from ganlib.base.reports import printable
 from ganlib.dataset.checks.findings import KINDS, Finding
 from ganlib.dataset.checks.measure import Measures
 from ganlib.dataset.checks.page import as_page
 from ganlib.dataset.checks.store import FILE_NAME, Store
 from ganlib.dataset.exclusion import write_exclusions
-from ganlib.errors import DataError
-from ganlib.filesystem import MOST_LINES_BYTES, open_regular
-from ganlib.reports import printable
 from ganlib.runs import write_bytes
 from ganlib.runs.files import read_json
 

@@ -17,8 +17,8 @@ from PIL import Image
 from scipy import ndimage
 
 from ganlib.dataset.checks.border import find_border
-from ganlib.headers import opened, reduction
-from ganlib.images import decode_what_is_there, encode, resize
+from ganlib.media.headers import opened, reduction
+from ganlib.media.images import decode_what_is_there, encode, resize
 
 VERSION = 1  # raised by one when a measure changes, so that stored ones are not mixed with new ones
 LOOK_SIDE = 192  # longer side of the copy that most is measured on

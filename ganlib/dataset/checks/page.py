@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from ganlib.base.reports import document, figure, safe
 from ganlib.dataset.checks.findings import KINDS, Finding
-from ganlib.reports import document, figure, safe
 
 SHOWN = 240  # pictures of one kind; the rest is counted, and is in report.jsonl
 

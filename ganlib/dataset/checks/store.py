@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from ganlib.base.errors import DataError
+from ganlib.base.filesystem import check_regular, reason
 from ganlib.dataset.checks.measure import TILE_SIDE, VERSION, Measured, Measures
 from ganlib.dataset.files import Files
-from ganlib.errors import DataError
-from ganlib.filesystem import check_regular, reason
 
 FILE_NAME = "scores.sqlite"
 _TABLES = """

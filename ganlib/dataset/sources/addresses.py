@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
+from ganlib.base.errors import DataError
+from ganlib.base.filesystem import MOST_LINES_BYTES, read_regular, read_text_regular, reason
 from ganlib.dataset.files import is_picture_name
-from ganlib.errors import DataError
-from ganlib.filesystem import MOST_LINES_BYTES, read_regular, read_text_regular, reason
-from ganlib.images import decode
+from ganlib.media.images import decode
 from ganlib.runs import Reporter, Stopped, write_bytes
 from ganlib.runs.files import append_text
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import imageio_ffmpeg
 
-from ganlib.errors import DataError, GanlibError
-from ganlib.ffmpeg import input_of
-from ganlib.filesystem import MOST_LINES_BYTES, check_regular, read_regular
+from ganlib.base.errors import DataError, GanlibError
+from ganlib.base.filesystem import MOST_LINES_BYTES, check_regular, read_regular
+from ganlib.media.ffmpeg import input_of
 from ganlib.runs import Reporter, Stopped, write_bytes
 
 SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".wmv", ".ogv"))

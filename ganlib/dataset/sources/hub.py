@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ganlib.base.errors import DataError, InputError
+from ganlib.base.filesystem import MOST_LINES_BYTES, read_text_regular
 from ganlib.dataset.files import PICTURE_SUFFIXES, is_picture_name
 from ganlib.dataset.labels import CARD_NAME, LABELS_NAME
 from ganlib.dataset.sources.place import Located
-from ganlib.errors import DataError, InputError
-from ganlib.filesystem import MOST_LINES_BYTES, read_text_regular
-from ganlib.hub import network_errors
+from ganlib.models.hub import network_errors
 from ganlib.runs import Reporter, Stopped, write_bytes
 
 ROWS_AT_ONCE = 64

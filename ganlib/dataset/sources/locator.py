@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ganlib.base.errors import InputError
 from ganlib.dataset.config import HUB, PrepareConfig
 from ganlib.dataset.sources import addresses, film, hub
 from ganlib.dataset.sources.place import Located
-from ganlib.errors import InputError
 from ganlib.runs import Reporter
 
 

@@ -14,10 +14,10 @@ noise    slerp, and z turned by `radius` towards a smooth random function that c
 Every segment has an easing, and a path may leave style inputs where they are (`moving`).
 """
 
-from ganlib.paths.arcs import circle, coupling, slerp, wander
-from ganlib.paths.keyframes import CIRCULAR, CURVES, EASINGS, MOVING, WAY, Keyframe, LatentPath, ease
-from ganlib.paths.sweeps import class_path, direction_path, psi_path
-from ganlib.paths.walker import LatentSource, PathWalker
+from ganlib.latents.paths.arcs import circle, coupling, slerp, wander
+from ganlib.latents.paths.keyframes import CIRCULAR, CURVES, EASINGS, MOVING, WAY, Keyframe, LatentPath, ease
+from ganlib.latents.paths.sweeps import class_path, direction_path, psi_path
+from ganlib.latents.paths.walker import LatentSource, PathWalker
 
 __all__ = [
     "CIRCULAR",

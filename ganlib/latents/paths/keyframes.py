@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from ganlib.errors import InputError
-from ganlib.latents import STYLE_GROUPS, Recipe, style_groups
-from ganlib.options import Options, option
-from ganlib.paths.arcs import circle_weights
+from ganlib.base.errors import InputError
+from ganlib.base.options import Options, option
+from ganlib.latents.paths.arcs import circle_weights
+from ganlib.latents.recipes import STYLE_GROUPS, Recipe, style_groups
 
 if TYPE_CHECKING:
+    from ganlib.latents.paths.walker import LatentSource
     from ganlib.networks.base import GeneratorSpec
-    from ganlib.paths.walker import LatentSource
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,7 @@ class LatentPath(Options):
     moving: str = option("all", "which styles leave the first picture's", group=WAY, choices=MOVING)
     radius: float = option(0.5, "of noise: radians from the keyframes; 1.57 forgets them", group=WAY, low=0, high=1.6)
     swings: int = option(2, "of noise: number of harmonics; more make more turns", group=WAY, low=1, high=16)
-    seed: int = option(
-        0, "of noise, and of one keyframe's circle", group=WAY, flag="path-seed", low=0, high=2**32 - 1
-    )
+    seed: int = option(0, "of noise, and of one keyframe's circle", group=WAY, flag="path-seed", low=0, high=2**32 - 1)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keyframes", tuple(self.keyframes))
@@ -213,7 +211,7 @@ class LatentPath(Options):
 
     def frame_w_plus(self, source: LatentSource, fps: float, indices: Sequence[int] | None = None) -> Tensor:
         """Return w_plus `[T, num_ws, w_dim]` of the frames `indices` (None means all) on the source's device."""
-        from ganlib.paths.walker import PathWalker
+        from ganlib.latents.paths.walker import PathWalker
 
         return PathWalker(self, source).w_plus(self.times(fps, indices))
 
@@ -231,4 +229,3 @@ def ease(kind: str, share: np.ndarray) -> np.ndarray:
     if kind == "out":
         return share * (2 - share)
     return share * share * (3 - 2 * share) if kind == "in-out" else share
-

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ganlib.errors import InputError
-from ganlib.latents import Edit, Recipe
-from ganlib.paths.keyframes import Keyframe, LatentPath
+from ganlib.base.errors import InputError
+from ganlib.latents.paths.keyframes import Keyframe, LatentPath
+from ganlib.latents.recipes import Edit, Recipe
 
 
 def psi_path(recipe: Recipe, values: Sequence[float], *, seconds: float = 2.0, loop: bool = True) -> LatentPath:

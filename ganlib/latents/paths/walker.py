@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib.latents import Recipe, grains_of, seed_z, truncate
+from ganlib.latents.paths.arcs import Blend, circle, coupling, slerp, wander
+from ganlib.latents.paths.keyframes import LatentPath
+from ganlib.latents.recipes import Recipe, grains_of, seed_z, truncate
 from ganlib.networks.base import GeneratorSpec
-from ganlib.paths.arcs import Blend, circle, coupling, slerp, wander
-from ganlib.paths.keyframes import LatentPath
 
 _IN_Z = ("slerp", "noise", "circle")
 

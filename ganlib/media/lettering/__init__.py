@@ -6,7 +6,7 @@ setting   runs, directions and lines; `Letters` measures and draws
 The bundled font is DejaVu Sans 2.37 without hinting, cut down to Latin, Greek, Cyrillic, Hebrew, Arabic and signs.
 """
 
-from ganlib.lettering.faces import Face, open_face
-from ganlib.lettering.setting import Letters, can_shape
+from ganlib.media.lettering.faces import Face, open_face
+from ganlib.media.lettering.layout import Letters, can_shape
 
 __all__ = ["Face", "Letters", "can_shape", "open_face"]

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from PIL import ImageFont, features
 
-from ganlib.errors import DataError
-from ganlib.filesystem import read_regular
+from ganlib.base.errors import DataError
+from ganlib.base.filesystem import read_regular
 
 logging.getLogger("fontTools").setLevel(logging.ERROR)  # of damaged tables it would say a line each
 BUNDLED = Path(__file__).parent / "fonts" / "DejaVuSans-subset.ttf"

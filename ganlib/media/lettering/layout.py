@@ -12,8 +12,8 @@ from typing import Literal
 
 from PIL import Image, ImageChops, ImageDraw, features
 
-from ganlib.errors import DataError
-from ganlib.lettering.faces import Face, bundled_face, open_face, system_face
+from ganlib.base.errors import DataError
+from ganlib.media.lettering.faces import Face, bundled_face, open_face, system_face
 
 LEAST = 7.0  # pixels; smaller letters are not read
 _JOINERS = "\u200d"

@@ -4,8 +4,8 @@
 travel inside the file and as a text beside it.
 """
 
-from ganlib.export.about import licence_text
-from ganlib.export.formats import EXPORTS, Export, check_export, export_model
-from ganlib.export.graphs import OPSET, PARTS
+from ganlib.models.export.about import licence_text
+from ganlib.models.export.formats import EXPORTS, Export, check_export, export_model
+from ganlib.models.export.graphs import OPSET, PARTS
 
 __all__ = ["EXPORTS", "OPSET", "PARTS", "Export", "check_export", "export_model", "licence_text"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from ganlib import __version__, rights
-from ganlib.checkpoints import Checkpoint
+from ganlib import __version__
+from ganlib.models import rights
+from ganlib.models.checkpoints import Checkpoint
 
 KEY = "latent-atelier"
 """Name of the facts in files that hold other things too."""

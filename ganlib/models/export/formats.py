@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from ganlib import runs
-from ganlib.checkpoints import Checkpoint, load_discriminator, load_generator, read_card
-from ganlib.errors import CheckpointError, InputError
-from ganlib.export.about import facts_of, licence_text
-from ganlib.export.graphs import OPSET, PARTS, Writer, write_onnx, write_torch
-from ganlib.export.pickles import pickle_refusal, write_pickle
-from ganlib.export.tensors import Report, nvidia_file, nvidia_refusal, rosinality_file, rosinality_refusal
-from ganlib.filesystem import reason
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.base.filesystem import reason
+from ganlib.models.checkpoints import Checkpoint, load_discriminator, load_generator, read_card
+from ganlib.models.export.about import facts_of, licence_text
+from ganlib.models.export.graphs import OPSET, PARTS, Writer, write_onnx, write_torch
+from ganlib.models.export.pickles import pickle_refusal, write_pickle
+from ganlib.models.export.tensors import Report, nvidia_file, nvidia_refusal, rosinality_file, rosinality_refusal
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 
 SIDECAR = ".licence.txt"
@@ -56,9 +56,7 @@ def _anything(spec: GeneratorSpec) -> str:
 def _as_tables(tables: Callable[[Generator, Discriminator | None, Report], dict[str, Any]]) -> Save:
     """A format whose file is the table of `tables(G, D, report)`."""
 
-    def save(
-        G: Generator, D: Discriminator | None, path: Path, facts: Mapping[str, str], report: Report
-    ) -> None:
+    def save(G: Generator, D: Discriminator | None, path: Path, facts: Mapping[str, str], report: Report) -> None:
         found = {**tables(G, D, report), "about": dict(facts)}
         with path.open("wb") as stream:  # by name, PyTorch would write the temporary one into the archive
             torch.save(found, stream)

@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganlib.errors import InputError
-from ganlib.export.about import KEY
+from ganlib.base.errors import InputError
+from ganlib.base.options import Choice
+from ganlib.models.export.about import KEY
 from ganlib.networks.base import Generator
-from ganlib.options import Choice
 
 OPSET = 18
 PARTS = {

@@ -18,8 +18,8 @@ from typing import Any
 from torch import nn
 
 from ganlib import networks
-from ganlib.export.classes import Pair, Part, Place, describe
-from ganlib.export.tensors import Report, nvidia_refusal, registered
+from ganlib.models.export.classes import Pair, Part, Place, describe
+from ganlib.models.export.tensors import Report, nvidia_refusal, registered
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 
 # What programs call the modules with the classes of StyleGAN2 and of StyleGAN3; empty where they have none.

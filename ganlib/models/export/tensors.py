@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ganlib import networks
-from ganlib.errors import InputError
-from ganlib.foreign.rosinality import ENDING, PICTURE, RESIDUAL, STYLED
+from ganlib.base.errors import InputError
+from ganlib.models.foreign.rosinality import ENDING, PICTURE, RESIDUAL, STYLED
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 
 Report = Callable[[str], None]

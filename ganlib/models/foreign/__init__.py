@@ -5,9 +5,9 @@
 checkpoint of one.
 """
 
-from ganlib.foreign.importing import ImportConfig, import_with_report, inspect, run_job
-from ganlib.foreign.opening import SUFFIXES, Foreign, check_dest, import_model, open_foreign, save_foreign
-from ganlib.foreign.safety import Asked, SafetyReport
+from ganlib.models.foreign.job import ImportConfig, import_with_report, inspect, run_job
+from ganlib.models.foreign.reader import SUFFIXES, Foreign, check_dest, import_model, open_foreign, save_foreign
+from ganlib.models.foreign.safety import Asked, SafetyReport
 
 __all__ = [
     "SUFFIXES",

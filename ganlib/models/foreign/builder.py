@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ganlib import networks
-from ganlib.errors import CheckpointError, GanlibError
-from ganlib.foreign.parts import Parts, check_square
-from ganlib.foreign.pickles import UNKNOWN_HINT, short
+from ganlib.base.errors import CheckpointError, GanlibError
+from ganlib.models.foreign.parts import Parts, check_square
+from ganlib.models.foreign.pickles import UNKNOWN_HINT, short
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 from ganlib.networks.stylegan2 import channels_at
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganlib import checkpoints
-from ganlib.checkpoints import Checkpoint
-from ganlib.errors import CheckpointError, InputError
-from ganlib.filesystem import check_regular, reason
-from ganlib.foreign.opening import Foreign, check_dest, open_foreign, save_foreign
-from ganlib.foreign.safety import FILE_NAME, SafetyReport, describe
-from ganlib.options import Options, option
+from ganlib.base.errors import CheckpointError, InputError
+from ganlib.base.filesystem import check_regular, reason
+from ganlib.base.options import Options, option
+from ganlib.models import checkpoints
+from ganlib.models.checkpoints import Checkpoint
+from ganlib.models.foreign.reader import Foreign, check_dest, open_foreign, save_foreign
+from ganlib.models.foreign.safety import FILE_NAME, SafetyReport, describe
 from ganlib.runs import Reporter, SilentReporter, Stopped, replacing, write_json
 
 _STEPS = 3

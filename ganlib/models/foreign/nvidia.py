@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ganlib import networks
-from ganlib.errors import CheckpointError
-from ganlib.foreign.parts import (
+from ganlib.base.errors import CheckpointError
+from ganlib.models.foreign.parts import (
     LR_MULTIPLIER,
     Parts,
     Tensors,
@@ -28,8 +28,8 @@ from ganlib.foreign.parts import (
     same_taps,
     taps_of,
 )
-from ganlib.foreign.pickles import UNKNOWN_HINT, Budget, damaged, refused, short
-from ganlib.foreign.values import EMPTY_MODULE, Array, Network, View, is_tensor
+from ganlib.models.foreign.pickles import UNKNOWN_HINT, Budget, damaged, refused, short
+from ganlib.models.foreign.values import EMPTY_MODULE, Array, Network, View, is_tensor
 from ganlib.networks import stylegan3
 from ganlib.networks.base import GeneratorSpec
 

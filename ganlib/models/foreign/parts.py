@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganlib.errors import CheckpointError
-from ganlib.foreign.pickles import UNKNOWN_HINT, Budget, damaged, short
-from ganlib.foreign.values import Array, View, is_tensor
+from ganlib.base.errors import CheckpointError
+from ganlib.models.foreign.pickles import UNKNOWN_HINT, Budget, damaged, short
+from ganlib.models.foreign.values import Array, View, is_tensor
 from ganlib.networks.base import MOST_TAPS
 
 MOST_TENSORS = 5000

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from ganlib.errors import CheckpointError
+from ganlib.base.errors import CheckpointError
 
 DAMAGED_HINT = "the file is damaged or was not fully copied; download it again"
 REFUSED_HINT = "nothing in the file was run; get the model from its author as a plain snapshot, and trust this one less"

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ganlib import checkpoints
-from ganlib.checkpoints import Checkpoint
-from ganlib.errors import CheckpointError
-from ganlib.filesystem import NotRegularError, check_regular, open_regular
-from ganlib.foreign.building import build_networks
-from ganlib.foreign.nvidia import generator_parts, holds_generator, plain_parts, snapshot_parts
-from ganlib.foreign.parts import Parts, only_tensors
-from ganlib.foreign.pickles import Budget, PickleReader, Stream, short
-from ganlib.foreign.rosinality import checkpoint_parts, is_rosinality
-from ganlib.foreign.tensorflow import legacy_parts
-from ganlib.foreign.torchfiles import LEGACY_MAGIC, read_legacy, read_zip
-from ganlib.foreign.values import ALLOWED, TF_NETWORK, Network, Record
+from ganlib.base.errors import CheckpointError
+from ganlib.base.filesystem import NotRegularError, check_regular, open_regular
+from ganlib.base.options import listed
+from ganlib.models import checkpoints
+from ganlib.models.checkpoints import Checkpoint
+from ganlib.models.foreign.builder import build_networks
+from ganlib.models.foreign.nvidia import generator_parts, holds_generator, plain_parts, snapshot_parts
+from ganlib.models.foreign.parts import Parts, only_tensors
+from ganlib.models.foreign.pickles import Budget, PickleReader, Stream, short
+from ganlib.models.foreign.rosinality import checkpoint_parts, is_rosinality
+from ganlib.models.foreign.tensorflow import legacy_parts
+from ganlib.models.foreign.torchfiles import LEGACY_MAGIC, read_legacy, read_zip
+from ganlib.models.foreign.values import ALLOWED, TF_NETWORK, Network, Record
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
-from ganlib.options import listed
 
 SUFFIXES = checkpoints.FOREIGN_SUFFIXES
 """What such files are called."""

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganlib.errors import CheckpointError
-from ganlib.foreign.parts import Parts, finite, only_tensors, read_tensors, taps_of
-from ganlib.foreign.pickles import UNKNOWN_HINT, Budget, damaged, short
-from ganlib.foreign.values import Array, View, is_tensor
+from ganlib.base.errors import CheckpointError
+from ganlib.models.foreign.parts import Parts, finite, only_tensors, read_tensors, taps_of
+from ganlib.models.foreign.pickles import UNKNOWN_HINT, Budget, damaged, short
+from ganlib.models.foreign.values import Array, View, is_tensor
 
 NOISE_SEED = 0
 # What a name of theirs becomes, and the shape that it takes: "1" drops the first side, "=" keeps all, "0" is a scalar.

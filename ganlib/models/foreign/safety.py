@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ganlib.errors import CheckpointError
-from ganlib.foreign.values import ALLOWED, BY_NAME, NAMESPACE, STORAGES, TF_NETWORK
+from ganlib.base.errors import CheckpointError
+from ganlib.models.foreign.values import ALLOWED, BY_NAME, NAMESPACE, STORAGES, TF_NETWORK
 from ganlib.runs.files import read_json
 
 FILE_NAME = "safety.json"

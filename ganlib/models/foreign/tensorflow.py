@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ganlib.errors import CheckpointError
-from ganlib.foreign.parts import (
+from ganlib.base.errors import CheckpointError
+from ganlib.models.foreign.parts import (
     LR_MULTIPLIER,
     USUAL_TAPS,
     Parts,
@@ -22,8 +22,8 @@ from ganlib.foreign.parts import (
     not_square,
     read_tensors,
 )
-from ganlib.foreign.pickles import UNKNOWN_HINT, Budget, damaged, refused, short
-from ganlib.foreign.values import Array, Record, View
+from ganlib.models.foreign.pickles import UNKNOWN_HINT, Budget, damaged, refused, short
+from ganlib.models.foreign.values import Array, Record, View
 
 _DEEPEST, _MOST_VARIABLES = 4, 5000
 # Options that change the pictures, with the value that this studio's networks have.

@@ -7,8 +7,8 @@ import zipfile
 from functools import partial
 from typing import Any
 
-from ganlib.foreign.pickles import Budget, Name, PickleReader, Stream, Table, damaged, refused, short
-from ganlib.foreign.values import Storage
+from ganlib.models.foreign.pickles import Budget, Name, PickleReader, Stream, Table, damaged, refused, short
+from ganlib.models.foreign.values import Storage
 
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
@@ -113,5 +113,3 @@ def _read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
         return archive.read(name)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, OSError) as error:
         raise damaged(f"{short(name)} in its archive cannot be read") from error
-
-

@@ -17,7 +17,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib.foreign.pickles import Budget, Inert, Name, PickleReader, Stream, Table, damaged, plain_key, refused, short
+from ganlib.models.foreign.pickles import (
+    Budget,
+    Inert,
+    Name,
+    PickleReader,
+    Stream,
+    Table,
+    damaged,
+    plain_key,
+    refused,
+    short,
+)
 
 MOST_DIMENSIONS = 8
 STORAGES = {
@@ -236,7 +247,7 @@ def _parameter(reader: PickleReader, data: Any, *_: Any) -> View:
 
 def _nested(reader: PickleReader, payload: Any) -> Storage:
     """A storage inside bytes, in PyTorch's older format: read by the same rules with a smaller table."""
-    from ganlib.foreign.torchfiles import read_legacy  # the two read each other's values
+    from ganlib.models.foreign.torchfiles import read_legacy  # the two read each other's values
 
     if not isinstance(payload, bytes):
         raise refused("a tensor in it has no bytes")

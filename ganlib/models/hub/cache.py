@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ganlib.errors import HubError
+from ganlib.base.errors import HubError
+from ganlib.base.workspace import cache_root
 from ganlib.runs import write_json
 from ganlib.runs.files import read_json
-from ganlib.workspace import cache_root
 
 ENTRY = "entry.json"
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ganlib.errors import DataError, InputError
-from ganlib.filesystem import reason
-from ganlib.options import check_types
-from ganlib.rights import read_licence, rights_words
+from ganlib.base.errors import DataError, InputError
+from ganlib.base.filesystem import reason
+from ganlib.base.options import check_types
+from ganlib.models.rights import read_licence, rights_words
 from ganlib.runs.files import read_json
 
-TABLE = Path(__file__).resolve().parents[1] / "catalogue.json"
+TABLE = Path(__file__).with_name("catalogue.json")
 FORMATS = ("nvidia-pickle", "tensorflow-pickle", "rosinality", "state-dict")
 """Kinds of files that the import reads."""
 
@@ -38,7 +38,7 @@ class Entry:
     format: str
     """One of `FORMATS`."""
     licence: str
-    """Identifier of `ganlib.rights`; `unknown` where its author says nothing."""
+    """Identifier of `ganlib.models.rights`; `unknown` where its author says nothing."""
     commercial: bool | None
     """Whether its pictures may be sold; None is not known."""
     credit: str
@@ -116,7 +116,7 @@ def _checked(entry: Entry) -> Entry:
         "its address is not https": place.scheme != "https" or not place.hostname or "@" in place.netloc,
         "its source is not https": not entry.source.startswith("https://"),
         f"its format is none of {', '.join(FORMATS)}": entry.format not in FORMATS,
-        "its licence is not written as in ganlib.rights": entry.licence != licence.id,
+        "its licence is not written as in ganlib.models.rights": entry.licence != licence.id,
         "commercial is not what its licence says": entry.commercial is not licence.commercial,
         "its sha256 is none": entry.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", entry.sha256),
         "its size is none": entry.bytes is not None and entry.bytes <= 0,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from json import JSONDecodeError
 from typing import Any
 
-from ganlib.errors import GanlibError, HubError, InputError
+from ganlib.base.errors import GanlibError, HubError, InputError
 from ganlib.runs.files import is_disk_full
 
 TIMEOUT_SECONDS = 30.0  # without a sign of life

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganlib import checkpoints, foreign
-from ganlib.checkpoints import Checkpoint
-from ganlib.errors import CheckpointError, HubError, InputError
-from ganlib.filesystem import check_regular
-from ganlib.foreign.safety import FILE_NAME, SafetyReport
-from ganlib.hub.cache import Cached, cached, downloads_folder, now, place_for, plain_name, remember
-from ganlib.hub.catalogue import Entry, find_entry
-from ganlib.hub.client import asking, check_repo_id, endpoint, find_token
-from ganlib.hub.fetching import Wanted, check_room, fetch
-from ganlib.hub.models import HubFile, HubModel, choose_file, look
-from ganlib.options import Options, option
-from ganlib.rights import UNKNOWN, read_licence, stricter
+from ganlib.base.errors import CheckpointError, HubError, InputError
+from ganlib.base.filesystem import check_regular
+from ganlib.base.options import Options, option
+from ganlib.models import checkpoints, foreign
+from ganlib.models.checkpoints import Checkpoint
+from ganlib.models.foreign.safety import FILE_NAME, SafetyReport
+from ganlib.models.hub.cache import Cached, cached, downloads_folder, now, place_for, plain_name, remember
+from ganlib.models.hub.catalogue import Entry, find_entry
+from ganlib.models.hub.client import asking, check_repo_id, endpoint, find_token
+from ganlib.models.hub.models import HubFile, HubModel, choose_file, look
+from ganlib.models.hub.transfer import Wanted, check_room, fetch
+from ganlib.models.rights import UNKNOWN, read_licence, stricter
 from ganlib.runs import Reporter, SilentReporter, Stopped, replacing, write_json
 
 CHECKPOINTS = Path("checkpoints")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from ganlib import checkpoints, foreign
-from ganlib.errors import HubError, InputError
-from ganlib.hub.client import TIMEOUT_SECONDS, asking, check_repo_id, endpoint, find_token, open_api
-from ganlib.rights import read_licence, rights_words
+from ganlib.base.errors import HubError, InputError
+from ganlib.models import checkpoints, foreign
+from ganlib.models.hub.client import TIMEOUT_SECONDS, asking, check_repo_id, endpoint, find_token, open_api
+from ganlib.models.rights import read_licence, rights_words
 
 TAG = "latent-atelier"
 TAGS = (TAG, "stylegan2", "stylegan3", "stylegan2-ada", "gan")

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganlib.checkpoints import SUFFIX, Checkpoint, change_card, load_generator, read_card
-from ganlib.errors import HubError, InputError
-from ganlib.hub.client import LOGIN_HINT, TIMEOUT_SECONDS, asking, check_repo_id, endpoint, find_token, open_api
-from ganlib.rights import read_licence, rights_words, stricter
+from ganlib.base.errors import HubError, InputError
+from ganlib.models.checkpoints import SUFFIX, Checkpoint, change_card, load_generator, read_card
+from ganlib.models.hub.client import LOGIN_HINT, TIMEOUT_SECONDS, asking, check_repo_id, endpoint, find_token, open_api
+from ganlib.models.rights import read_licence, rights_words, stricter
 from ganlib.runs import Reporter, SilentReporter, Stopped
 
 CARD_NAME = "README.md"

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from ganlib.errors import HubError, RunError
-from ganlib.filesystem import open_regular, read_text_regular
-from ganlib.hub.client import DISK_HINT, OFFLINE_HINT, TIMEOUT_SECONDS, offline_error, status_error
+from ganlib.base.errors import HubError, RunError
+from ganlib.base.filesystem import open_regular, read_text_regular
+from ganlib.models.hub.client import DISK_HINT, OFFLINE_HINT, TIMEOUT_SECONDS, offline_error, status_error
 from ganlib.runs import Reporter, SilentReporter, Stopped
 from ganlib.runs.files import is_disk_full, locked
 

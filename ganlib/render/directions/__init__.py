@@ -4,7 +4,8 @@
 direction is one sigma long: strength 1 is the standard deviation of w along it.
 """
 
-from ganlib.directions.finding import (
+from ganlib.render.directions.attributes import measure_attributes, shown_directions
+from ganlib.render.directions.discovery import (
     Components,
     between,
     eigen_directions,
@@ -13,9 +14,8 @@ from ganlib.directions.finding import (
     signed,
     style_directions,
 )
-from ganlib.directions.job import DirectionsConfig, find_directions, judge, run_job
-from ganlib.directions.measuring import REACH, measure_safe, strip
-from ganlib.directions.showing import measure_attributes, shown_directions
+from ganlib.render.directions.job import DirectionsConfig, find_directions, judge, run_job
+from ganlib.render.directions.limits import REACH, measure_safe, strip
 
 __all__ = [
     "REACH",

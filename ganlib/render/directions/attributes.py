@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib import images
-from ganlib.colours import subject_of, to_lab
-from ganlib.directions.finding import sample_w
-from ganlib.errors import InputError
-from ganlib.renderer import Renderer
+from ganlib.base.errors import InputError
+from ganlib.media import images
+from ganlib.media.colours import subject_of, to_lab
+from ganlib.render.directions.discovery import sample_w
+from ganlib.render.renderer import Renderer
 
 PICTURES = 4000
 """So many are looked at, at most."""

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib.editing import Direction
-from ganlib.errors import InputError
-from ganlib.renderer import Renderer
+from ganlib.base.errors import InputError
+from ganlib.latents.editing import Direction
+from ganlib.render.renderer import Renderer
 
 COMPONENTS = 80
 SAMPLES = 10_000

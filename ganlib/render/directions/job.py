@@ -10,16 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganlib import checkpoints, networks
-from ganlib.directions.finding import COMPONENTS, SAMPLES, principal_components, sample_w, style_directions
-from ganlib.directions.measuring import SafeRange
-from ganlib.directions.showing import TITLES, shown_directions
-from ganlib.editing import Direction, list_directions, save_direction
-from ganlib.errors import InputError
-from ganlib.features import FeatureExtractor, discriminator_extractor, open_extractor
-from ganlib.latents import STYLE_GROUPS, style_groups
-from ganlib.options import Options, option
-from ganlib.renderer import Renderer
+from ganlib import networks
+from ganlib.base.errors import InputError
+from ganlib.base.options import Options, option
+from ganlib.features.extractors import FeatureExtractor, discriminator_extractor, open_extractor
+from ganlib.latents.editing import Direction, list_directions, save_direction
+from ganlib.latents.recipes import STYLE_GROUPS, style_groups
+from ganlib.models import checkpoints
+from ganlib.render.directions.attributes import TITLES, shown_directions
+from ganlib.render.directions.discovery import COMPONENTS, SAMPLES, principal_components, sample_w, style_directions
+from ganlib.render.directions.limits import SafeRange
+from ganlib.render.renderer import Renderer
 from ganlib.runs import Reporter, SilentReporter, Stopped
 
 METHODS = {

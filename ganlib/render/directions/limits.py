@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib.directions.finding import sample_w
-from ganlib.editing import Direction
-from ganlib.errors import InputError
-from ganlib.features import FeatureExtractor
-from ganlib.renderer import Renderer
+from ganlib.base.errors import InputError
+from ganlib.features.extractors import FeatureExtractor
+from ganlib.latents.editing import Direction
+from ganlib.render.directions.discovery import sample_w
+from ganlib.render.renderer import Renderer
 
 REACH = 6.0
 """Strengths are looked at up to so many sigmas on either side."""

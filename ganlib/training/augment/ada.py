@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganlib.errors import InputError
+from ganlib.base.errors import InputError
 from ganlib.networks.ops import Rng, draw_noise
-from ganlib.training.ada_warp import BLOCK, NUM_BANDS, Warp, band_filters, filter_symmetric
+from ganlib.training.augment.ada_warp import BLOCK, NUM_BANDS, Warp, band_filters, filter_symmetric
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "blit": ("xflip", "rotate90", "xint"),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganlib.errors import InputError
+from ganlib.base.errors import InputError
 
 P_HIGH = 0.8  # above it augmentations begin to leak into the generated pictures (section 2.2)
 

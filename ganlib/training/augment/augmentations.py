@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from ganlib.training.ada import PIPES, AugmentPipe
-from ganlib.training.ada_warp import BLOCK
-from ganlib.training.diffaug import DiffAugment
+from ganlib.training.augment.ada import PIPES, AugmentPipe
+from ganlib.training.augment.ada_warp import BLOCK
+from ganlib.training.augment.diffaug import DiffAugment
 
 __all__ = ["AUGMENTATIONS", "PIPES", "Augmentation"]
 

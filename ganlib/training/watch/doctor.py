@@ -19,8 +19,8 @@ import numpy as np
 
 from ganlib.metrics.kinds import is_lower_better, preferred
 from ganlib.runs import format_seconds
-from ganlib.training.folder import mean_of, snapshot_kimg
 from ganlib.training.losses import LOSSES
+from ganlib.training.watch.folder import mean_of, snapshot_kimg
 
 Severity = Literal["stop", "warning", "note", "good"]
 SEVERITIES: tuple[Severity, ...] = ("stop", "warning", "note", "good")

@@ -14,11 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ganlib import images
-from ganlib.dataset import Dataset
-from ganlib.dataset.files import MANY
-from ganlib.errors import RunError
-from ganlib.filesystem import (
+from ganlib.base.errors import RunError
+from ganlib.base.filesystem import (
     MOST_LINES_BYTES,
     check_regular,
     list_names,
@@ -27,6 +24,9 @@ from ganlib.filesystem import (
     read_text_regular,
     reason,
 )
+from ganlib.dataset import Dataset
+from ganlib.dataset.files import MANY
+from ganlib.media import images
 from ganlib.runs import RunDir, replacing
 from ganlib.runs.files import mtime, read_json
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganlib import images, latents, runs
+from ganlib import runs
+from ganlib.latents import recipes
+from ganlib.media import images
 from ganlib.networks.base import Generator, GeneratorSpec, one_hot
-from ganlib.training.reals import Reals
+from ganlib.training.data_loader import Reals
 
 AT_ONCE = 16  # pictures rendered together
 PATIENCE_SECONDS = 2.0  # of rendering for which a run that is to stop still waits
@@ -29,7 +31,7 @@ class Samples:
         self.columns, rows = grid_size(spec.resolution)
         count = self.columns * rows
         self._seconds = 0.0  # that a picture took lately
-        z = np.concatenate([latents.seed_z(s, spec.z_dim) for s in range(count)])
+        z = np.concatenate([recipes.seed_z(s, spec.z_dim) for s in range(count)])
         self.z = torch.from_numpy(z).float().to(device)
         self.label = None
         if spec.label_dim:

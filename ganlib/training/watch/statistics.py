@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib.distributed import Processes
+from ganlib.compute.distributed import Processes
 from ganlib.runs import format_seconds
 
 THUMBNAIL = 16  # px; samples are compared at this side, where composition and colour count and grain does not

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ganlib import images
-from ganlib.errors import InputError, RunError
-from ganlib.lettering import Letters
-from ganlib.options import Options, option
+from ganlib.base.errors import InputError, RunError
+from ganlib.base.options import Options, option
+from ganlib.media import images
+from ganlib.media.lettering import Letters
 from ganlib.runs import Reporter
-from ganlib.training.folder import Sheet, TrainingFolder, sheet_pictures
+from ganlib.training.watch.folder import Sheet, TrainingFolder, sheet_pictures
 from ganlib.video import FILM_FORMATS, FORMATS, write_film
 
 _PALETTE_SHEETS = 24

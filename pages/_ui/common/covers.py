@@ -7,15 +7,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from ganlib import images, runs
-from ganlib.checkpoints import Checkpoint
-from ganlib.errors import GanlibError
-from ganlib.filesystem import list_names, read_regular
-from ganlib.latents import Recipe
-from ganlib.renderer import Renderer
+from ganlib import runs
+from ganlib.base.errors import GanlibError
+from ganlib.base.filesystem import list_names, read_regular
+from ganlib.base.workspace import cache_root
+from ganlib.latents.recipes import Recipe
+from ganlib.media import images
+from ganlib.models.checkpoints import Checkpoint
+from ganlib.render.renderer import Renderer
 from ganlib.runs.files import mtime
-from ganlib.workspace import cache_root
-from pages._ui.frame import part
+from pages._ui.common.frame import part
 
 SIDE = 128  # pixels
 MOST = 1000  # covers on the disk, some 4 kB each

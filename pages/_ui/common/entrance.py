@@ -1,5 +1,5 @@
 """What the server runs for everyone who comes: the page that the address names."""
 
-from pages._ui.frame import run_app
+from pages._ui.common.frame import run_app
 
 run_app()

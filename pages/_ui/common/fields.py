@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from ganlib.options import Facts, Options, facts_of, title_of
+from ganlib.base.options import Facts, Options, facts_of, title_of
 
 
 class First(Enum):

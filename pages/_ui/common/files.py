@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ganlib.filesystem import read_regular
+from ganlib.base.filesystem import read_regular
 
 MOST_BYTES = 8 * 2**30  # of what the browser is given
 

@@ -14,11 +14,11 @@ from typing import Any, Literal
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ganlib.device import tune_allocator
-from ganlib.errors import GanlibError
+from ganlib.base.errors import GanlibError
+from ganlib.compute.device import tune_allocator
 
 NAME = "Latent Atelier"
-PAGES = Path(__file__).resolve().parents[1]
+PAGES = Path(__file__).resolve().parents[2]
 STYLE = Path(__file__).with_name("style.css")
 # Once in a session: the browser widens the page and loads the style while nothing is on it yet that could jump.
 DRESSING_SECONDS = 0.35
@@ -54,7 +54,7 @@ def run_app() -> None:
         if "torch" not in sys.modules:  # the first visitor after a start waits for it, and sees that something happens
             st.html(STYLE)
             with st.spinner("Opening the studio …"):
-                importlib.import_module("ganlib.renderer")
+                importlib.import_module("ganlib.render.renderer")
     token = _inside_app.set(True)
     try:
         page.run()

@@ -9,7 +9,7 @@ import streamlit as st
 from ganlib import runs
 from ganlib.dataset.files import GLANCE, Files
 from ganlib.runs import RunDir
-from pages._ui.frame import errors_told, is_left, plain, sentences
+from pages._ui.common.frame import errors_told, is_left, plain, sentences
 
 ACTIVE = ("queued", "running")
 

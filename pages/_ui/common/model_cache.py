@@ -10,22 +10,21 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ganlib import images
-from ganlib.checkpoints import Checkpoint, list_checkpoints
-from ganlib.editing import FOLDER, Direction, list_directions
-from ganlib.errors import GanlibError, InputError
-from ganlib.export import licence_text
-from ganlib.favourites import Favourite, add_favourite, load_favourites, remove_favourite
-from ganlib.latentmap import by_colour, by_likeness
-from ganlib.latents import Recipe, embed_text, label_in_turn, parse_embedded
-from ganlib.renderer import SLOW_SECONDS, Renderer
-from ganlib.workspace import checkpoints_root as checkpoints_root
-from ganlib.workspace import runs_root as runs_root
-from pages._ui import covers
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError, InputError
+from ganlib.latents.editing import FOLDER, Direction, list_directions
+from ganlib.latents.favourites import Favourite, add_favourite, load_favourites, remove_favourite
+from ganlib.latents.recipes import Recipe, embed_text, label_in_turn, parse_embedded
+from ganlib.media import images
+from ganlib.models.checkpoints import Checkpoint, list_checkpoints
+from ganlib.models.export import licence_text
+from ganlib.render.latent_map import by_colour, by_likeness
+from ganlib.render.renderer import SLOW_SECONDS, Renderer
+from pages._ui.common import covers
+from pages._ui.common.frame import MODELS, errors_told, plain, show_error
+from pages._ui.common.tabs import follow_other_tabs
 from pages._ui.components import ModelCard, model_shelf, snippet
-from pages._ui.frame import MODELS, errors_told, plain, show_error
-from pages._ui.stock.rights import warn
-from pages._ui.tabs import follow_other_tabs
+from pages._ui.models.rights import warn
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,12 @@ def choose_model(heading: DeltaGenerator | None = None) -> Checkpoint:
 
     The choice comes from the address (`?model=NAME`) or from before; a model is only ever looked up by its name.
     """
-    models, damaged = list_checkpoints(checkpoints_root())
+    models, damaged = list_checkpoints(workspace.checkpoints_root())
     for error in damaged:
         show_error(error)
     if not models:
         _no_model()
-    folders = [checkpoints_root(), *(model.folder for model in models)]
+    folders = [workspace.checkpoints_root(), *(model.folder for model in models)]
     by_name = {model.name: model for model in models}
     asked = st.query_params.get("model", "")
     if asked and asked not in by_name and asked != st.session_state.get("unknown-model"):
@@ -122,7 +121,7 @@ def _cover_recipe(model: Checkpoint) -> Recipe:
 
 
 def _no_model() -> None:
-    root = plain(str(checkpoints_root()))
+    root = plain(str(workspace.checkpoints_root()))
     st.markdown(
         f"**No model yet.** A model is one `.safetensors` file; this studio looks for them in {root}.\n\n"
         "Open one of another tool, fetch one from the Hub, or train one from your own pictures:"
@@ -186,7 +185,7 @@ def _edits_tag(model: Checkpoint, recipes: Sequence[Recipe]) -> str:
 
 def example() -> bytes | None:
     """A picture of the first model, for empty states; None where there is no model that can be opened."""
-    known, _ = list_checkpoints(checkpoints_root())
+    known, _ = list_checkpoints(workspace.checkpoints_root())
     try:
         return pictures(known[0], [seed_recipe(known[0], known[0].cover)])[0] if known else None
     except GanlibError:

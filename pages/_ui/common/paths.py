@@ -12,8 +12,9 @@ from typing import Any
 
 import streamlit as st
 
-from ganlib import runs, workspace
-from ganlib.errors import InputError
+from ganlib import runs
+from ganlib.base import workspace
+from ganlib.base.errors import InputError
 from ganlib.runs.files import read_json
 from pages._ui.components import snippet
 
@@ -39,9 +40,7 @@ def existing(text: str) -> str:
     return path
 
 
-def ask_first(
-    query: Mapping[str, str], names: Sequence[str], go_back: Callable[[], None]
-) -> None:
+def ask_first(query: Mapping[str, str], names: Sequence[str], go_back: Callable[[], None]) -> None:
     """Where one of these parameters names a path that nobody chose here, ask, and end this run of the page."""
     for name in names:
         if (text := query.get(name)) and not is_chosen(text):

@@ -5,8 +5,8 @@ from typing import Any
 
 import streamlit as st
 
+from pages._ui.common.paths import ask_first
 from pages._ui.components import address_bar
-from pages._ui.paths import ask_first
 
 _MOST_WRITTEN = 64
 
@@ -14,7 +14,7 @@ _MOST_WRITTEN = 64
 class Place:
     """The place on one page; `page` is the last part of its address, `paths` its parameters that name files or folders.
 
-    A path that nobody chose here is asked about on arrival, and the page ends there: see `pages._ui.paths`."""
+    A path that nobody chose here is asked about on arrival, and the page ends there: see `pages._ui.common.paths`."""
 
     def __init__(self, page: str, *, paths: Sequence[str] = ()) -> None:
         self.page, self.paths = page, tuple(paths)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from ganlib.dataset import Dataset
 from ganlib.dataset.files import MANY
-from pages._ui.frame import is_left
+from pages._ui.common.frame import is_left
 
 
 def open_set(path: str) -> tuple[Dataset, int]:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from ganlib.editing import FOLDER
+from ganlib.latents.editing import FOLDER
+from pages._ui.common.frame import part
 from pages._ui.components import tab_seen
-from pages._ui.frame import part
 
 _SHOWN = "shown-stores"
 

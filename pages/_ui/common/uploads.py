@@ -36,14 +36,14 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import runtime
 
-from ganlib.errors import GanlibError
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
 from ganlib.runs import replacing
-from ganlib.workspace import data_root
 
 ROUTE = "_stcore/upload_file"
 PICTURE_BYTES = 2**28
 """Of an upload that is read as one picture or one font; whatever is freed afterwards stays with the process, see
-`ganlib.device.tune_allocator`."""
+`ganlib.compute.device.tune_allocator`."""
 SWEEP_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 _PLACE = re.compile(rf"/{ROUTE}/(?P<session>[^/]+)/(?P<file>[^/]+)$")
@@ -281,7 +281,7 @@ async def _receive(request: Request, most: int) -> _Received:
         raise _RefusedError("Expected 1 file", 400)
     received, size = _Received(boundary, io.BytesIO()), 0
     try:
-        folder = data_root() / "uploads"
+        folder = workspace.data_root() / "uploads"
         folder.mkdir(parents=True, exist_ok=True)
         received.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
     except OSError as error:

@@ -6,13 +6,13 @@ from pathlib import Path
 import plotly.graph_objects as go
 import streamlit as st
 
-from ganlib import images
-from ganlib.checkpoints import Checkpoint
-from ganlib.compare.verdicts import Critic, heat_maps
-from pages._ui import models
-from pages._ui.comparing.sets import RealSet, choose_label, label_of, recipe_of
+from ganlib.compare.attribution import Critic, heat_maps
+from ganlib.media import images
+from ganlib.models.checkpoints import Checkpoint
+from pages._ui.common import model_cache
+from pages._ui.common.frame import MODELS, part, plain
+from pages._ui.compare.sets import RealSet, choose_label, label_of, recipe_of
 from pages._ui.components import WallPicture, picture_wall
-from pages._ui.frame import MODELS, part, plain
 
 COUNT = 12  # pictures of each kind
 COMPANY = 3  # real pictures that each one is judged beside
@@ -78,7 +78,7 @@ def _judged(path: str, digest: str, data: str, changed: int, draw: int, psi: flo
     company = images.stack([dataset.small(i, side) for i in chosen[-COMPANY:]], side)
     real = images.stack([dataset.small(i, side) for i in chosen[:count]], side)
     recipes = [recipe_of(_model, rng.randrange(100_000), psi) for _ in range(count)]
-    made = models.renderer(_model).render(recipes)
+    made = model_cache.renderer(_model).render(recipes)
     pixels = images.stack([*real, *made], side)
     # Real pictures are judged as what they are, where set and model have the same classes.
     is_same = dataset.label_dim == _model.spec.label_dim

@@ -8,21 +8,22 @@ from typing import Any
 import streamlit as st
 
 from ganlib import runs
-from ganlib.checkpoints import Checkpoint
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError, InputError
 from ganlib.commands.flags import command_line
 from ganlib.compare import CopiesConfig, CopyCheck
 from ganlib.compare.report import JSONL, PAGE, sentence, sentences
-from ganlib.errors import GanlibError, InputError
-from ganlib.latents import Recipe, parse_seeds
+from ganlib.latents.recipes import Recipe, parse_seeds
+from ganlib.models.checkpoints import Checkpoint
 from ganlib.runs import RunDir
-from pages._ui import fields, models
-from pages._ui.comparing.sets import MIRROR, RealSet, label_of, real_picture
+from pages._ui.common import fields, model_cache
+from pages._ui.common.files import file_bytes
+from pages._ui.common.frame import download, errors_told, part, plain, show_error
+from pages._ui.common.frame import sentences as told
+from pages._ui.common.jobs import ACTIVE, job_card, remove
+from pages._ui.common.paths import existing
+from pages._ui.compare.sets import MIRROR, RealSet, label_of, real_picture
 from pages._ui.components import report_sheet, snippet
-from pages._ui.files import file_bytes
-from pages._ui.frame import download, errors_told, part, plain, show_error
-from pages._ui.frame import sentences as told
-from pages._ui.jobs import ACTIVE, job_card, remove
-from pages._ui.paths import existing
 
 SHOWN = 6  # checks
 EVERY = 1.0  # seconds
@@ -33,7 +34,7 @@ REPORT_HEIGHT = 900
 
 def jobs() -> list[RunDir]:
     """The newest checks."""
-    return runs.list_runs(models.runs_root(), verb="copies")[:SHOWN]
+    return runs.list_runs(workspace.runs_root(), verb="copies")[:SHOWN]
 
 
 def latest(model: Checkpoint, reals: RealSet) -> CopyCheck | None:
@@ -119,7 +120,7 @@ def _start(model: Checkpoint, reals: RealSet) -> None:
     try:
         config = _config(model, reals)
         what = config.source.name if config.source else model.name
-        runs.submit(models.runs_root(), "copies", what, config.to_dict())
+        runs.submit(workspace.runs_root(), "copies", what, config.to_dict())
     except GanlibError as error:
         st.session_state["copies-error"] = error
 
@@ -169,7 +170,7 @@ def _found(model: Checkpoint, reals: RealSet, run: RunDir) -> None:
 def _nearest(model: Checkpoint, reals: RealSet, check: CopyCheck) -> None:
     """The pictures that came nearest, each beside its training picture."""
     rows = sorted(check.rows, key=lambda row: row["times"])[:NEAREST]
-    made = models.pictures(model, [Recipe.from_dict(row["recipe"]) for row in rows], side=128)
+    made = model_cache.pictures(model, [Recipe.from_dict(row["recipe"]) for row in rows], side=128)
     for start in range(0, len(rows), 4):
         columns = st.columns(4)
         for column, row, picture in zip(columns, rows[start : start + 4], made[start : start + 4], strict=False):

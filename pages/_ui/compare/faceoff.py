@@ -5,16 +5,17 @@ from typing import Any
 
 import streamlit as st
 
-from ganlib.checkpoints import Checkpoint, list_checkpoints
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
+from ganlib.compare.games import Sitting
 from ganlib.compare.quiz import Play, begin_faceoff, pair_of
-from ganlib.compare.sitting import Sitting
 from ganlib.compare.votes import as_csv, by_model, keep_game, load_games, tally
-from ganlib.errors import GanlibError
-from pages._ui import models
-from pages._ui.comparing.games import Table
-from pages._ui.comparing.sets import label_of
+from ganlib.models.checkpoints import Checkpoint, list_checkpoints
+from pages._ui.common import model_cache
+from pages._ui.common.frame import MODELS, download, errors_told, part, plain, show_error
+from pages._ui.compare.games import Table
+from pages._ui.compare.sets import label_of
 from pages._ui.components import picture_pair
-from pages._ui.frame import MODELS, download, errors_told, part, plain, show_error
 
 ROUNDS = (5, 10, 20, 50)
 state = st.session_state
@@ -24,7 +25,7 @@ table = Table("faceoff")
 @part()
 def show_faceoff(model: Checkpoint, told: str) -> None:
     """Show the face-off of a model with another one. `told`: the game in the address."""
-    known = {each.name: each for each in list_checkpoints(models.checkpoints_root())[0] if each.name != model.name}
+    known = {each.name: each for each in list_checkpoints(workspace.checkpoints_root())[0] if each.name != model.name}
     game = table.sitting(model.digest, known)
     table.follow(told)
     if not known:
@@ -52,7 +53,7 @@ def _settings(model: Checkpoint, known: dict[str, Checkpoint]) -> None:
             "The same seed from two models, side by side. Which is better is your word for it: choose with a click or "
             "the **arrow keys**; the names are told at the end."
         )
-        titles = models.titles_of(list(known.values()))
+        titles = model_cache.titles_of(list(known.values()))
         other: str = st.selectbox("Against", list(known), format_func=titles.__getitem__, key="faceoff-other")
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.segmented_control("Rounds", ROUNDS, default=10, key="faceoff-rounds")
@@ -109,7 +110,7 @@ def _made(digest: str, other_digest: str, seed: int, is_left: bool, psi: float, 
           _model: Checkpoint, _other: Checkpoint) -> bytes:  # fmt: skip
     drawn = []
     for each in (_model, _other):
-        drawn.append(models.renderer(each).render([models.seed_recipe(each, seed, psi=psi, label=label)])[0])
+        drawn.append(model_cache.renderer(each).render([model_cache.seed_recipe(each, seed, psi=psi, label=label)])[0])
     return pair_of(drawn[0], drawn[1], first_is_left=is_left, side=max(each.shape[0] for each in drawn))
 
 
@@ -118,7 +119,7 @@ def _keep(play: Play, model: Checkpoint, other: Checkpoint, psi: float) -> None:
         result = play.result(
             model=model.name, digest=model.digest, other=other.name, other_digest=other.digest, psi=psi
         )
-        keep_game(models.runs_root(), result)
+        keep_game(workspace.runs_root(), result)
     except GanlibError as error:
         state["faceoff-error"] = error
     except OSError as error:
@@ -150,7 +151,7 @@ def _end(model: Checkpoint, other: Checkpoint, game: Sitting) -> None:
 
 def _tallies() -> None:
     with errors_told():
-        groups = by_model(load_games(models.runs_root()), "faceoff")
+        groups = by_model(load_games(workspace.runs_root()), "faceoff")
         if not groups:
             st.caption("Tallies appear here: how often each model was preferred, with 95 % intervals.")
             return

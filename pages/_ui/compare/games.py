@@ -5,10 +5,10 @@ from typing import Any
 
 import streamlit as st
 
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
+from ganlib.compare.games import Sitting, answer, sit_down, sitting_of
 from ganlib.compare.quiz import Play
-from ganlib.compare.sitting import Sitting, answer, sit_down, sitting_of
-from ganlib.errors import GanlibError
-from pages._ui import models
 
 state = st.session_state
 
@@ -30,7 +30,7 @@ class Table:
 
     def sitting(self, digest: str, others: Any) -> Sitting | None:
         """The game that is played, if it is about this model and one of `others`; else it is left."""
-        found = sitting_of(models.runs_root(), self.name())
+        found = sitting_of(workspace.runs_root(), self.name())
         if found is None or (found.play.kind, found.digest) != (self.kind, digest) or found.other not in others:
             self.leave()
             return None
@@ -39,14 +39,14 @@ class Table:
     def begin(self, sitting: Sitting) -> None:
         """Begin to play."""
         try:
-            state[self.kind] = sit_down(models.runs_root(), sitting)
+            state[self.kind] = sit_down(workspace.runs_root(), sitting)
         except OSError as error:
             self._complain(error, "the game cannot be kept")
 
     def answer(self, i: int, side: Any, seconds: float) -> Play | None:
         """Answer a round; return the game if this ended it."""
         try:
-            found = answer(models.runs_root(), self.name(), i, side, seconds)
+            found = answer(workspace.runs_root(), self.name(), i, side, seconds)
         except GanlibError as error:
             state[f"{self.kind}-error"] = error
         except OSError as error:

@@ -4,17 +4,18 @@ from functools import partial
 
 import streamlit as st
 
-from ganlib import images
-from ganlib.checkpoints import Checkpoint
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
+from ganlib.compare.games import Sitting
 from ganlib.compare.quiz import Play, Round, begin_quiz, pair_of
-from ganlib.compare.sitting import Sitting
 from ganlib.compare.votes import Game, as_csv, as_json, by_model, keep_game, load_games, tally
-from ganlib.errors import GanlibError
-from pages._ui import models
-from pages._ui.comparing.games import Table
-from pages._ui.comparing.sets import RealSet, choose_label, label_of
+from ganlib.media import images
+from ganlib.models.checkpoints import Checkpoint
+from pages._ui.common import model_cache
+from pages._ui.common.frame import download, errors_told, part, plain, show_error
+from pages._ui.compare.games import Table
+from pages._ui.compare.sets import RealSet, choose_label, label_of
 from pages._ui.components import picture_pair
-from pages._ui.frame import download, errors_told, part, plain, show_error
 
 ROUNDS = (5, 10, 20, 50)
 TIMES = {0.0: "no limit", 2.0: "2 s", 1.0: "1 s", 0.5: "½ s"}
@@ -115,13 +116,13 @@ def _pair(model: Checkpoint, reals: RealSet, game: Sitting, i: int) -> bytes:
 @st.cache_data(max_entries=256, show_spinner=False)
 def _made(path: str, digest: str, data: str, changed: int, first: int, second: int, is_left: bool, psi: float,
           label: int | None, _reals: RealSet, _model: Checkpoint) -> bytes:  # fmt: skip
-    made = models.renderer(_model).render([models.seed_recipe(_model, second, psi=psi, label=label)])[0]
+    made = model_cache.renderer(_model).render([model_cache.seed_recipe(_model, second, psi=psi, label=label)])[0]
     return pair_of(_reals.dataset[first][0], made, first_is_left=is_left)
 
 
 def _keep(result: Game) -> None:
     try:
-        keep_game(models.runs_root(), result)
+        keep_game(workspace.runs_root(), result)
     except GanlibError as error:
         state["quiz-error"] = error
     except OSError as error:
@@ -198,7 +199,7 @@ def _seen(seconds: float) -> str:
 def _results(model: Checkpoint, reals: RealSet) -> bool:
     """Show the results of every model, this one first, and their files; return whether there are any."""
     with errors_told():
-        groups = by_model(load_games(models.runs_root()), "quiz")
+        groups = by_model(load_games(workspace.runs_root()), "quiz")
         if not groups:
             return False
         lines = ["| model | set | seen for | psi | rounds | error rate | 95 % |", "|:--|:--|--:|--:|--:|--:|--:|"]

@@ -7,16 +7,16 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ganlib import images
-from ganlib.checkpoints import Checkpoint
 from ganlib.dataset import Dataset
 from ganlib.dataset.preview import thumbnail
-from ganlib.latents import Recipe
-from pages._ui import models
-from pages._ui.frame import DATASETS, empty_state, plain
-from pages._ui.paths import existing
-from pages._ui.sets import open_set
-from pages._ui.training.form import data_sets
+from ganlib.latents.recipes import Recipe
+from ganlib.media import images
+from ganlib.models.checkpoints import Checkpoint
+from pages._ui.common import model_cache
+from pages._ui.common.frame import DATASETS, empty_state, plain
+from pages._ui.common.paths import existing
+from pages._ui.common.sets import open_set
+from pages._ui.train.form import data_sets
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _no_set() -> None:
     empty_state(
         "Here a model's pictures stand beside real ones: side by side, as a quiz, and in a check for copies of "
         "training pictures. It needs a set of real pictures to begin with.",
-        models.example(), "Prepare a data set", to=DATASETS,
+        model_cache.example(), "Prepare a data set", to=DATASETS,
     )  # fmt: skip
     st.stop()
 
@@ -101,14 +101,14 @@ def choose_label(model: Checkpoint) -> None:
         if label_of(model) is None:
             st.session_state["compare-label"] = None  # another model's
         kinds = [None, *range(model.spec.label_dim)]
-        any_kind = models.kind_name(model, None)
-        name_of = partial(models.kind_name, model)
+        any_kind = model_cache.kind_name(model, None)
+        name_of = partial(model_cache.kind_name, model)
         st.selectbox("Class", kinds, key="compare-label", width=140, format_func=name_of, placeholder=any_kind)
 
 
 def recipe_of(model: Checkpoint, seed: int, psi: float) -> Recipe:
     """The recipe of a seed with the chosen class."""
-    return models.seed_recipe(model, seed, psi=psi, label=label_of(model))
+    return model_cache.seed_recipe(model, seed, psi=psi, label=label_of(model))
 
 
 def name_of(text: str) -> str:

@@ -6,14 +6,14 @@ from typing import Any
 
 import streamlit as st
 
-from ganlib.checkpoints import Checkpoint
 from ganlib.compare import CopyCheck
-from ganlib.latents import Recipe
-from pages._ui import models
-from pages._ui.comparing.copies import latest
-from pages._ui.comparing.sets import MIRROR, RealSet, choose_label, large_picture, real_picture, recipe_of
+from ganlib.latents.recipes import Recipe
+from ganlib.models.checkpoints import Checkpoint
+from pages._ui.common import model_cache
+from pages._ui.common.frame import part, plain
+from pages._ui.compare.copies import latest
+from pages._ui.compare.sets import MIRROR, RealSet, choose_label, large_picture, real_picture, recipe_of
 from pages._ui.components import WallPicture, before_after, picture_wall
-from pages._ui.frame import part, plain
 
 COUNT = 12
 SIDE = 512  # of the two pictures under the divider, in pixels
@@ -62,7 +62,7 @@ def show_sides(model: Checkpoint, reals: RealSet) -> None:
         opened = picture_wall(wall, key="sides-real", label="Real pictures", **held)
     with right:
         st.caption(f"Generated · {plain(model.title)}")
-        made = models.as_many_as_ready(model, [pair.recipe for pair in pairs])
+        made = model_cache.as_many_as_ready(model, [pair.recipe for pair in pairs])
         wall = [
             WallPicture(str(i), pair.words or pair.recipe.caption(), picture)
             for i, (pair, picture) in enumerate(zip(pairs, made, strict=True))
@@ -111,7 +111,10 @@ def _nearest(check: CopyCheck, how: str, rng: random.Random) -> list[Pair]:
 
 def _divided(model: Checkpoint, reals: RealSet, pair: Pair) -> None:
     """The chosen two under one divider, enlarged in step."""
-    real, fake = large_picture(reals, pair.real, SIDE, pair.mirrored), models.stage_picture(model, pair.recipe, False)
+    real, fake = (
+        large_picture(reals, pair.real, SIDE, pair.mirrored),
+        model_cache.stage_picture(model, pair.recipe, False),
+    )
     _, middle, _ = st.columns([1, 2, 1])
     with middle:
         st.caption("Click a picture above to hold it here. Drag the divider; plus and minus enlarge both.")

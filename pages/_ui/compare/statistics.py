@@ -8,17 +8,18 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from ganlib import runs
-from ganlib.checkpoints import Checkpoint
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
 from ganlib.commands.flags import command_line
 from ganlib.compare.statistics import FILE, StatisticsConfig, load_statistics
-from ganlib.errors import GanlibError
+from ganlib.models.checkpoints import Checkpoint
 from ganlib.runs import RunDir
-from pages._ui import fields, models
-from pages._ui.comparing.sets import RealSet, label_of
+from pages._ui.common import fields
+from pages._ui.common.files import file_bytes
+from pages._ui.common.frame import download, errors_told, part, plain, show_error
+from pages._ui.common.jobs import ACTIVE, job_card, remove
+from pages._ui.compare.sets import RealSet, label_of
 from pages._ui.components import snippet
-from pages._ui.files import file_bytes
-from pages._ui.frame import download, errors_told, part, plain, show_error
-from pages._ui.jobs import ACTIVE, job_card, remove
 
 COUNTS = (200, 500, 2000)
 SHOWN = 4
@@ -32,7 +33,7 @@ PLAIN = {"displayModeBar": False}
 
 def jobs() -> list[RunDir]:
     """The newest comparisons."""
-    return runs.list_runs(models.runs_root(), verb="statistics")[:SHOWN]
+    return runs.list_runs(workspace.runs_root(), verb="statistics")[:SHOWN]
 
 
 @part()
@@ -64,7 +65,7 @@ def _start(model: Checkpoint, reals: RealSet, fewest: int) -> None:
             {"network": str(model.path.resolve()), "data": reals.path, "pictures": count, "psi": psi,
              "label": label_of(model)}
         )  # fmt: skip
-        runs.submit(models.runs_root(), "statistics", model.name, config.to_dict())
+        runs.submit(workspace.runs_root(), "statistics", model.name, config.to_dict())
     except GanlibError as error:
         st.session_state["statistics-error"] = error
 

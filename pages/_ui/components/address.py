@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 
-from pages._ui.components.mounting import Hears, declare, mount
+from pages._ui.components.mount import Hears, declare, mount
 
 _component = declare("address")
 

@@ -1,6 +1,6 @@
 """Before and after: a handle that wipes between two pictures, which are enlarged and moved in step."""
 
-from pages._ui.components.mounting import data_url, declare, tag
+from pages._ui.components.mount import data_url, declare, tag
 
 _mount = declare("compare")
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pages._ui.components.mounting import data_url, declare, mount, tag
+from pages._ui.components.mount import data_url, declare, mount, tag
 
 _component = declare("crop")
 SHAPE = {"rev": str, "x": float, "y": float, "side": float, "angle": float}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from pages._ui.components.mounting import data_url, declare, mount, tag
+from pages._ui.components.mount import data_url, declare, mount, tag
 
 _component = declare("pair")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pages._ui.components.mounting import data_url, declare, tag
+from pages._ui.components.mount import data_url, declare, tag
 
 _mount = declare("player")
 

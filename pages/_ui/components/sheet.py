@@ -1,6 +1,6 @@
 """A report that is one HTML file, shown in a frame in which nothing runs."""
 
-from pages._ui.components.mounting import declare, tag
+from pages._ui.components.mount import declare, tag
 
 _mount = declare("sheet")
 

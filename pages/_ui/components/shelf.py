@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pages._ui.components.mounting import data_url, declare, mount
+from pages._ui.components.mount import data_url, declare, mount
 
 _component = declare("shelf")
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from pages._ui.components.mounting import declare, fits, mount
+from pages._ui.components.mount import declare, fits, mount
 
 _component = declare("sliders")
 CHANGE = {"values": dict, "final": bool, "echo": str}

@@ -1,6 +1,6 @@
 """Words to copy: a command, an address, a log. Streamlit's own block of code loads 1.6 MB of script for its colours."""
 
-from pages._ui.components.mounting import declare
+from pages._ui.components.mount import declare
 
 _mount = declare("snippet")
 

@@ -1,6 +1,6 @@
 """One picture, large, that never jumps or flickers while it changes."""
 
-from pages._ui.components.mounting import data_url, declare, tag
+from pages._ui.components.mount import data_url, declare, tag
 
 _mount = declare("stage")
 

@@ -1,6 +1,6 @@
 """The browser's tab: says when somebody looks at it again."""
 
-from pages._ui.components.mounting import declare, mount
+from pages._ui.components.mount import declare, mount
 
 _component = declare("tab")
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pages._ui.components.mounting import Hears, data_url, declare, mount, tag
+from pages._ui.components.mount import Hears, data_url, declare, mount, tag
 
 _component = declare("wall")
 

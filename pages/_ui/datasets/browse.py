@@ -11,12 +11,12 @@ import streamlit as st
 from ganlib.dataset import Dataset
 from ganlib.dataset.figures import SetFigures, measure_set
 from ganlib.dataset.preview import thumbnail
+from pages._ui.common.files import file_bytes
+from pages._ui.common.frame import TRAIN, download, is_left, part, plain, sentences
+from pages._ui.common.sets import open_set
 from pages._ui.components import WallPicture, picture_wall, snippet
 from pages._ui.datasets import place
 from pages._ui.datasets.choices import ONLY_USED
-from pages._ui.files import file_bytes
-from pages._ui.frame import TRAIN, download, is_left, part, plain, sentences
-from pages._ui.sets import open_set
 
 PER_PAGE = 48
 MOST_DOWNLOADED = 2**30  # bytes; a larger set is better copied on the disk

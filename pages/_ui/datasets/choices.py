@@ -9,14 +9,14 @@ from typing import Any
 
 import streamlit as st
 
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
+from ganlib.base.options import check_types
 from ganlib.dataset import PrepareConfig
 from ganlib.dataset.config import LABELS
 from ganlib.dataset.exclusion import read_exclusions, write_exclusions
-from ganlib.errors import GanlibError
-from ganlib.options import check_types
 from ganlib.runs import write_json
 from ganlib.runs.files import read_json
-from pages._ui import models
 
 BY_HAND = "by hand"
 ONLY_USED = f"Prepare it again with the classes “{LABELS['used']}” to leave them out."
@@ -47,7 +47,7 @@ class Cut:
 
 def folder_of(source: str) -> Path:
     """Where the choices for a source are kept."""
-    return models.runs_root() / "sources" / sha256(str(Path(source).resolve()).encode()).hexdigest()[:16]
+    return workspace.runs_root() / "sources" / sha256(str(Path(source).resolve()).encode()).hexdigest()[:16]
 
 
 def cut_of(source: str) -> Cut:

@@ -6,16 +6,16 @@ from typing import Any
 
 import streamlit as st
 
+from ganlib.base.options import facts_of
 from ganlib.dataset import PrepareConfig
 from ganlib.dataset.config import CROPS, UNFRAMES
-from ganlib.dataset.fitting import FILLS
+from ganlib.dataset.letterbox import FILLS
 from ganlib.dataset.preview import Preview, preview
-from ganlib.options import facts_of
-from pages._ui import fields
+from pages._ui.common import fields
+from pages._ui.common.frame import errors_told, is_left, plain
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
 from pages._ui.datasets.choices import Cut, cut_of, keep_cut, kept, left_out
-from pages._ui.frame import errors_told, is_left, plain
 
 SHOWN = 12
 RESOLUTIONS = (16, 32, 64, 128, 256, 512, 1024)

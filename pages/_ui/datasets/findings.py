@@ -8,20 +8,21 @@ from typing import Any
 import streamlit as st
 
 from ganlib import runs
+from ganlib.base import workspace
+from ganlib.base.errors import DataError, GanlibError
 from ganlib.dataset.checks.config import ExamineConfig
 from ganlib.dataset.checks.examination import LIST_NAME, PAGE_NAME, REPORT_NAME, Examination
 from ganlib.dataset.checks.findings import KINDS, Finding
-from ganlib.errors import DataError, GanlibError
 from ganlib.runs import RunDir
-from pages._ui import fields, models
+from pages._ui.common import fields
+from pages._ui.common.files import file_bytes
+from pages._ui.common.frame import download, errors_told, part, plain, show_error
+from pages._ui.common.jobs import ACTIVE, job_card
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
 from pages._ui.datasets.choices import cut_of, decide, folder_of, settle
-from pages._ui.datasets.framing import pairs_of
+from pages._ui.datasets.crops import pairs_of
 from pages._ui.datasets.jobs import newest
-from pages._ui.files import file_bytes
-from pages._ui.frame import download, errors_told, part, plain, show_error
-from pages._ui.jobs import ACTIVE, job_card
 
 SECONDS = 1.0
 PER_PAGE = 48
@@ -77,7 +78,7 @@ def _findings(source: str, was_active: bool) -> None:
 def _submit(source: str, settings: dict[str, Any] | None = None) -> None:
     config = {"source": source, "outdir": str(folder_of(source) / "examination"), **(settings or {})}
     try:
-        runs.submit(models.runs_root(), "examine", Path(source).stem, ExamineConfig.from_dict(config).to_dict())
+        runs.submit(workspace.runs_root(), "examine", Path(source).stem, ExamineConfig.from_dict(config).to_dict())
     except GanlibError as error:
         st.session_state["findings-error"] = error
 

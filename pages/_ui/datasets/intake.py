@@ -10,14 +10,13 @@ from typing import BinaryIO, cast
 import streamlit as st
 
 from ganlib import runs
-from ganlib.errors import GanlibError, InputError
-from ganlib.headers import MAX_PIXELS
-from ganlib.workspace import data_root as data_root
-from pages._ui import models
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError, InputError
+from ganlib.media.headers import MAX_PIXELS
+from pages._ui.common.frame import plain, show_error
+from pages._ui.common.paths import existing
+from pages._ui.common.uploads import content
 from pages._ui.datasets import place
-from pages._ui.frame import plain, show_error
-from pages._ui.paths import existing
-from pages._ui.uploads import content
 
 MAX_NAME = 60
 ZIP_TYPES = ("zip",)
@@ -65,7 +64,11 @@ def _take_path() -> None:
 def _take_upload() -> None:
     uploads = st.session_state.get("intake-upload") or []
     try:
-        place.go(source=str(keep_uploads([(file.name, content(file)) for file in uploads], data_root() / "uploads")))
+        place.go(
+            source=str(
+                keep_uploads([(file.name, content(file)) for file in uploads], workspace.data_root() / "uploads")
+            )
+        )
     except GanlibError as error:
         st.session_state["intake-error"] = error
     except OSError as error:
@@ -122,7 +125,7 @@ def _unlike(taken: set[str], name: str) -> str:
 
 def recent_sources() -> list[str]:
     """Sources that were looked at or prepared here and still exist, newest first."""
-    jobs = [run for verb in ("examine", "prepare") for run in runs.list_runs(models.runs_root(), verb=verb)]
+    jobs = [run for verb in ("examine", "prepare") for run in runs.list_runs(workspace.runs_root(), verb=verb)]
     jobs.sort(key=lambda run: run.number, reverse=True)
     found = dict.fromkeys(str(run.job["config"].get("source", "")) for run in jobs)
     return [source for source in found if source and Path(source).exists()]

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from ganlib import runs
+from ganlib.base import workspace
 from ganlib.runs import RunDir
-from pages._ui import models
-from pages._ui.jobs import ACTIVE
+from pages._ui.common.jobs import ACTIVE
 
 
 def newest(verb: str, source: str) -> RunDir | None:
@@ -13,7 +13,7 @@ def newest(verb: str, source: str) -> RunDir | None:
     wanted = str(Path(source).resolve())
     found = [
         run
-        for run in runs.list_runs(models.runs_root(), verb=verb)
+        for run in runs.list_runs(workspace.runs_root(), verb=verb)
         if str(Path(str(run.job["config"].get("source", ""))).resolve()) == wanted
     ]
     return next((run for run in found if run.state in ACTIVE), found[0] if found else None)

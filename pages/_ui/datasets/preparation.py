@@ -6,19 +6,19 @@ from pathlib import Path
 import streamlit as st
 
 from ganlib import runs
+from ganlib.base import workspace
 from ganlib.dataset.augment import KINDS
 from ganlib.dataset.classes import look_at_classes
 from ganlib.dataset.config import LABELS
 from ganlib.dataset.labels import LABELS_NAME
 from ganlib.runs import RunDir
-from pages._ui import models
+from pages._ui.common.frame import TRAIN, errors_told, is_left, part, plain, sentences
+from pages._ui.common.jobs import ACTIVE, job_card
 from pages._ui.datasets import place
 from pages._ui.datasets.choices import cut_of, keep_cut, kept, left_out
-from pages._ui.datasets.framing import help_of, in_words
-from pages._ui.datasets.intake import data_root, safe_name
+from pages._ui.datasets.crops import help_of, in_words
+from pages._ui.datasets.intake import safe_name
 from pages._ui.datasets.jobs import newest
-from pages._ui.frame import TRAIN, errors_told, is_left, part, plain, sentences
-from pages._ui.jobs import ACTIVE, job_card
 
 SECONDS = 1.0
 
@@ -60,7 +60,7 @@ def _form(source: str) -> None:
     cut = replace(cut, labels=labels, licence=licence.strip(), credit=credit.strip(), augment=tuple(augment))
     keep_cut(source, cut)
     out = left_out(source)
-    dest = data_root() / f"{name}-{cut.resolution}.zip"
+    dest = workspace.data_root() / f"{name}-{cut.resolution}.zip"
     decided = (
         "nothing was looked through yet"
         if out is None
@@ -78,7 +78,7 @@ def _form(source: str) -> None:
         is_busy = run is not None and run.state in ACTIVE
         if st.button("Prepare the set", type="primary", icon=":material/dataset:", key="prepare", disabled=is_busy):
             dest.parent.mkdir(parents=True, exist_ok=True)
-            runs.submit(models.runs_root(), "prepare", dest.stem, config.to_dict())
+            runs.submit(workspace.runs_root(), "prepare", dest.stem, config.to_dict())
             st.rerun()
 
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from ganlib.errors import GanlibError
-from ganlib.training.folder import look_at_data
-from pages._ui.components.mounting import data_url
+from ganlib.base.errors import GanlibError
+from ganlib.training.watch.folder import look_at_data
+from pages._ui.common.frame import TRAIN, is_left, part, plain, sentences
+from pages._ui.components.mount import data_url
 from pages._ui.datasets import place
 from pages._ui.datasets.intake import recent_sources
-from pages._ui.frame import TRAIN, is_left, part, plain, sentences
-from pages._ui.training.form import data_sets
+from pages._ui.train.form import data_sets
 
 SHOWN = 12
 STRIP = 8  # pictures beside a set

@@ -5,12 +5,12 @@ from pathlib import Path
 import streamlit as st
 
 from ganlib.dataset.preview import Mosaic, mosaic
-from pages._ui.components.mounting import data_url
+from pages._ui.common.frame import is_left, part, plain
+from pages._ui.components.mount import data_url
 from pages._ui.datasets import place
+from pages._ui.datasets.crops import show_framing
 from pages._ui.datasets.findings import is_examined, show_findings
-from pages._ui.datasets.framing import show_framing
-from pages._ui.datasets.making import show_making
-from pages._ui.frame import is_left, part, plain
+from pages._ui.datasets.preparation import show_making
 
 STEPS = {"findings": "1 · What is found", "framing": "2 · How it is cut", "make": "3 · The set"}
 

@@ -4,15 +4,15 @@ from typing import Any
 
 import streamlit as st
 
-from ganlib.checkpoints import Checkpoint
+from ganlib.base.errors import GanlibError
+from ganlib.base.options import check_types
 from ganlib.commands.flags import command_line
-from ganlib.errors import GanlibError
-from ganlib.latents import parse_seeds
+from ganlib.latents.recipes import parse_seeds
+from ganlib.models.checkpoints import Checkpoint
+from ganlib.models.rights import read_licence
 from ganlib.nft import TRAITS, NftConfig
 from ganlib.nft.config import MOST_SYMBOL
-from ganlib.options import check_types
-from ganlib.rights import read_licence
-from pages._ui import fields, models
+from pages._ui.common import fields, model_cache
 
 WORDS_HELP = "words in braces are filled in: collection, number, seed, rank, and the names of traits"
 SIZES = (0, 512, 1024, 2048, 4096)
@@ -36,7 +36,7 @@ def show_form(model: Checkpoint, given: str) -> NftConfig:
 
 
 def _pieces(model: Checkpoint, given: str) -> dict[str, Any]:
-    kept = models.favourites(model)
+    kept = model_cache.favourites(model)
     values: dict[str, Any] = {}
     sources = ["Seeds", "Favourites"] if kept else ["Seeds"]
     st.session_state.setdefault("drop-source", "Seeds")
@@ -52,7 +52,7 @@ def _pieces(model: Checkpoint, given: str) -> dict[str, Any]:
         there = _num_seeds(values["seeds"])
         usual = USUAL_COUNT if there > USUAL_COUNT and not given else None
         values["psi"] = fields.slider(
-            NftConfig, "psi", "How unusual", value=models.DEFAULT_PSI, step=0.05, key="drop-psi"
+            NftConfig, "psi", "How unusual", value=model_cache.DEFAULT_PSI, step=0.05, key="drop-psi"
         )
         if model.spec.label_dim:
             values["label"] = st.selectbox(

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from ganlib.checkpoints import Checkpoint
+from ganlib.models.checkpoints import Checkpoint
 from ganlib.nft import Cost, NftConfig, Preview, estimate_drop, preview_drop
 from ganlib.runs import format_seconds
-from pages._ui import models
+from pages._ui.common import model_cache
+from pages._ui.common.frame import plain, sentences
 from pages._ui.components import WallPicture, picture_wall
-from pages._ui.frame import plain, sentences
 
 MOST = 200  # candidates that a preview looks at
 SHOWN = 24
@@ -19,7 +19,7 @@ def preview(model: Checkpoint, config: NftConfig) -> Preview:
 
 
 def _key(model: Checkpoint, config: NftConfig) -> str:
-    kept = [favourite.id for favourite in models.favourites(model)] if config.favourites else []
+    kept = [favourite.id for favourite in model_cache.favourites(model)] if config.favourites else []
     return str((sorted(config.to_dict().items()), kept))
 
 
@@ -74,9 +74,9 @@ def _rarity(seen: Preview) -> None:
 
 @st.cache_data(max_entries=16, show_spinner="Looking at the pieces …", hash_funcs={NftConfig: lambda c: ""})
 def _preview(path: str, digest: str, key: str, config: NftConfig) -> Preview:
-    return preview_drop(config, renderer=models.open_renderer(path, digest), most=MOST, thumbnails=SHOWN)
+    return preview_drop(config, renderer=model_cache.open_renderer(path, digest), most=MOST, thumbnails=SHOWN)
 
 
 @st.cache_data(max_entries=16, show_spinner="Trying what it takes …", hash_funcs={NftConfig: lambda c: ""})
 def _cost(path: str, digest: str, key: str, config: NftConfig) -> Cost:
-    return estimate_drop(config, renderer=models.open_renderer(path, digest))
+    return estimate_drop(config, renderer=model_cache.open_renderer(path, digest))

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import streamlit as st
 
-from ganlib import images, runs
+from ganlib import runs
+from ganlib.base import workspace
+from ganlib.media import images
 from ganlib.nft import advise_drop, validate_drop
 from ganlib.runs import RunDir
 from ganlib.runs.files import read_json
-from pages._ui import models
-from pages._ui.frame import COMPARE, download, errors_told, part, plain, sentences
-from pages._ui.jobs import ACTIVE, files_in, folder_zip, job_card, remove
-from pages._ui.paths import remember
+from pages._ui.common.frame import COMPARE, download, errors_told, part, plain, sentences
+from pages._ui.common.jobs import ACTIVE, files_in, folder_zip, job_card, remove
+from pages._ui.common.paths import remember
 
 SHOWN = 6
 EVERY = 1.0  # seconds
@@ -22,7 +23,7 @@ MOST_DOWNLOADED = 2 * 2**30  # bytes; a larger one is better copied on the disk
 
 def jobs() -> list[RunDir]:
     """The newest collections."""
-    return runs.list_runs(models.runs_root(), verb="nft")[:SHOWN]
+    return runs.list_runs(workspace.runs_root(), verb="nft")[:SHOWN]
 
 
 def show_collections() -> None:

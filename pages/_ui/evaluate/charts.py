@@ -6,7 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from ganlib.metrics.results import Figure, best_of
-from pages._ui.training.curves import DARK, LIGHT
+from pages._ui.train.curves import DARK, LIGHT
 
 HEIGHT = 340
 WIDE = 20.0  # times the smallest figure

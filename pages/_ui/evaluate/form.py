@@ -5,17 +5,19 @@ from pathlib import Path
 
 import streamlit as st
 
-from ganlib import features, inception, runs
-from ganlib.checkpoints import list_checkpoints
+from ganlib import runs
+from ganlib.base import workspace
 from ganlib.commands.flags import command_line
+from ganlib.features import extractors, inception
 from ganlib.metrics import KINDS, Metric, MetricsConfig
 from ganlib.metrics.job import estimate_seconds
-from ganlib.training.folder import list_training
-from pages._ui import fields, models
-from pages._ui.frame import plain
-from pages._ui.paths import existing
-from pages._ui.sets import open_set
-from pages._ui.training.form import data_sets
+from ganlib.models.checkpoints import list_checkpoints
+from ganlib.training.watch.folder import list_training
+from pages._ui.common import fields, model_cache
+from pages._ui.common.frame import plain
+from pages._ui.common.paths import existing
+from pages._ui.common.sets import open_set
+from pages._ui.train.form import data_sets
 
 COUNTS = [250, 500, 1000, 2000, 5000, 10_000, 50_000]
 USUAL_KINDS, USUAL_COUNT = ["kid", "pr"], 1000
@@ -74,7 +76,7 @@ def show_form(asked: str) -> Wish | None:
         st.caption(f"Choose {missing} to go on.")
         return None
     names = ",".join(Metric(kind, count, full and KINDS[kind].needs_reals).short for kind in kinds)
-    fetch = bool(st.session_state.get("evaluate-fetch")) and not features.inception_file().is_file()
+    fetch = bool(st.session_state.get("evaluate-fetch")) and not extractors.inception_file().is_file()
     config = MetricsConfig(
         network=tuple(Path(path) for path in networks), data=Path(data), metrics=names, features=chosen,
         mirror=mirror, real_floor=floor, card=card, fetch=fetch,
@@ -115,10 +117,10 @@ def _choose_data(asked: str) -> str:
 
 def network_choices() -> dict[str, str]:
     """Paths of models and of runs that have saved one, with words for people."""
-    known, _ = list_checkpoints(models.checkpoints_root())
-    titles = models.titles_of(known)
+    known, _ = list_checkpoints(workspace.checkpoints_root())
+    titles = model_cache.titles_of(known)
     found = {str(model.path.resolve()): f"{titles[model.name]}, {model.spec.resolution} px" for model in known}
-    for folder in list_training(models.runs_root()):
+    for folder in list_training(workspace.runs_root()):
         if number := len([one for one in folder.snapshots() if one.path.suffix == ".safetensors"]):
             words = f"Run {folder.path.name}, {number} snapshot{'s' if number > 1 else ''}"
             found[str(folder.path.resolve())] = words
@@ -149,19 +151,19 @@ def _advise(kinds: list[str], count: int) -> None:
 
 
 def _title(name: str) -> str:
-    return "the best there are here" if name == AUTO else features.OPENERS[name].title
+    return "the best there are here" if name == AUTO else extractors.OPENERS[name].title
 
 
 def _choose_features(kinds: list[str]) -> str:
     """What looks at the pictures, and what that means."""
     chosen = st.selectbox(
-        "What compares the pictures", [AUTO, *features.OPENERS], format_func=_title, key="evaluate-features",
+        "What compares the pictures", [AUTO, *extractors.OPENERS], format_func=_title, key="evaluate-features",
         help="A network turns pictures into numbers, and the numbers are compared. Figures carry its name.",
     )  # fmt: skip
-    used = features.automatic() if chosen == AUTO else chosen
+    used = extractors.automatic() if chosen == AUTO else chosen
     if any(not KINDS[kind].of_steps and not KINDS[kind].features for kind in kinds):
-        st.caption(features.OPENERS[used].sentence)
-    if not features.inception_file().is_file():
+        st.caption(extractors.OPENERS[used].sentence)
+    if not extractors.inception_file().is_file():
         st.toggle(
             f"Fetch Inception-v3 first ({inception.BYTES / 1e6:.0f} MB, once)", key="evaluate-fetch",
             help=f"From {inception.ADDRESS}, held against its known checksum. Needs a network.",

@@ -6,13 +6,14 @@ from datetime import datetime
 import streamlit as st
 
 from ganlib import runs
+from ganlib.base import workspace
 from ganlib.metrics import kind_of
 from ganlib.metrics.results import Figure, as_good_as, best_of, figures_of_runs, to_csv, to_json
 from ganlib.runs import RunDir
-from pages._ui import models
-from pages._ui.evaluating.charts import curve, has_line
-from pages._ui.frame import download, empty_state, part, plain, sentences
-from pages._ui.jobs import ACTIVE, job_card
+from pages._ui.common import model_cache
+from pages._ui.common.frame import download, empty_state, part, plain, sentences
+from pages._ui.common.jobs import ACTIVE, job_card
+from pages._ui.evaluate.charts import curve, has_line
 
 SHOWN = 4  # measurements that ended badly and are still shown
 EVERY = 1.0  # seconds
@@ -20,7 +21,7 @@ EVERY = 1.0  # seconds
 
 def jobs() -> list[RunDir]:
     """The measurements, newest first."""
-    return runs.list_runs(models.runs_root(), verb="metrics")
+    return runs.list_runs(workspace.runs_root(), verb="metrics")
 
 
 def show_results(button: str, to: str | None, on_click: Callable[[], None] | None) -> None:
@@ -43,14 +44,14 @@ def _results(was_active: bool, button: str, to: str | None, on_click: Callable[[
                 st.caption(plain(run.message) or "opening the models and the data set …")
             else:
                 st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=runs.remove, args=(run,))
-    figures = figures_of_runs(models.runs_root())
+    figures = figures_of_runs(workspace.runs_root())
     if any(not figure.is_floor for figure in figures):
         _figures(figures)
     elif not was_active:
         empty_state(
             "A figure says how far a model's pictures are from real ones, with how sure that is. It tells which "
             "snapshot of a run is best, and whether more training helps.",
-            models.example(), button, on_click, to=to,
+            model_cache.example(), button, on_click, to=to,
         )  # fmt: skip
 
 

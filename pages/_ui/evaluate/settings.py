@@ -5,10 +5,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from ganlib.checkpoints import SUFFIX
-from ganlib.features import OPENERS
+from ganlib.features.extractors import OPENERS
 from ganlib.metrics import KINDS
-from pages._ui.evaluating.form import AUTO, COUNTS, USUAL_COUNT, USUAL_KINDS, network_choices
+from ganlib.models.checkpoints import SUFFIX
+from pages._ui.evaluate.form import AUTO, COUNTS, USUAL_COUNT, USUAL_KINDS, network_choices
 
 SWITCHES = {"full": False, "mirror": False, "floor": True, "card": True}
 BETWEEN = "~"  # several models, runs or kinds; no name of them holds one

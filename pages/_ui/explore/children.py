@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import streamlit as st
 
-from ganlib.checkpoints import Checkpoint
-from ganlib.latents import MAX_SEEDS_BLENDED, Recipe, style_groups
-from pages._ui import models
-from pages._ui.bench import STYLES
+from ganlib.latents.recipes import MAX_SEEDS_BLENDED, Recipe, style_groups
+from ganlib.models.checkpoints import Checkpoint
+from pages._ui.common import model_cache
+from pages._ui.common.frame import plain
 from pages._ui.components import WallPicture, picture_wall
-from pages._ui.frame import plain
-from pages._ui.keyframes import recipe_id, recipe_of
+from pages._ui.explore.history import STYLES
+from pages._ui.morph.keyframes import recipe_id, recipe_of
 
 CHILDREN = 9
 SIDE = 160
@@ -37,8 +37,8 @@ def show_children(model: Checkpoint, recipe: Recipe, past: Sequence[Recipe], tak
         litter = st.session_state.get("child-litter", 0)
         children = [child_of(recipe, distance, 1_000_003 * litter + i) for i in range(CHILDREN)]
     _wall(model, children, "children", take)
-    known = {direction.name for direction in models.directions(model)}
-    forebears = list(dict.fromkeys(models.without_lost(each, known) for each in past))[-ANCESTORS:]
+    known = {direction.name for direction in model_cache.directions(model)}
+    forebears = list(dict.fromkeys(model_cache.without_lost(each, known) for each in past))[-ANCESTORS:]
     if forebears:
         st.caption("Where it comes from")
         _wall(model, forebears, "forebears", take, columns=ANCESTORS)
@@ -63,7 +63,7 @@ def child_of(recipe: Recipe, distance: float, number: int) -> Recipe:
 
 @st.cache_data(max_entries=32, show_spinner="Looking for pictures like it …")
 def _nearest(path: str, digest: str, recipe: Recipe) -> list[int]:
-    renderer = models.open_renderer(path, digest)
+    renderer = model_cache.open_renderer(path, digest)
     here = renderer.w_plus([recipe]).mean(dim=1)
     gaps: list[tuple[float, int]] = []
     for start in range(0, SAMPLED, 500):
@@ -118,7 +118,7 @@ def _words(recipe: Recipe) -> str:
 
 def _wall(model: Checkpoint, recipes: Sequence[Recipe], key: str, take: Take, *, columns: int = CHILDREN) -> None:
     recipes = list(dict.fromkeys(recipes))
-    found = models.pictures(model, recipes, side=SIDE)
+    found = model_cache.pictures(model, recipes, side=SIDE)
     places = [WallPicture(recipe_id(r), _words(r), picture) for r, picture in zip(recipes, found, strict=True)]
     opened = picture_wall(places, key=f"wall-{key}", label=plain(key), columns=columns, mode="only",
                           rev=f"{model.digest}-{key}")  # fmt: skip

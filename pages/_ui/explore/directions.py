@@ -8,11 +8,10 @@ from tempfile import TemporaryDirectory
 
 import streamlit as st
 
-from ganlib import images, runs
-from ganlib.checkpoints import Checkpoint
-from ganlib.directions import DirectionsConfig, between, judge, measure_safe, strip
-from ganlib.directions.job import METHODS
-from ganlib.editing import (
+from ganlib import runs
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError, InputError
+from ganlib.latents.editing import (
     FOLDER,
     SUFFIX,
     Direction,
@@ -21,15 +20,18 @@ from ganlib.editing import (
     rename_direction,
     save_direction,
 )
-from ganlib.errors import GanlibError, InputError
-from ganlib.latents import Recipe, parse_seeds
+from ganlib.latents.recipes import Recipe, parse_seeds
+from ganlib.media import images
+from ganlib.models.checkpoints import Checkpoint
+from ganlib.render.directions import DirectionsConfig, between, judge, measure_safe, strip
+from ganlib.render.directions.job import METHODS
 from ganlib.runs import RunDir
-from pages._ui import fields, models
-from pages._ui.files import file_bytes
-from pages._ui.frame import download, errors_told, part, plain, show_error
-from pages._ui.jobs import ACTIVE, job_card
-from pages._ui.keyframes import full_name
-from pages._ui.uploads import keep_upload
+from pages._ui.common import fields, model_cache
+from pages._ui.common.files import file_bytes
+from pages._ui.common.frame import download, errors_told, part, plain, show_error
+from pages._ui.common.jobs import ACTIVE, job_card
+from pages._ui.common.uploads import keep_upload
+from pages._ui.morph.keyframes import full_name
 
 STEPS = 7  # pictures on a strip
 SIDE = 96
@@ -40,14 +42,14 @@ TYPES = ["npz", "npy", "pt", "pth"]
 
 def on_sliders(model: Checkpoint) -> list[Direction]:
     """The directions that have a slider: those with a name of their own, then the strongest."""
-    return models.directions(model)[:MOST_SLIDERS]
+    return model_cache.directions(model)[:MOST_SLIDERS]
 
 
 def show_directions(model: Checkpoint, recipe: Recipe, changed: Callable[[], None]) -> None:
     """Show every direction with a strip of what it does; `changed` is called when there are others from now on."""
     jobs = _jobs(model)
     is_active = any(run.state in ACTIVE for run in jobs)
-    known = models.directions(model)
+    known = model_cache.directions(model)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         methods = [method for method in METHODS if method != "sefa" or model.spec.num_ws > 1]
         st.selectbox("Find directions by", methods, format_func=METHODS.__getitem__, key="find-method",
@@ -77,7 +79,9 @@ def show_directions(model: Checkpoint, recipe: Recipe, changed: Callable[[], Non
 
 def _jobs(model: Checkpoint) -> list[RunDir]:
     path = str(model.path.resolve())
-    return [r for r in runs.list_runs(models.runs_root(), verb="directions") if r.job["config"].get("network") == path]
+    return [
+        r for r in runs.list_runs(workspace.runs_root(), verb="directions") if r.job["config"].get("network") == path
+    ]
 
 
 def _find(model: Checkpoint) -> None:
@@ -85,7 +89,7 @@ def _find(model: Checkpoint) -> None:
     values = {word: st.session_state[f"find-{word}"] for word in ("method", "layers", "count")}
     try:
         config = DirectionsConfig.from_dict({"network": str(model.path.resolve()), **values})
-        runs.submit(models.runs_root(), "directions", f"{model.name}-{config.method}", config.to_dict())
+        runs.submit(workspace.runs_root(), "directions", f"{model.name}-{config.method}", config.to_dict())
     except GanlibError as error:
         st.session_state["directions-error"] = error
 
@@ -161,7 +165,7 @@ def _strip(model: Checkpoint, recipe: Recipe, direction: Direction) -> tuple[byt
 def _sheet(
     path: str, digest: str, recipe: Recipe, name: str, changed: int, strengths: tuple[float, ...], direction: Direction
 ) -> bytes:
-    renderer = models.open_renderer(path, digest)
+    renderer = model_cache.open_renderer(path, digest)
     pixels = strip(renderer, direction, renderer.w_plus([recipe])[0], strengths)
     side = min(SIDE, pixels.shape[1])
     sheet = images.contact_sheet(images.resize(pixels, side, side), columns=len(strengths), gap=2)
@@ -173,7 +177,9 @@ def _from_pictures(model: Checkpoint) -> None:
     st.text_input("Seeds to go to", key="direction-there", placeholder="3, 17, 40")
     st.text_input("Seeds to come from", key="direction-here", placeholder="empty: the average picture")
     st.text_input("Its name", key="direction-name", placeholder="redder")
-    kept = {f"{each.name or full_name(each.recipe)} ({each.id[:4]})": each.recipe for each in models.favourites(model)}
+    kept = {
+        f"{each.name or full_name(each.recipe)} ({each.id[:4]})": each.recipe for each in model_cache.favourites(model)
+    }
     if kept:
         st.multiselect("Favourites to go to", list(kept), key="direction-there-kept")
         st.multiselect("Favourites to come from", list(kept), key="direction-here-kept")
@@ -187,15 +193,15 @@ def _make(model: Checkpoint, kept: dict[str, Recipe]) -> None:
         sets = []
         for end in ("there", "here"):
             text = str(state.get(f"direction-{end}", "")).strip()
-            recipes = [models.seed_recipe(model, seed, psi=1.0) for seed in parse_seeds(text)] if text else []
+            recipes = [model_cache.seed_recipe(model, seed, psi=1.0) for seed in parse_seeds(text)] if text else []
             sets.append(recipes + [kept[name] for name in state.get(f"direction-{end}-kept", ()) if name in kept])
         if not sets[0]:
             raise InputError("there are no pictures to go to", "Give seeds, or choose favourites.")
         title = str(state.get("direction-name", "")).strip()[:60]
-        renderer = models.renderer(model)
+        renderer = model_cache.renderer(model)
         there, here = (renderer.w_plus(recipes) if recipes else None for recipes in sets)
         assert there is not None
-        taken = {direction.name for direction in models.directions(model)}
+        taken = {direction.name for direction in model_cache.directions(model)}
         name = next(f"own-{i:02d}" for i in range(1, 1000) if f"own-{i:02d}" not in taken)
         direction = between(renderer, there, here, name, method="pair" if len(sets[0]) == 1 else "favourites")
         safe = measure_safe(renderer, direction, judge(model.path, renderer))

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ganlib.editing import Direction
-from ganlib.errors import InputError
-from ganlib.latents import STYLE_GROUPS, Edit, Recipe, parse_seeds, style_groups
+from ganlib.base.errors import InputError
+from ganlib.latents.editing import Direction
+from ganlib.latents.recipes import STYLE_GROUPS, Edit, Recipe, parse_seeds, style_groups
 from ganlib.networks.base import GeneratorSpec
+from pages._ui.common.model_cache import DEFAULT_PSI
 from pages._ui.components import Choice, Control, Group, Seed, Slider
-from pages._ui.models import DEFAULT_PSI
 
 PREFIX = "d:"  # of a direction's slider
 GRAIN = "n:"  # of a layer's noise slider

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from ganlib.checkpoints import Checkpoint
-from ganlib.errors import InputError
-from ganlib.favourites import add_favourite
-from ganlib.latentmap import METHODS, LatentMap, draw_map, mean_w, methods_here
-from ganlib.latents import Recipe
-from pages._ui import models
+from ganlib.base.errors import InputError
+from ganlib.latents.favourites import add_favourite
+from ganlib.latents.recipes import Recipe
+from ganlib.models.checkpoints import Checkpoint
+from ganlib.render.latent_map import METHODS, LatentMap, draw_map, mean_w, methods_here
+from pages._ui.common import model_cache
+from pages._ui.common.frame import errors_told, plain
 from pages._ui.components import MapPoint, latent_map
-from pages._ui.frame import errors_told, plain
 
 COUNTS = (500, 1000, 2000, 4000)
 THUMB = 128
@@ -24,7 +24,7 @@ def show_map(model: Checkpoint, recipe: Recipe, take: Callable[[Recipe], None]) 
         method = st.selectbox("Placed", methods_here(), format_func=METHODS.__getitem__, key="map-method", width=240)
         count = st.select_slider("Pictures", COUNTS, 1000, key="map-count", width=220)
         clusters = st.number_input("Clusters", 1, 32, 8, key="map-clusters", width=120)
-    kept = tuple(dict.fromkeys(favourite.recipe for favourite in models.favourites(model)))
+    kept = tuple(dict.fromkeys(favourite.recipe for favourite in model_cache.favourites(model)))
     with errors_told():
         drawn = _drawn(str(model.path), model.digest, method, count, int(clusters))
         _show(model, recipe, drawn, kept, take, f"{model.digest}-{method}-{count}-{clusters}")
@@ -32,8 +32,8 @@ def show_map(model: Checkpoint, recipe: Recipe, take: Callable[[Recipe], None]) 
 
 @st.cache_data(max_entries=8, show_spinner="Drawing the map …")
 def _drawn(path: str, digest: str, method: str, count: int, clusters: int) -> LatentMap:
-    renderer = models.open_renderer(path, digest)
-    return draw_map(renderer, range(count), method=method, clusters=clusters, psi=models.DEFAULT_PSI)
+    renderer = model_cache.open_renderer(path, digest)
+    return draw_map(renderer, range(count), method=method, clusters=clusters, psi=model_cache.DEFAULT_PSI)
 
 
 def _show(
@@ -45,11 +45,9 @@ def _show(
         state["map-rev"], state["map-seen"], state["map-chosen"] = rev, None, []
     # Favourites that are on the map already are marked there; the others are laid over it, and nothing moves.
     others = [each for each in kept if each not in set(drawn.recipes)]
-    places, groups = drawn.place(mean_w(models.renderer(model), others))
+    places, groups = drawn.place(mean_w(model_cache.renderer(model), others))
     shown = (*drawn.recipes, *others)
-    rows = zip(
-        shown, [*drawn.xy.tolist(), *places.tolist()], [*drawn.clusters.tolist(), *groups.tolist()], strict=True
-    )
+    rows = zip(shown, [*drawn.xy.tolist(), *places.tolist()], [*drawn.clusters.tolist(), *groups.tolist()], strict=True)
     points = []
     for each, (x, y), cluster in rows:
         mark = "here" if each == recipe else "" if each not in kept else "photo" if each.base else "heart"
@@ -57,7 +55,7 @@ def _show(
 
     def hover(index: int) -> None:
         with errors_told():
-            state["map-seen"] = (index, models.pictures(model, [shown[index]], side=THUMB)[0])
+            state["map-seen"] = (index, model_cache.pictures(model, [shown[index]], side=THUMB)[0])
 
     def select(indices: list[int]) -> None:
         state["map-chosen"] = indices

@@ -6,15 +6,15 @@ from functools import partial
 
 import streamlit as st
 
-from ganlib import images
-from ganlib.checkpoints import Checkpoint
-from ganlib.errors import InputError
-from ganlib.latents import STYLE_GROUPS, Recipe, parse_seeds, style_groups
-from pages._ui import models
-from pages._ui.bench import STYLES
+from ganlib.base.errors import InputError
+from ganlib.latents.recipes import STYLE_GROUPS, Recipe, parse_seeds, style_groups
+from ganlib.media import images
+from ganlib.models.checkpoints import Checkpoint
+from pages._ui.common import model_cache
+from pages._ui.common.frame import download, errors_told
 from pages._ui.components import WallPicture, picture_wall
-from pages._ui.frame import download, errors_told
-from pages._ui.keyframes import recipe_id, recipe_of
+from pages._ui.explore.history import STYLES
+from pages._ui.morph.keyframes import recipe_id, recipe_of
 
 MOST = 8  # rows, and columns
 SIDE = 128
@@ -35,7 +35,7 @@ def show_grid(model: Checkpoint, recipe: Recipe, take: Callable[[Recipe], None])
         if max(len(down), len(across)) > MOST:
             raise InputError(f"a grid of {len(down)} × {len(across)} is too large", f"Use at most {MOST} seeds each.")
         grid = cells(recipe, down, across, tuple(names or ()), model.spec.num_ws)
-        found = models.pictures(model, grid, side=SIDE)
+        found = model_cache.pictures(model, grid, side=SIDE)
         places = [WallPicture(f"{i}|{recipe_id(cell)}", _words(cell), found[i]) for i, cell in enumerate(grid)]
         opened = picture_wall(places, key="wall-grid", label="Style-mixing grid", columns=len(across) + 1, mode="only",
                               is_table=True, rev=f"{model.digest}-grid")  # fmt: skip
@@ -62,4 +62,4 @@ def _words(cell: Recipe) -> str:
 
 
 def _sheet(model: Checkpoint, grid: list[Recipe], columns: int) -> bytes:
-    return images.encode(images.contact_sheet(models.renderer(model).render(grid), columns=columns), "png")
+    return images.encode(images.contact_sheet(model_cache.renderer(model).render(grid), columns=columns), "png")

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ganlib.checkpoints import Checkpoint
-from ganlib.latents import MAX_SEED, Recipe, parse_seeds
-from pages._ui.keyframes import recipe_id, recipe_of
-from pages._ui.models import DEFAULT_PSI, seed_recipe
+from ganlib.latents.recipes import MAX_SEED, Recipe, parse_seeds
+from ganlib.models.checkpoints import Checkpoint
+from pages._ui.common.model_cache import DEFAULT_PSI, seed_recipe
+from pages._ui.morph.keyframes import recipe_id, recipe_of
 
 # What the wall says where it is empty.
 EMPTY = {

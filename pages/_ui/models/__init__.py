@@ -1,5 +1,5 @@
 """The parts of the Models page."""
 
-from pages._ui.place import Place
+from pages._ui.common.place import Place
 
 place = Place("models")

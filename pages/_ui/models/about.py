@@ -4,22 +4,30 @@ from pathlib import Path
 
 import streamlit as st
 
-from ganlib.checkpoints import MAX_ABOUT, Checkpoint, change_card, read_card, remove_checkpoint, rename_checkpoint
-from ganlib.errors import GanlibError, InputError
-from ganlib.latents import MAX_SEED
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError, InputError
+from ganlib.latents.recipes import MAX_SEED
+from ganlib.models.checkpoints import (
+    MAX_ABOUT,
+    Checkpoint,
+    change_card,
+    read_card,
+    remove_checkpoint,
+    rename_checkpoint,
+)
 from ganlib.networks import architecture
-from pages._ui import models
-from pages._ui.frame import EXPLORE, GALLERY, MORPH, errors_told, part, plain, show_error
-from pages._ui.stock import place
-from pages._ui.stock.exporting import show_export
-from pages._ui.stock.faces import seeds_of, sheet
-from pages._ui.stock.publishing import show_publish
-from pages._ui.stock.rights import licence_choice, show_rights
+from pages._ui.common import model_cache
+from pages._ui.common.frame import EXPLORE, GALLERY, MORPH, errors_told, part, plain, show_error
+from pages._ui.models import place
+from pages._ui.models.contact_sheet import seeds_of, sheet
+from pages._ui.models.exports import show_export
+from pages._ui.models.publication import show_publish
+from pages._ui.models.rights import licence_choice, show_rights
 
 
 def existing(name: str) -> Path:
     """Return the file of a model that an address names. Raises `InputError` where there is none."""
-    path = models.checkpoints_root() / f"{name}.safetensors"
+    path = workspace.checkpoints_root() / f"{name}.safetensors"
     if "/" in name or "\\" in name or len(name) > 200 or not path.is_file():
         raise InputError(f"there is no model called {name[:80]}", "Choose one from the list.")
     return path
@@ -42,7 +50,7 @@ def show_model(path: Path) -> None:
     with left:
         with errors_told(), st.spinner("Making its pictures …"):
             st.image(sheet(model, may_make=True) or b"", width="stretch")
-        psi = f", psi {models.DEFAULT_PSI}" if model.spec.truncatable else ""
+        psi = f", psi {model_cache.DEFAULT_PSI}" if model.spec.truncatable else ""
         st.caption(f"Seeds 0 to {seeds_of(model) - 1:d}{psi}, not picked.")
         for paragraph in model.about.split("\n\n"):
             st.markdown(plain(paragraph))

@@ -5,18 +5,19 @@ from typing import Any
 
 import streamlit as st
 
-from ganlib import images
-from ganlib.blending import KIN, blend, blend_networks, blend_sides, differences, kinship
-from ganlib.checkpoints import Checkpoint, list_checkpoints
-from ganlib.errors import GanlibError
-from ganlib.latents import Recipe
-from ganlib.renderer import Renderer
-from ganlib.rights import conflict, read_licence, stricter
-from pages._ui import models
-from pages._ui.frame import TRAIN, empty_state, part, plain, show_error
-from pages._ui.stock import place
-from pages._ui.stock.importing import free_name
-from pages._ui.stock.rights import badge
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
+from ganlib.latents.recipes import Recipe
+from ganlib.media import images
+from ganlib.models.blending import KIN, blend, blend_networks, blend_sides, differences, kinship
+from ganlib.models.checkpoints import Checkpoint, list_checkpoints
+from ganlib.models.rights import conflict, read_licence, stricter
+from ganlib.render.renderer import Renderer
+from pages._ui.common import model_cache
+from pages._ui.common.frame import TRAIN, empty_state, part, plain, show_error
+from pages._ui.models import place
+from pages._ui.models.imports import free_name
+from pages._ui.models.rights import badge
 
 PICTURES = 6
 SIDE = 128
@@ -27,7 +28,7 @@ WAYS = {"mix": "Mix their weights", "swap": "Shapes of one, colours of the other
 def show_blend() -> None:
     """Choose two models and how they meet; see the result; keep it."""
     place.follow()
-    known = list_checkpoints(models.checkpoints_root())[0]
+    known = list_checkpoints(workspace.checkpoints_root())[0]
     st.markdown(
         "Two models of one family and size meet in one. It works for relatives: a model and what was trained on from "
         "it, or two that come from the same ancestor. The average of strangers draws nothing."
@@ -39,9 +40,9 @@ def show_blend() -> None:
         return
     left, right = st.columns([2, 3], gap="large")
     with left:
-        called = models.titles_of(first_ones)
+        called = model_cache.titles_of(first_ones)
         first = st.selectbox("First", first_ones, format_func=lambda card: called[card.name], key="blend-first")
-        others = models.titles_of(pairs[first.name])
+        others = model_cache.titles_of(pairs[first.name])
         second = st.selectbox(
             "Second", pairs[first.name], format_func=lambda card: others[card.name], key="blend-second"
         )
@@ -71,7 +72,7 @@ def _no_pair(known: Sequence[Checkpoint]) -> None:
     if known:
         first = known[0]
         empty_state(
-            f"{words}: {plain(first.title)}, say, on pictures of your own.", models.example(),
+            f"{words}: {plain(first.title)}, say, on pictures of your own.", model_cache.example(),
             f"Train on from {first.title}", to=TRAIN, query={"preset": "transfer", "resume": str(first.path.resolve())},
         )  # fmt: skip
     else:
@@ -106,9 +107,9 @@ def _preview(
     path_a: str, digest_a: str, path_b: str, digest_b: str, options: tuple[tuple[str, Any], ...]
 ) -> tuple[list[bytes], float]:
     """Pictures of the first, the blend and the second, of the same seeds; and how alike their weights are."""
-    first, second = models.open_renderer(path_a, digest_a), models.open_renderer(path_b, digest_b)
+    first, second = model_cache.open_renderer(path_a, digest_a), model_cache.open_renderer(path_b, digest_b)
     blended = Renderer(blend_networks(first.generator, second.generator, **dict(options)))
-    recipes = [Recipe.of_seed(seed, psi=models.DEFAULT_PSI) for seed in range(PICTURES)]
+    recipes = [Recipe.of_seed(seed, psi=model_cache.DEFAULT_PSI) for seed in range(PICTURES)]
     sheets = []
     for renderer in (first, blended, second):
         pixels = renderer.render(recipes)

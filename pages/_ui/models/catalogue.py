@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from ganlib.errors import GanlibError
-from ganlib.hub import DownloadJob, Entry, catalogue
-from pages._ui.frame import part, plain, show_error
-from pages._ui.stock.online import show_downloads, start
-from pages._ui.stock.rights import badge
+from ganlib.base.errors import GanlibError
+from ganlib.models.hub import DownloadJob, Entry, catalogue
+from pages._ui.common.frame import part, plain, show_error
+from pages._ui.models.online import show_downloads, start
+from pages._ui.models.rights import badge
 
 SHOWN = 12
 

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from ganlib import images, runs
-from ganlib.checkpoints import Checkpoint, read_card
-from ganlib.errors import GanlibError
-from ganlib.renderer import Renderer
-from pages._ui import models
-from pages._ui.files import file_bytes
+from ganlib import runs
+from ganlib.base.errors import GanlibError
+from ganlib.media import images
+from ganlib.models.checkpoints import Checkpoint, read_card
+from ganlib.render.renderer import Renderer
+from pages._ui.common import model_cache
+from pages._ui.common.files import file_bytes
 
 SIDE = 128  # pixels of one picture on a sheet
 
@@ -38,7 +39,7 @@ def sheet(model: Checkpoint, *, may_make: bool) -> bytes | None:
 @st.cache_data(max_entries=64, show_spinner=False)
 def _make(path: str, digest: str, dest: str, count: int) -> bytes:
     model = read_card(Path(path))
-    recipes = [models.seed_recipe(model, seed) for seed in range(count)]
+    recipes = [model_cache.seed_recipe(model, seed) for seed in range(count)]
     # Not the studio's own renderer: a look at all models would drive out the two that are in use.
     pixels = Renderer.open(Path(path)).render(recipes)
     side = min(SIDE, pixels.shape[1])

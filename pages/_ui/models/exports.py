@@ -6,12 +6,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from ganlib.checkpoints import Checkpoint
-from ganlib.errors import GanlibError
-from ganlib.export import EXPORTS, PARTS, export_model
-from ganlib.export.formats import SIDECAR
-from pages._ui.files import file_bytes
-from pages._ui.frame import plain, sentences, show_error
+from ganlib.base.errors import GanlibError
+from ganlib.models.checkpoints import Checkpoint
+from ganlib.models.export import EXPORTS, PARTS, export_model
+from ganlib.models.export.formats import SIDECAR
+from pages._ui.common.files import file_bytes
+from pages._ui.common.frame import plain, sentences, show_error
 
 
 def show_export(model: Checkpoint) -> None:

@@ -8,17 +8,16 @@ from typing import Any
 import streamlit as st
 
 from ganlib import runs
-from ganlib.checkpoints import SUFFIX
-from ganlib.errors import CheckpointError, GanlibError, InputError
-from ganlib.foreign import SUFFIXES, ImportConfig, SafetyReport
+from ganlib.base import workspace
+from ganlib.base.errors import CheckpointError, GanlibError, InputError
+from ganlib.models.checkpoints import SUFFIX
+from ganlib.models.foreign import SUFFIXES, ImportConfig, SafetyReport
 from ganlib.runs import RunDir
-from pages._ui import models
-from pages._ui.datasets.intake import data_root
-from pages._ui.frame import GALLERY, part, plain, show_error
-from pages._ui.jobs import ACTIVE, job_card
-from pages._ui.stock import place
-from pages._ui.stock.rights import licence_choice
-from pages._ui.uploads import keep_upload
+from pages._ui.common.frame import GALLERY, part, plain, show_error
+from pages._ui.common.jobs import ACTIVE, job_card
+from pages._ui.common.uploads import keep_upload
+from pages._ui.models import place
+from pages._ui.models.rights import licence_choice
 
 SHOWN = 4  # imports of before
 EVERY = 0.7  # seconds
@@ -41,7 +40,7 @@ def show_import() -> None:
 
 
 def _jobs() -> list[RunDir]:
-    return runs.list_runs(models.runs_root(), verb="import")[:SHOWN]
+    return runs.list_runs(workspace.runs_root(), verb="import")[:SHOWN]
 
 
 def _form() -> None:
@@ -80,7 +79,7 @@ def _title(name: str) -> str:
 
 def free_name(text: str) -> Path:
     """A path for a new model whose name is made of `text`; it is not taken yet."""
-    root = models.checkpoints_root()
+    root = workspace.checkpoints_root()
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:60] or "model"
     path, number = root / f"{stem}{SUFFIX}", 1
     while path.exists() or path.with_suffix("").exists():
@@ -101,7 +100,7 @@ def _start(name: str, path: str) -> None:
         if upload is not None:
             # A part by chance: two people may upload files of one name at the same time.
             stem = f"{free_name(_title(upload.name)).stem}-{secrets.token_hex(4)}"
-            file = data_root() / "uploads" / f"{stem}{PurePath(upload.name).suffix.lower()}"
+            file = workspace.data_root() / "uploads" / f"{stem}{PurePath(upload.name).suffix.lower()}"
             keep_upload(upload, file)
         else:
             file = Path(path).expanduser()
@@ -109,7 +108,7 @@ def _start(name: str, path: str) -> None:
                 raise InputError(f"there is no file {path[:200]}", "Give the path of a model, or upload it.")
         dest = free_name(words["title"] or file.stem)
         config = ImportConfig(file.resolve(), dest.resolve(), **words, is_upload=upload is not None)
-        runs.submit(models.runs_root(), "import", dest.stem, config.to_dict())
+        runs.submit(workspace.runs_root(), "import", dest.stem, config.to_dict())
     except GanlibError as error:
         st.session_state["import-error"] = error
     except (OSError, RuntimeError, ValueError) as error:

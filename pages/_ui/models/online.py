@@ -4,18 +4,19 @@ from pathlib import Path
 
 import streamlit as st
 
-from ganlib import hub, runs
-from ganlib.errors import GanlibError
-from ganlib.foreign import SafetyReport
-from ganlib.hub import Cached, DownloadJob, HubModel
+from ganlib import runs
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
+from ganlib.models import hub
+from ganlib.models.foreign import SafetyReport
+from ganlib.models.hub import Cached, DownloadJob, HubModel
 from ganlib.runs import RunDir
-from pages._ui import models
-from pages._ui.components.mounting import tag
-from pages._ui.frame import GALLERY, part, plain, show_error
-from pages._ui.jobs import ACTIVE, job_card
-from pages._ui.stock import place
-from pages._ui.stock.importing import show_report
-from pages._ui.stock.rights import badge
+from pages._ui.common.frame import GALLERY, part, plain, show_error
+from pages._ui.common.jobs import ACTIVE, job_card
+from pages._ui.components.mount import tag
+from pages._ui.models import place
+from pages._ui.models.imports import show_report
+from pages._ui.models.rights import badge
 
 TAG_WORDS = {hub.TAG: "of this studio", "stylegan2": "StyleGAN2", "stylegan3": "StyleGAN3", "gan": "any GAN"}
 SHOWN = 4  # downloads of before
@@ -40,7 +41,7 @@ def show_downloads() -> None:
 
 def downloads() -> list[RunDir]:
     """The newest jobs that fetch a model."""
-    return runs.list_runs(models.runs_root(), verb="download")[:SHOWN]
+    return runs.list_runs(workspace.runs_root(), verb="download")[:SHOWN]
 
 
 def _search() -> None:
@@ -98,9 +99,9 @@ def _card(model: HubModel) -> None:
 def start(job: DownloadJob) -> None:
     """Submit a download into the studio's folder of models."""
     try:
-        dest = models.checkpoints_root().resolve()
+        dest = workspace.checkpoints_root().resolve()
         config = DownloadJob.from_dict({**job.to_dict(), "dest": str(dest)})
-        runs.submit(models.runs_root(), "download", config.entry or config.repo_id.split("/")[-1], config.to_dict())
+        runs.submit(workspace.runs_root(), "download", config.entry or config.repo_id.split("/")[-1], config.to_dict())
         st.session_state["download-started"] = True
     except GanlibError as error:
         st.session_state["download-error"] = error

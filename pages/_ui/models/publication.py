@@ -3,15 +3,15 @@
 import streamlit as st
 
 from ganlib import runs
-from ganlib.checkpoints import Checkpoint
-from ganlib.errors import GanlibError
-from ganlib.hub import settle_licence
-from ganlib.modelcard import PublishJob, card_markdown
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
+from ganlib.model_card import PublishJob, card_markdown
+from ganlib.models.checkpoints import Checkpoint
+from ganlib.models.hub import settle_licence
 from ganlib.runs import RunDir
-from pages._ui import models
+from pages._ui.common.frame import errors_told, part, plain, show_error
+from pages._ui.common.jobs import ACTIVE, job_card
 from pages._ui.components import snippet
-from pages._ui.frame import errors_told, part, plain, show_error
-from pages._ui.jobs import ACTIVE, job_card
 
 EVERY = 0.7  # seconds
 
@@ -46,14 +46,14 @@ def show_publish(model: Checkpoint) -> None:
 
 def _newest(model: Checkpoint) -> RunDir | None:
     path = str(model.path.resolve())
-    found = (run for run in runs.list_runs(models.runs_root(), verb="publish"))
+    found = (run for run in runs.list_runs(workspace.runs_root(), verb="publish"))
     return next((run for run in found if run.job["config"].get("network") == path), None)
 
 
 def _start(model: Checkpoint, repo_id: str, text: str, private: bool) -> None:
     try:
         job = PublishJob(network=str(model.path.resolve()), repo_id=repo_id, private=private, text=text).validate()
-        runs.submit(models.runs_root(), "publish", model.name, job.to_dict())
+        runs.submit(workspace.runs_root(), "publish", model.name, job.to_dict())
     except GanlibError as error:
         st.session_state["publish-error"] = error
 

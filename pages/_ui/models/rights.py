@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from ganlib.checkpoints import Checkpoint
-from ganlib.rights import LICENCES, UNKNOWN, read_licence, rights_words
-from pages._ui.frame import plain
+from ganlib.models.checkpoints import Checkpoint
+from ganlib.models.rights import LICENCES, UNKNOWN, read_licence, rights_words
+from pages._ui.common.frame import plain
 
 CODE = "MIT: this studio, in your own programs too."
 KNOWN = tuple(licence.id for licence in LICENCES if licence is not UNKNOWN)

@@ -4,15 +4,15 @@ import time
 
 import streamlit as st
 
-from ganlib.checkpoints import Checkpoint, list_checkpoints
-from ganlib.errors import GanlibError
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
 from ganlib.metrics import kind_of
+from ganlib.models.checkpoints import Checkpoint, list_checkpoints
 from ganlib.networks import architecture
-from pages._ui import models
-from pages._ui.frame import GALLERY, part, plain, sentences, show_error
-from pages._ui.stock import place
-from pages._ui.stock.faces import sheet
-from pages._ui.stock.rights import badge
+from pages._ui.common.frame import GALLERY, part, plain, sentences, show_error
+from pages._ui.models import place
+from pages._ui.models.contact_sheet import sheet
+from pages._ui.models.rights import badge
 
 COLUMNS = 3
 SHOWN = 24
@@ -24,7 +24,7 @@ SECONDS = 1.0  # for making sheets before what is there is shown
 def show_shelf() -> None:
     """Show a card for every model; sheets that are missing are made a few at a time."""
     place.follow()
-    found, damaged = list_checkpoints(models.checkpoints_root())
+    found, damaged = list_checkpoints(workspace.checkpoints_root())
     if not found and not damaged:
         st.markdown("**No model yet.** Import one, fetch one from the Hub, or train one from your own pictures.")
     length = st.session_state.get("models-length", SHOWN)

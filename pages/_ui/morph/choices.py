@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
-from ganlib.errors import InputError
-from ganlib.paths import CIRCULAR, CURVES, EASINGS, Keyframe, LatentPath
+from ganlib.base.errors import InputError
+from ganlib.latents.paths import CIRCULAR, CURVES, EASINGS, Keyframe, LatentPath
 from ganlib.video import ASPECTS, CODECS, FORMATS, RenderJob
-from pages._ui.keyframes import SECONDS, seconds_of
+from pages._ui.morph.keyframes import SECONDS, seconds_of
 
 FPS = (24, 25, 30, 50, 60)
 SIZES = {0: "as the model", 512: "512 px", 1080: "1080 px", 2160: "2160 px"}

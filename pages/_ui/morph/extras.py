@@ -7,15 +7,15 @@ from typing import Any
 
 import streamlit as st
 
-from ganlib import images
-from ganlib.checkpoints import Checkpoint
-from ganlib.errors import GanlibError
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
+from ganlib.media import images
+from ganlib.models.checkpoints import Checkpoint
 from ganlib.superres import choices
 from ganlib.video import BANDS, CORNERS, FORMATS, LENGTHS, Reaction, RenderJob, read_track
-from pages._ui import models
-from pages._ui.datasets.intake import data_root
-from pages._ui.frame import plain, show_error
-from pages._ui.uploads import PICTURE_BYTES, keep_upload
+from pages._ui.common import model_cache
+from pages._ui.common.frame import plain, show_error
+from pages._ui.common.uploads import PICTURE_BYTES, keep_upload
 
 SOUNDS = ["mp3", "wav", "m4a", "aac", "ogg", "opus", "flac", "mp4", "mov", "webm"]
 FONTS = ["ttf", "otf", "ttc"]
@@ -41,7 +41,9 @@ def _kept(upload: Any, name: str, max_bytes: int | None = PICTURE_BYTES) -> str:
         return ""
     known = state.get(f"{name}-kept")
     if known is None or known[0] != upload.file_id:
-        path = data_root() / "uploads" / f"{name}-{secrets.token_hex(6)}{PurePath(upload.name).suffix.lower()}"
+        path = (
+            workspace.data_root() / "uploads" / f"{name}-{secrets.token_hex(6)}{PurePath(upload.name).suffix.lower()}"
+        )
         try:
             keep_upload(upload, path, max_bytes=max_bytes)
         except GanlibError as error:
@@ -70,7 +72,7 @@ def _sound(model: Checkpoint, job: RenderJob) -> RenderJob:
     beats = st.toggle("Keyframes on its beats", key="film-beats")
     pulse = st.slider("Quicker where it is louder", 0.0, 5.0, 0.0, 0.5, key="film-pulse")
     reactions: list[Reaction] = []
-    directions = {direction.name: direction for direction in models.directions(model)}
+    directions = {direction.name: direction for direction in model_cache.directions(model)}
     if directions:
         chosen = st.multiselect("Directions that follow it", list(directions), key="film-follow",
                                 format_func=lambda name: directions[name].words)  # fmt: skip
@@ -83,9 +85,7 @@ def _sound(model: Checkpoint, job: RenderJob) -> RenderJob:
             reactions.append(Reaction(name, band, strength, direction.first, direction.last))
     else:
         st.caption("With named directions (on the Explore page) the pictures can follow bass and treble.")
-    return replace(
-        job, sound=sound, length=length or job.length, beats=beats, pulse=pulse, reactions=tuple(reactions)
-    )
+    return replace(job, sound=sound, length=length or job.length, beats=beats, pulse=pulse, reactions=tuple(reactions))
 
 
 @st.cache_data(max_entries=16, show_spinner="Listening …")

@@ -7,17 +7,19 @@ from pathlib import Path
 
 import streamlit as st
 
-from ganlib import images, runs
-from ganlib.checkpoints import Checkpoint
+from ganlib import runs
+from ganlib.base import workspace
 from ganlib.commands.flags import command_line, words_of
-from ganlib.latents import Recipe
+from ganlib.latents.recipes import Recipe
+from ganlib.media import images
+from ganlib.models.checkpoints import Checkpoint
 from ganlib.runs import RunDir
 from ganlib.video import RenderJob, format_of, letter_warnings, preview_frames
-from pages._ui import models
+from pages._ui.common import model_cache
+from pages._ui.common.files import file_bytes
+from pages._ui.common.frame import download, errors_told, part, plain, sentences
+from pages._ui.common.jobs import remove
 from pages._ui.components import film_player, snippet
-from pages._ui.files import file_bytes
-from pages._ui.frame import download, errors_told, part, plain, sentences
-from pages._ui.jobs import remove
 
 SHEET_COLUMNS = 8
 SHELF = 6  # finished films shown at first
@@ -58,7 +60,7 @@ def show_preview(model: Checkpoint, job: RenderJob) -> None:
 @st.cache_data(max_entries=16, show_spinner="Rendering the preview …")
 def _sheet(path: str, digest: str, job: RenderJob, count: int, side: int) -> tuple[bytes, int, int, int]:
     """The sheet, the number of its frames, their width and height."""
-    pixels = preview_frames(job, models.open_renderer(path, digest), max_frames=count, side=side)
+    pixels = preview_frames(job, model_cache.open_renderer(path, digest), max_frames=count, side=side)
     sheet = images.contact_sheet(pixels, columns=SHEET_COLUMNS, gap=0)
     return images.encode(sheet, "webp", quality=88), len(pixels), pixels.shape[2], pixels.shape[1]
 
@@ -96,12 +98,12 @@ def command_of(job: RenderJob, out: str) -> str:
 
 def show_jobs() -> None:
     """The films under way, looked at once a second while there are any, and those that ended badly."""
-    is_active = any(run.state in ACTIVE for run in runs.list_runs(models.runs_root(), verb="video"))
+    is_active = any(run.state in ACTIVE for run in runs.list_runs(workspace.runs_root(), verb="video"))
     part(every=1.0 if is_active else None)(_jobs)(is_active)
 
 
 def _jobs(was_active: bool) -> None:
-    films = [(run, run.state) for run in runs.list_runs(models.runs_root(), verb="video")]
+    films = [(run, run.state) for run in runs.list_runs(workspace.runs_root(), verb="video")]
     active = [(run, state) for run, state in films if state in ACTIVE]
     if was_active and not active:
         st.rerun()  # the last one has ended: show it on the shelf, and stop looking
@@ -158,7 +160,9 @@ def _resume(run: RunDir) -> None:
 def show_shelf() -> None:
     """The finished films; the newest one plays."""
     length = st.session_state.setdefault("shelf-length", SHELF)
-    films = [run for run in runs.list_runs(models.runs_root(), verb="video") if run.state == "done" and run.artefacts]
+    films = [
+        run for run in runs.list_runs(workspace.runs_root(), verb="video") if run.state == "done" and run.artefacts
+    ]
     if not films:
         return
     st.subheader("Finished films", anchor=False)

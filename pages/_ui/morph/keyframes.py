@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, urlencode
 
-from ganlib.errors import InputError
-from ganlib.latents import Recipe
+from ganlib.base.errors import InputError
+from ganlib.latents.paths import Keyframe
+from ganlib.latents.recipes import Recipe
 from ganlib.networks.base import GeneratorSpec
-from ganlib.paths import Keyframe
-from pages._ui.bench import fitted
+from pages._ui.explore.history import fitted
 
 MAX_KEYFRAMES = 60
 SECONDS = 2.0

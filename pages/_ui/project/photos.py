@@ -7,8 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from ganlib import images
-from ganlib.errors import GanlibError
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
+from ganlib.media import images
 from ganlib.projection import (
     can_find_faces,
     crop_square,
@@ -19,10 +20,10 @@ from ganlib.projection import (
     middle_of,
     read_target,
 )
+from pages._ui.common.frame import show_error
+from pages._ui.common.uploads import digest_of, keep_upload
 from pages._ui.components import Square, square_crop
-from pages._ui.datasets.intake import data_root, safe_name
-from pages._ui.frame import show_error
-from pages._ui.uploads import digest_of, keep_upload
+from pages._ui.datasets.intake import safe_name
 
 Box = tuple[float, float, float, float]
 """x, y, side and angle of a square, in the photograph's pixels and in degrees."""
@@ -43,7 +44,7 @@ class Photo:
 
 def keep(uploads: list[Any]) -> tuple[list[Photo], list[GanlibError]]:
     """Write uploads to the disk, each once, and return those that can be read, and what is wrong with the others."""
-    folder = data_root() / "uploads" / "photos"
+    folder = workspace.data_root() / "uploads" / "photos"
     found, wrong = [], []
     for upload in uploads[:MOST]:
         # A folder for each content: the file's name becomes that of the result.

@@ -7,20 +7,21 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from ganlib import images, runs
-from ganlib.checkpoints import Checkpoint
-from ganlib.errors import GanlibError
-from ganlib.latents import Recipe
-from ganlib.paths import Keyframe
+from ganlib import runs
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
+from ganlib.latents.paths import Keyframe
+from ganlib.latents.recipes import Recipe
+from ganlib.media import images
+from ganlib.models.checkpoints import Checkpoint
 from ganlib.runs import RunDir
 from ganlib.runs.files import read_json
-from pages._ui import models
+from pages._ui.common.files import file_bytes
+from pages._ui.common.frame import EXPLORE, MORPH, download, part, plain
+from pages._ui.common.jobs import ACTIVE, job_card
 from pages._ui.components import before_after
-from pages._ui.components.mounting import data_url
-from pages._ui.files import file_bytes
-from pages._ui.frame import EXPLORE, MORPH, download, part, plain
-from pages._ui.jobs import ACTIVE, job_card
-from pages._ui.keyframes import to_text
+from pages._ui.components.mount import data_url
+from pages._ui.morph.keyframes import to_text
 
 SHOWN = 6
 LARGE = 512  # side at which pictures are compared, in pixels
@@ -30,7 +31,7 @@ EVERY = 1.0  # seconds
 
 def jobs(model: Checkpoint | None = None) -> list[RunDir]:
     """The newest projections, of one model or of all."""
-    found = runs.list_runs(models.runs_root(), verb="project")
+    found = runs.list_runs(workspace.runs_root(), verb="project")
     if model is not None:
         path = str(model.path.resolve())
         found = [run for run in found if run.job["config"].get("network") == path]
@@ -114,7 +115,7 @@ def _ways_on(model: Checkpoint, folder: Path, figures: dict[str, Any]) -> None:
         is_kept = _is_kept(model, base)
         if is_kept and st.button("Explore", type="primary", icon=":material/tune:", key=f"explore-{folder}"):
             st.switch_page(EXPLORE, query_params={"model": model.name, **Recipe(base=base).to_query()})
-        is_there = tuned and (models.checkpoints_root() / f"{tuned}.safetensors").exists()
+        is_there = tuned and (workspace.checkpoints_root() / f"{tuned}.safetensors").exists()
         if is_there and st.button("Explore the tuned model", icon=":material/tune:", key=f"tuned-{folder}"):
             st.switch_page(EXPLORE, query_params={"model": tuned, **Recipe(base=base).to_query()})
         for name, icon in (("proj.png", "image"), ("projected_w.npz", "data_array"), ("proj.mp4", "movie")):

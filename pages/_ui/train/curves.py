@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 
 from ganlib.runs import format_seconds
 from ganlib.runs.reporters import finite
-from ganlib.training.doctor import best_snapshot, main_metric, metric_points
-from ganlib.training.folder import mean_of
+from ganlib.training.watch.doctor import best_snapshot, main_metric, metric_points
+from ganlib.training.watch.folder import mean_of
 
 Records = Sequence[Mapping[str, Any]]
 Metrics = Mapping[str, Sequence[Mapping[str, Any]]]

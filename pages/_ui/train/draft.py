@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ganlib.base.errors import GanlibError, InputError
+from ganlib.base.options import check_types
 from ganlib.commands.flags import flag_words
-from ganlib.errors import GanlibError, InputError
-from ganlib.options import check_types
 from ganlib.training.config import TrainConfig
 from ganlib.training.presets import PRESETS
 from ganlib.training.setup import options_without_use

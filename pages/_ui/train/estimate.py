@@ -6,13 +6,13 @@ from typing import Any
 import streamlit as st
 
 from ganlib import runs
+from ganlib.base import workspace
 from ganlib.runs import RunDir
 from ganlib.runs.files import read_json
 from ganlib.training.config import TrainConfig
 from ganlib.training.estimate import FILE_NAME
-from pages._ui import models
-from pages._ui.frame import errors_told, part, plain, sentences
-from pages._ui.training.form import is_busy
+from pages._ui.common.frame import errors_told, part, plain, sentences
+from pages._ui.train.form import is_busy
 
 ACTIVE = ("queued", "running")
 NAMES = ("title", "licence", "save_state", "metrics", "snap")  # these change no step
@@ -77,7 +77,7 @@ def _round(hours: float) -> str:
 def _measured(config: TrainConfig) -> RunDir | None:
     """The newest measurement of settings whose steps are the same."""
     wanted = _steps_of(config.to_dict())
-    for run in runs.list_runs(models.runs_root(), verb="estimate"):
+    for run in runs.list_runs(workspace.runs_root(), verb="estimate"):
         if _steps_of(run.job["config"]) == wanted:
             return run
     return None
@@ -89,7 +89,7 @@ def _steps_of(config: dict[str, Any]) -> dict[str, Any]:
 
 def _submit(config: TrainConfig) -> None:
     with errors_told():
-        runs.submit(models.runs_root(), "estimate", "trial step", config.to_dict())
+        runs.submit(workspace.runs_root(), "estimate", "trial step", config.to_dict())
 
 
 def _read(run: RunDir) -> dict[str, Any]:

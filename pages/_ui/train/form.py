@@ -10,20 +10,20 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from ganlib import runs
-from ganlib.checkpoints import list_checkpoints
-from ganlib.options import facts_of
+from ganlib.base import workspace
+from ganlib.base.options import facts_of
+from ganlib.models.checkpoints import list_checkpoints
 from ganlib.runs import list_runs
 from ganlib.training.config import TrainConfig, own_defaults
-from ganlib.training.folder import list_training, look_at_data
 from ganlib.training.presets import PRESETS
 from ganlib.training.setup import options_without_use
-from ganlib.workspace import data_root
-from pages._ui import fields, models
-from pages._ui.components.mounting import data_url
+from ganlib.training.watch.folder import list_training, look_at_data
+from pages._ui.common import fields, model_cache
+from pages._ui.common.frame import errors_told, is_left, plain, sentences
+from pages._ui.common.paths import existing, remember
+from pages._ui.components.mount import data_url
 from pages._ui.datasets.choices import ONLY_USED
-from pages._ui.frame import errors_told, is_left, plain, sentences
-from pages._ui.paths import existing, remember
-from pages._ui.training.draft import FIELDS, OWN, Draft, kinds_of
+from pages._ui.train.draft import FIELDS, OWN, Draft, kinds_of
 
 ABOVE = ("data", "resume")  # asked for above the groups
 DECIDING = ("arch", "loss")  # known before the fields are shown: they decide which there are
@@ -61,9 +61,9 @@ def show_form(draft: Draft) -> tuple[DeltaGenerator, bool]:
 
 def data_sets() -> list[str]:
     """Data sets known here: made by `prepare`, in `data/` (or `ATELIER_DATA`), or trained on before; newest first."""
-    root = models.runs_root()
+    root = workspace.runs_root()
     found = [str(run.job["config"].get("dest", "")) for run in list_runs(root, verb="prepare")]
-    folder = data_root()
+    folder = workspace.data_root()
     if folder.is_dir():
         found += sorted(map(str, [*folder.glob("*.zip"), *(path.parent for path in folder.glob("*/dataset.json"))]))
     found += [str(run.job["config"].get("data", "")) for run in list_runs(root, verb="train")]
@@ -138,10 +138,10 @@ def _choose_start(draft: Draft) -> None:
 
 def _starts() -> dict[str, str]:
     """Paths of models and runs to start from, with words for people."""
-    known, _ = list_checkpoints(models.checkpoints_root())
-    titles = models.titles_of(known)
+    known, _ = list_checkpoints(workspace.checkpoints_root())
+    titles = model_cache.titles_of(known)
     found = {str(model.path): f"{titles[model.name]}, {model.spec.resolution} px" for model in known}
-    for folder in list_training(models.runs_root()):
+    for folder in list_training(workspace.runs_root()):
         if folder.snapshots():
             found[str(folder.path)] = f"Run {folder.path.name}"
     return found
@@ -225,4 +225,4 @@ def _number_of(text: str) -> Any:
 
 def is_busy() -> bool:
     """Whether a training run is at work here, which makes a measurement slower than the run alone would be."""
-    return any(run.state == "running" for run in runs.list_runs(models.runs_root(), verb="train"))
+    return any(run.state == "running" for run in runs.list_runs(workspace.runs_root(), verb="train"))

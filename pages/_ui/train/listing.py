@@ -6,14 +6,14 @@ from pathlib import Path
 import streamlit as st
 
 from ganlib import networks, runs
-from ganlib.errors import GanlibError
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
 from ganlib.runs import RunDir
-from ganlib.training.folder import TrainingFolder, list_training, mean_of, sheet_part
-from pages._ui import models
-from pages._ui.components.mounting import data_url
-from pages._ui.frame import part, plain
-from pages._ui.paths import remember
-from pages._ui.training import place
+from ganlib.training.watch.folder import TrainingFolder, list_training, mean_of, sheet_part
+from pages._ui.common.frame import part, plain
+from pages._ui.common.paths import remember
+from pages._ui.components.mount import data_url
+from pages._ui.train import place
 
 ACTIVE = ("queued", "running")
 ELSEWHERE = "made elsewhere"  # a directory without a job: made by NVIDIA's tools
@@ -68,7 +68,7 @@ class Run:
 
     def query(self) -> dict[str, str]:
         """The address's parameters of this run's view."""
-        inside = self.folder.path.parent.resolve() == models.runs_root().resolve()
+        inside = self.folder.path.parent.resolve() == workspace.runs_root().resolve()
         return {"run": self.id} if inside else {"folder": str(self.folder.path)}
 
     def words(self, *, with_time: bool = True) -> str:
@@ -99,13 +99,13 @@ def badge(run: Run) -> None:
 
 def show_list() -> None:
     """The runs with their state, looked at every two seconds while one is at work."""
-    is_active = any(Run.of(folder).is_active for folder in list_training(models.runs_root()))
+    is_active = any(Run.of(folder).is_active for folder in list_training(workspace.runs_root()))
     part(every=POLL_SECONDS if is_active else None)(_list)(is_active)
 
 
 def _list(was_active: bool) -> None:
     place.follow()
-    found = [Run.of(folder) for folder in list_training(models.runs_root())]
+    found = [Run.of(folder) for folder in list_training(workspace.runs_root())]
     if was_active != any(run.is_active for run in found):
         st.rerun()  # the first one has begun or the last one ended: begin or stop looking
     if not found:
@@ -160,9 +160,7 @@ def _thumbs(folder: TrainingFolder) -> bytes | None:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def part_of_sheet(
-    folder: str, sheet: str, changed: int, columns: int, rows: int, side: int, smooth: bool
-) -> bytes:
+def part_of_sheet(folder: str, sheet: str, changed: int, columns: int, rows: int, side: int, smooth: bool) -> bytes:
     """The first pictures of a sheet as PNG; `changed` is the file's time, which keeps an old picture from staying."""
     whole = TrainingFolder(Path(folder))
     return sheet_part(whole, Path(sheet), columns=columns, rows=rows, side=side, smooth=smooth)

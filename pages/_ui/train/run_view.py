@@ -8,21 +8,21 @@ from typing import Any
 import streamlit as st
 
 from ganlib import runs
-from ganlib.errors import GanlibError
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
 from ganlib.runs import RunDir
-from ganlib.training import doctor
-from ganlib.training.folder import Snapshot, TrainingFolder, keep_snapshot, list_training
-from ganlib.training.timelapse import TimelapseJob
+from ganlib.training.watch import doctor
+from ganlib.training.watch.folder import Snapshot, TrainingFolder, keep_snapshot, list_training
+from ganlib.training.watch.timelapse import TimelapseJob
 from ganlib.video import FILM_FORMATS, format_of
-from pages._ui import models
+from pages._ui.common.files import file_bytes
+from pages._ui.common.frame import EVALUATE, GALLERY, download, errors_told, part, plain, sentences, show_error
+from pages._ui.common.paths import remember
 from pages._ui.components import snippet
-from pages._ui.files import file_bytes
-from pages._ui.frame import EVALUATE, GALLERY, download, errors_told, part, plain, sentences, show_error
-from pages._ui.paths import remember
-from pages._ui.training import place
-from pages._ui.training.curves import figures, words_before_line
-from pages._ui.training.listing import ACTIVE, POLL_SECONDS, Run, badge
-from pages._ui.training.samples import show_samples
+from pages._ui.train import place
+from pages._ui.train.curves import figures, words_before_line
+from pages._ui.train.listing import ACTIVE, POLL_SECONDS, Run, badge
+from pages._ui.train.samples import show_samples
 
 LOG_LINES = 40
 ICONS = {"stop": ":material/dangerous:", "warning": ":material/warning:", "note": ":material/info:"}
@@ -165,7 +165,7 @@ def _curves(run: Run, records: list[Any], metrics: dict[str, Any], other: Traini
 
 def _choose_other(folder: TrainingFolder, other: TrainingFolder | None) -> None:
     """A second run whose curves are drawn dotted over these."""
-    names = [each.path.name for each in list_training(models.runs_root()) if each.path.name != folder.path.name]
+    names = [each.path.name for each in list_training(workspace.runs_root()) if each.path.name != folder.path.name]
     here = Run.of(folder).query()
 
     def choose() -> None:
@@ -207,9 +207,7 @@ def _snapshots(run: Run, metrics: dict[str, Any]) -> None:
             st.session_state[choice] = st.session_state[key]
 
         at = names.index(chosen) if chosen in names else 0
-        name = st.selectbox(
-            "Snapshot", names, at, format_func=words.__getitem__, key=key, width=300, on_change=choose
-        )
+        name = st.selectbox("Snapshot", names, at, format_func=words.__getitem__, key=key, width=300, on_change=choose)
         snapshot = by_name[name]
         is_ours = snapshot.path.suffix == ".safetensors"
         st.button(
@@ -252,7 +250,7 @@ def _size(path: Path) -> str:
 
 def _use(run: Run, snapshot: Snapshot) -> None:
     try:
-        kept = keep_snapshot(snapshot.path, models.checkpoints_root(), f"{run.id}-{snapshot.kimg:06d}")
+        kept = keep_snapshot(snapshot.path, workspace.checkpoints_root(), f"{run.id}-{snapshot.kimg:06d}")
         st.session_state["use-model"] = kept.stem
     except OSError as error:
         reason = error.strerror or str(error)
@@ -262,7 +260,7 @@ def _use(run: Run, snapshot: Snapshot) -> None:
 def _films(run: Run) -> list[RunDir]:
     """The timelapses of a run, newest first."""
     here = str(run.folder.path.resolve())
-    made = runs.list_runs(models.runs_root(), verb="timelapse")
+    made = runs.list_runs(workspace.runs_root(), verb="timelapse")
     return [film for film in made if str(Path(str(film.job["config"].get("run", ""))).resolve()) == here]
 
 
@@ -303,7 +301,7 @@ def _timelapse(run: Run) -> None:
 
 def _film(run: Run, job: TimelapseJob) -> None:
     with errors_told():
-        runs.submit(models.runs_root(), "timelapse", run.title, job.validate().to_dict())
+        runs.submit(workspace.runs_root(), "timelapse", run.title, job.validate().to_dict())
 
 
 def _papers(run: Run) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from ganlib.training.folder import Sheet, TrainingFolder
-from pages._ui.components.mounting import data_url
-from pages._ui.files import file_bytes
-from pages._ui.frame import errors_told, plain
-from pages._ui.training.listing import part_of_sheet
+from ganlib.training.watch.folder import Sheet, TrainingFolder
+from pages._ui.common.files import file_bytes
+from pages._ui.common.frame import errors_told, plain
+from pages._ui.components.mount import data_url
+from pages._ui.train.listing import part_of_sheet
 
 WIDTH = 576  # of the pictures on either side, in pixels
 MOST_COLUMNS, MOST_ROWS = 6, 4

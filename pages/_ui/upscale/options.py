@@ -6,9 +6,9 @@ from typing import Any
 import streamlit as st
 
 from ganlib import runs
+from ganlib.base.errors import GanlibError
 from ganlib.commands.flags import command_line
-from ganlib.errors import GanlibError
-from ganlib.images import PICTURE_FORMATS
+from ganlib.media.images import PICTURE_FORMATS
 from ganlib.superres import (
     EMBEDDED,
     Choice,
@@ -20,11 +20,11 @@ from ganlib.superres import (
     open_enlarger,
     open_upscaler,
 )
-from pages._ui import fields
+from pages._ui.common import fields
+from pages._ui.common.frame import errors_told, plain
+from pages._ui.common.uploads import write_upload
 from pages._ui.datasets.intake import safe_name
-from pages._ui.frame import errors_told, plain
-from pages._ui.uploads import write_upload
-from pages._ui.upscaling.sources import Sources
+from pages._ui.upscale.sources import Sources
 
 SCALES = {"2": "×2", "3": "×3", "4": "×4", "size": "Exact size"}
 START_SECONDS = 3.0  # until a worker has loaded what it needs

@@ -6,15 +6,16 @@ from typing import Any
 
 import streamlit as st
 
-from ganlib import images, runs
+from ganlib import runs
+from ganlib.base import workspace
+from ganlib.media import images
 from ganlib.runs import RunDir
 from ganlib.superres import FILM_SUFFIXES, RECORDS, read_records
-from pages._ui import models
+from pages._ui.common.files import file_bytes
+from pages._ui.common.frame import download, errors_told, part, plain, sentences
+from pages._ui.common.jobs import ACTIVE, folder_zip, job_card, remove
 from pages._ui.components import before_after
-from pages._ui.files import file_bytes
-from pages._ui.films import size_words
-from pages._ui.frame import download, errors_told, part, plain, sentences
-from pages._ui.jobs import ACTIVE, folder_zip, job_card, remove
+from pages._ui.morph.films import size_words
 
 SHOWN = 5
 EVERY = 1.0  # seconds
@@ -24,7 +25,7 @@ MOST_DOWNLOADED = 2 * 2**30  # bytes; a larger folder is better copied on the di
 
 def jobs() -> list[RunDir]:
     """The newest upscalings."""
-    return runs.list_runs(models.runs_root(), verb="upscale")[:SHOWN]
+    return runs.list_runs(workspace.runs_root(), verb="upscale")[:SHOWN]
 
 
 def show_results() -> None:

@@ -9,17 +9,18 @@ from typing import Any
 import streamlit as st
 
 from ganlib import runs
-from ganlib.checkpoints import Checkpoint, list_checkpoints
+from ganlib.base import workspace
+from ganlib.base.errors import GanlibError
 from ganlib.dataset.files import GLANCE
-from ganlib.errors import GanlibError
+from ganlib.models.checkpoints import Checkpoint, list_checkpoints
 from ganlib.superres import ANIMATION_SUFFIXES, FILM_SUFFIXES, find_sources, picture_size
-from pages._ui import models
+from pages._ui.common import model_cache
+from pages._ui.common.frame import is_left, plain, show_error
+from pages._ui.common.paths import existing
+from pages._ui.common.uploads import digest_of, keep_upload
 from pages._ui.components import WallPicture, picture_wall
-from pages._ui.datasets.intake import data_root, safe_name
-from pages._ui.frame import is_left, plain, show_error
-from pages._ui.keyframes import recipe_id, recipe_of
-from pages._ui.paths import existing
-from pages._ui.uploads import digest_of, keep_upload
+from pages._ui.datasets.intake import safe_name
+from pages._ui.morph.keyframes import recipe_id, recipe_of
 
 UPLOADS, FAVOURITES, FILMS, FOLDER = "Your files", "Favourites", "Films made here", "A folder"
 WAYS = (UPLOADS, FAVOURITES, FILMS, FOLDER)
@@ -73,8 +74,14 @@ class Sources:
             return [path.resolve() for path in self.paths]
         made = []
         for recipe in map(recipe_of, self.ids):
-            data = models.png(self.model, recipe)
-            path = data_root() / "uploads" / "upscale" / _digest(data) / models.file_name(self.model, recipe)
+            data = model_cache.png(self.model, recipe)
+            path = (
+                workspace.data_root()
+                / "uploads"
+                / "upscale"
+                / _digest(data)
+                / model_cache.file_name(self.model, recipe)
+            )
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 runs.write_bytes(path, data)
@@ -107,7 +114,7 @@ def keep(uploads: list[Any]) -> list[Path]:
     for upload in uploads:
         name = f"{safe_name(PurePath(upload.name).stem)}{PurePath(upload.name).suffix.lower()}"
         try:
-            path = data_root() / "uploads" / "upscale" / digest_of(upload, 8) / name
+            path = workspace.data_root() / "uploads" / "upscale" / digest_of(upload, 8) / name
             if not path.exists():
                 keep_upload(upload, path)
             _size(str(path), path.stat().st_mtime_ns)
@@ -131,16 +138,16 @@ def _size(path: str, changed: int) -> tuple[int, int, int]:
 
 def _favourites() -> Sources:
     """Favourites of one model, all or those that are ticked."""
-    known = [model for model in list_checkpoints(models.checkpoints_root())[0] if (model.folder).is_dir()]
-    known = [model for model in known if models.favourites(model)]
+    known = [model for model in list_checkpoints(workspace.checkpoints_root())[0] if (model.folder).is_dir()]
+    known = [model for model in known if model_cache.favourites(model)]
     if not known:
         st.caption("Nothing kept yet: the heart under a picture in the Gallery keeps it, and it appears here.")
         return Sources()
-    by_name, titles = {model.name: model for model in known}, models.titles_of(known)
+    by_name, titles = {model.name: model for model in known}, model_cache.titles_of(known)
     name = st.selectbox("Favourites of", list(titles), format_func=titles.__getitem__, key="upscale-of")
     model = by_name[name]
-    recipes = [favourite.recipe for favourite in models.favourites(model)][:MOST_FAVOURITES]
-    ready = models.as_many_as_ready(model, recipes)
+    recipes = [favourite.recipe for favourite in model_cache.favourites(model)][:MOST_FAVOURITES]
+    ready = model_cache.as_many_as_ready(model, recipes)
     places = [
         WallPicture(recipe_id(recipe), recipe.caption(), picture)
         for recipe, picture in zip(recipes, ready, strict=True)
@@ -160,7 +167,7 @@ def _favourites() -> Sources:
 
 def _films() -> Sources:
     found: dict[str, str] = {}
-    for run in runs.list_runs(models.runs_root(), verb="video"):
+    for run in runs.list_runs(workspace.runs_root(), verb="video"):
         for path in run.artefacts:
             if path.suffix.lower() in (*FILM_SUFFIXES, *ANIMATION_SUFFIXES) and path.is_file():
                 found[str(path)] = f"{run.name} · {path.parent.name.partition('-')[0]}"

@@ -18,13 +18,13 @@ from planting import planted
 from ganlib.dataset.checks.config import ExamineConfig
 from ganlib.dataset.checks.examination import Examination
 from ganlib.dataset.checks.findings import KINDS
+from ganlib.dataset.crops import frame_picture
 from ganlib.dataset.examine import examine
 from ganlib.dataset.files import Files
-from ganlib.dataset.framing import frame_picture
-from ganlib.images import decode
+from ganlib.media.images import decode
 
 pytestmark = [pytest.mark.parity, pytest.mark.slow]
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 LABELS = json.loads((REPOSITORY / "tests" / "data" / "pomological_labels.json").read_text("utf-8"))
 BAD = ("twig", "drawing", "mount", "other")
 NEITHER = ("branch", "pasted")

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image, ImageFilter
 from planting import planted
 
+from ganlib.base.errors import DataError, InputError
 from ganlib.dataset import PrepareConfig, prepare
 from ganlib.dataset.checks import examination as written
 from ganlib.dataset.checks.config import ExamineConfig
@@ -23,11 +24,10 @@ from ganlib.dataset.checks.findings import KINDS
 from ganlib.dataset.checks.page import as_page
 from ganlib.dataset.examine import examine, find_duplicates, run_job
 from ganlib.dataset.exclusion import read_exclusions, write_exclusions
-from ganlib.errors import DataError, InputError
-from ganlib.images import encode
+from ganlib.media.images import encode
 from ganlib.runs import SilentReporter, Stopped
 
-FRUIT = Path(__file__).parents[1] / "data" / "fruit_sample.zip"
+FRUIT = Path(__file__).parents[2] / "data" / "fruit_sample.zip"
 OWN = sys.modules[examine.__module__]
 
 

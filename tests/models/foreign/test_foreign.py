@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoints, images, networks
+from ganlib import networks
 from ganlib.__main__ import main
-from ganlib.errors import CheckpointError
-from ganlib.foreign import import_model, open_foreign
+from ganlib.base.errors import CheckpointError
+from ganlib.media import images
+from ganlib.models import checkpoints
+from ganlib.models.foreign import import_model, open_foreign
 
 TOLERANCE = 1e-4  # max |error| over the output's standard deviation
 

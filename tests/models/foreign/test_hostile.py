@@ -19,8 +19,8 @@ import foreign_files as files
 import pytest
 import torch
 
-from ganlib.errors import CheckpointError
-from ganlib.foreign import open_foreign
+from ganlib.base.errors import CheckpointError
+from ganlib.models.foreign import open_foreign
 
 MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 NAMES = """
@@ -41,7 +41,7 @@ webbrowser.open ctypes.CDLL pty.spawn platform.popen shutil.rmtree pathlib.Posix
 urllib.request.urlopen http.client.HTTPSConnection asyncio.run code.interact bdb.Bdb cProfile.run trace.Trace
 codecs.open _codecs.decode _codecs.lookup io.FileIO io.open_code copyreg._reconstructor copyreg.add_extension sys.exit
 sys.settrace gc.get_objects signal.raise_signal logging.config.dictConfig smtplib.SMTP sqlite3.connect
-multiprocessing.Process threading.Thread ganlib.paths ganlib.foreign.opening.open_foreign __main__.secret
+multiprocessing.Process threading.Thread ganlib.latents.paths ganlib.models.foreign.reader.open_foreign __main__.secret
 """
 CALLED = NAMES.split()
 HEARD = (
@@ -345,9 +345,9 @@ def test_huge_and_impossible_shapes_take_no_memory(refuse, is_zip):
 
 def test_depth_without_end_is_refused(refuse):
     for data in (
-            b"\x80\x04" + b"(" * 300_000 + b".",
-            b"\x80\x04" + b"]" * 200_000 + b"a" * 199_999 + b".",
-            b"\x80\x04)" + b"\x85" * 300_000 + b".",
+        b"\x80\x04" + b"(" * 300_000 + b".",
+        b"\x80\x04" + b"]" * 200_000 + b"a" * 199_999 + b".",
+        b"\x80\x04)" + b"\x85" * 300_000 + b".",
     ):
         assert "operations" in refuse(data)
     shallow = b"\x80\x04" + b"]" * 100_000 + b"a" * 99_999 + b"."
@@ -356,6 +356,7 @@ def test_depth_without_end_is_refused(refuse):
 
 def test_bombs_take_no_memory(refuse):
     doubling = b"N\x94" + b"".join(b"h" + bytes([i]) + b"h" + bytes([i]) + b"\x86\x94" for i in range(100))
+
     def network(children):
         state = b"}" + text("_modules") + b"}(" + children + b"us"
         return MODULE + b"}(" + text("class_name") + text("Generator") + text("state") + state + b"u\x85R"

@@ -7,10 +7,11 @@ import pickle
 import foreign_files as files
 import pytest
 
-from ganlib import checkpoints, runs
+from ganlib import runs
+from ganlib.base.errors import CheckpointError
 from ganlib.commands.run import do_job
-from ganlib.errors import CheckpointError
-from ganlib.foreign import ImportConfig, SafetyReport, import_with_report, inspect
+from ganlib.models import checkpoints
+from ganlib.models.foreign import ImportConfig, SafetyReport, import_with_report, inspect
 
 
 class Evil:

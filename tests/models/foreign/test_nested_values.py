@@ -6,8 +6,8 @@ import foreign_files as files
 import pytest
 import torch
 
-from ganlib.errors import CheckpointError
-from ganlib.foreign import open_foreign
+from ganlib.base.errors import CheckpointError
+from ganlib.models.foreign import open_foreign
 
 
 def folded(depth):

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoints, images
 from ganlib.__main__ import main
-from ganlib.errors import CheckpointError
-from ganlib.foreign import import_model, open_foreign
-from ganlib.latents import Recipe
+from ganlib.base.errors import CheckpointError
+from ganlib.latents.recipes import Recipe
+from ganlib.media import images
+from ganlib.models import checkpoints
+from ganlib.models.foreign import import_model, open_foreign
 from ganlib.networks import base
-from ganlib.renderer import Renderer
-from tests.foreign.test_foreign import assert_same, write
+from ganlib.render.renderer import Renderer
+from tests.models.foreign.test_foreign import assert_same, write
 
 
 def dotted(word, table):

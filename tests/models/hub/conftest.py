@@ -10,7 +10,7 @@ import torch
 from standin import StandIn, serving
 
 from ganlib import networks
-from ganlib.hub import fetching
+from ganlib.models.hub import transfer
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def place(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)
-    monkeypatch.setattr(fetching, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(transfer, "PAUSE_SECONDS", 0.001)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "checkpoints").mkdir()
     return tmp_path

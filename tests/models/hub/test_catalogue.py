@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from standin import Repository
 
-from ganlib import hub
 from ganlib.__main__ import main
-from ganlib.errors import DataError, HubError, InputError
-from ganlib.hub import downloading
-from ganlib.hub.catalogue import TABLE
-from ganlib.rights import read_licence
+from ganlib.base.errors import DataError, HubError, InputError
+from ganlib.models import hub
+from ganlib.models.hub import downloads
+from ganlib.models.hub.catalogue import TABLE
+from ganlib.models.rights import read_licence
 
 ROW = {
     "name": "a-1", "title": "A", "arch": "StyleGAN2", "resolution": 16, "shows": "dots", "format": "state-dict",
@@ -73,7 +73,7 @@ def test_an_entry_is_fetched_checked_and_imported_with_its_rights(hub_server, fo
     with pytest.raises(HubError, match="of the kind"):
         hub.fetch_catalogue(entry)
     assert hub_server.asked == []
-    monkeypatch.setattr(downloading, "SCHEMES", ("http",))
+    monkeypatch.setattr(downloads, "SCHEMES", ("http",))
     hub_server.cut_after = [2000]
     card = hub.fetch_catalogue(entry)
     assert (card.name, card.title, card.licence, card.data) == ("a-1", "A", "CC-BY-NC-4.0", "Somebody")
@@ -86,7 +86,7 @@ def test_an_entry_is_fetched_checked_and_imported_with_its_rights(hub_server, fo
 
 
 def test_a_wrong_checksum_of_the_catalogue_is_refused(hub_server, foreign_file, monkeypatch):
-    monkeypatch.setattr(downloading, "SCHEMES", ("http",))
+    monkeypatch.setattr(downloads, "SCHEMES", ("http",))
     hub_server.repositories["x/y"] = Repository({"a.pt": foreign_file})
     row = ROW | {"address": f"{hub_server.base}/x/y/resolve/main/a.pt", "sha256": "0" * 64}
     with pytest.raises(HubError, match="not what was promised"):
@@ -99,7 +99,7 @@ def test_a_wrong_checksum_of_the_catalogue_is_refused(hub_server, foreign_file, 
 
 @pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://example.org/a.pt", "https://example.org/a.pt"])
 def test_an_address_leads_to_none_of_another_kind(hub_server, monkeypatch, address):
-    monkeypatch.setattr(downloading, "SCHEMES", ("http",))
+    monkeypatch.setattr(downloads, "SCHEMES", ("http",))
     hub_server.refuse = {"/a.pt": (302, {"Location": address})}
     with pytest.raises(HubError, match=r"of the kind|answered 302"):
         hub.fetch_catalogue(hub.Entry(**ROW | {"address": f"{hub_server.base}/a.pt"}))

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from standin import TOKEN, Repository
 
-from ganlib import hub
 from ganlib.__main__ import main
-from ganlib.checkpoints import change_card, list_checkpoints, read_card
-from ganlib.errors import CheckpointError, GanlibError, HubError, InputError
-from ganlib.foreign import SafetyReport
-from ganlib.hub import fetching
+from ganlib.base.errors import CheckpointError, GanlibError, HubError, InputError
+from ganlib.models import hub
+from ganlib.models.checkpoints import change_card, list_checkpoints, read_card
+from ganlib.models.foreign import SafetyReport
+from ganlib.models.hub import transfer
 from ganlib.runs import RunDir, SilentReporter, Stopped, create_run, work
 
 
@@ -182,12 +182,12 @@ def test_a_server_without_ranges_is_asked_for_all_of_it(hub_server, model):
 
 def test_a_half_file_of_another_version_is_not_joined(place, hub_server):
     hub_server.repositories["me/x"] = Repository({"a.bin": b"old" * 2000})
-    wanted = fetching.Wanted(f"{hub_server.base}/me/x/resolve/main/a.bin", "a", schemes=("http",))
+    wanted = transfer.Wanted(f"{hub_server.base}/me/x/resolve/main/a.bin", "a", schemes=("http",))
     with pytest.raises(Stopped):
         hub_server.cut_after = [500]
-        fetching.fetch(wanted, place / "a.bin", reporter=Listener(stop_after=500))
+        transfer.fetch(wanted, place / "a.bin", reporter=Listener(stop_after=500))
     hub_server.repositories["me/x"].files["a.bin"] = b"new" * 3000
-    fetching.fetch(wanted, place / "a.bin")
+    transfer.fetch(wanted, place / "a.bin")
     assert (place / "a.bin").read_bytes() == b"new" * 3000
 
 
@@ -219,11 +219,11 @@ def test_a_model_that_does_not_match_its_own_digest_is_not_taken(hub_server, mod
 
 def test_too_large_and_no_room_are_said_before_anything_is_fetched(hub_server, model, monkeypatch):
     hub_server.repositories["me/fruit"] = Repository({"fruit.safetensors": model})
-    monkeypatch.setattr(fetching, "SPARE_BYTES", 2**60)
+    monkeypatch.setattr(transfer, "SPARE_BYTES", 2**60)
     with pytest.raises(HubError, match="MB free"):
         hub.download("me/fruit")
-    monkeypatch.setattr(fetching, "SPARE_BYTES", 0)
-    monkeypatch.setattr(fetching, "MOST_BYTES", 1000)
+    monkeypatch.setattr(transfer, "SPARE_BYTES", 0)
+    monkeypatch.setattr(transfer, "MOST_BYTES", 1000)
     with pytest.raises(HubError, match="more than"):
         hub.download("me/fruit")
     assert hub_server.count("GET", "/resolve/") == 0
@@ -239,7 +239,7 @@ def test_a_full_disk_is_said_and_what_came_is_kept(hub_server, model, monkeypatc
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as context:
-        context.setattr(fetching, "_copy", full)
+        context.setattr(transfer, "_copy", full)
         with pytest.raises(HubError, match="disk is full"):
             hub.download("me/fruit")
     assert hub.download("me/fruit").path.read_bytes() == model
@@ -328,10 +328,10 @@ def test_two_processes_do_not_write_one_half_file(hub_server, place, model):
     from ganlib.runs.files import locked
 
     hub_server.repositories["me/x"] = Repository({"a.bin": model})
-    wanted = fetching.Wanted(f"{hub_server.base}/me/x/resolve/main/a.bin", "a", schemes=("http",))
+    wanted = transfer.Wanted(f"{hub_server.base}/me/x/resolve/main/a.bin", "a", schemes=("http",))
     with locked(place / ".a.bin.lock"), pytest.raises(HubError, match="being fetched already"):
-        fetching.fetch(wanted, place / "a.bin")
-    fetching.fetch(wanted, place / "a.bin")
+        transfer.fetch(wanted, place / "a.bin")
+    transfer.fetch(wanted, place / "a.bin")
 
 
 def test_words_of_a_page_have_no_effect_on_a_terminal(hub_server, model, capsys):

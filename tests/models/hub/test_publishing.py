@@ -12,11 +12,12 @@ import pytest
 import yaml
 from standin import TOKEN, Repository
 
-from ganlib import hub, modelcard
+from ganlib import model_card
 from ganlib.__main__ import main
-from ganlib.checkpoints import change_card, read_card
-from ganlib.errors import GanlibError, HubError, InputError
-from ganlib.modelcard import PublishJob, card_markdown, contact_sheet, escape, publish_model
+from ganlib.base.errors import GanlibError, HubError, InputError
+from ganlib.model_card import PublishJob, card_markdown, contact_sheet, escape, publish_model
+from ganlib.models import hub
+from ganlib.models.checkpoints import change_card, read_card
 from ganlib.runs import RunDir, create_run
 
 # The client's own, of the library under it, when it sends a file.
@@ -220,17 +221,17 @@ def test_escaping_keeps_plain_words():
 
 
 def test_the_sheet_is_sixteen_pictures_and_the_same_each_time(model):
-    from ganlib.images import decode
+    from ganlib.media.images import decode
 
     card = read_card(model)
     data = contact_sheet(card, device="cpu")
     assert data == contact_sheet(card, device="cpu")
     height, width, _ = decode(data).shape
-    assert height == width and height >= 4 * min(card.spec.resolution, modelcard.SHEET_SIDE)
+    assert height == width and height >= 4 * min(card.spec.resolution, model_card.SHEET_SIDE)
 
 
 def test_a_model_with_classes_shows_each_of_them(place):
-    from ganlib.checkpoints import save_snapshot
+    from ganlib.models.checkpoints import save_snapshot
     from ganlib.networks import tiny_generator
 
     card = save_snapshot(Path("c.safetensors"), G_ema=tiny_generator(label_dim=3), licence="CC0")

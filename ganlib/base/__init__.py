@@ -1,0 +1,1 @@
+"""The ground: errors, options, files of others, links, reports, and where things lie."""

@@ -1,0 +1,1 @@
+"""Pictures as vectors and distances that mean something."""

@@ -1,0 +1,1 @@
+"""Pictures, films and words as files and pixels."""

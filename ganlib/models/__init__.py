@@ -1,0 +1,1 @@
+"""Models on disk and elsewhere: checkpoints, deltas, blends, rights, files of other tools, the Hub."""
