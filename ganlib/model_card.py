@@ -130,8 +130,8 @@ def card_markdown(card: Checkpoint, *, repo_id: str = "owner/name", text: str = 
         "GAN art; the file holds tensors and a JSON header, and no code.",
         "## How to use it",
         f"With Latent Atelier:\n\n```bash\npython -m ganlib hub download {repo_id}\n{generate}\n```",
-        "```python\nfrom ganlib.latents.recipes import Recipe\nfrom ganlib.models import hub\nfrom ganlib.render.renderer import Renderer\n"
-        "\n"
+        "```python\nfrom ganlib.latents.recipes import Recipe\nfrom ganlib.models import hub\n"
+        "from ganlib.render.renderer import Renderer\n\n"
         f"card = hub.download({repo_id!r}, {own!r})\n"
         f"pixels = Renderer.open(card.path).render([Recipe.of_seed(85{psi}{label})])  # uint8 [1, {spec.resolution}, "
         f"{spec.resolution}, 3]\n```",

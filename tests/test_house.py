@@ -233,7 +233,8 @@ READERS_BY_NAME = ("safe_open", "load_file", "connect", "copyfile")  # libraries
 
 def test_files_are_read_through_one_door():
     """A path may lead to a device or a pipe: whoever reads a file calls `ganlib.base.filesystem`, and libraries are
-    handed what it opened. ffmpeg is given files by `input_of`, which looks at them; `joining` and others name their own."""
+    handed what it opened. ffmpeg is given files by `input_of`, which looks at them; `muxing` and others name their
+    own."""
     wrong = []
     for path in SHIPPED:
         if str(path.relative_to(REPOSITORY)) in READ_THEIR_OWN or path.is_relative_to(REPOSITORY / "benchmarks"):

@@ -95,7 +95,7 @@ def list_names(folder: Path | str, pattern: str = "*", *, max_entries: int | Non
 
 
 def reason(error: BaseException) -> str:
-    """Return why, for a sentence of its own: what the system says, without its number and path, else the error's words."""
+    """Return why, for a sentence of its own: what the system says, without number and path, else the error's words."""
     return str(getattr(error, "strerror", None) or error)
 
 

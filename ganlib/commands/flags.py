@@ -73,8 +73,8 @@ def flags_from_dataclass(parser: argparse.ArgumentParser, *classes: type, skip: 
 
     bool becomes `--mirror` and `--no-mirror`; `Literal` becomes choices; a tuple is written `1,2,3`, or `A B C` where
     its facts say so; a field that may be None accepts the word `none`. Help, and how the flag is called, are the
-    field's `ganlib.base.options.Facts`. Flags not given are absent from the namespace, so that defaults are stated once, in
-    the dataclass.
+    field's `ganlib.base.options.Facts`. Flags not given are absent from the namespace, so that defaults are stated
+    once, in the dataclass.
     """
     groups: dict[str, Any] = {"": parser}
     for item, hint in ((item, typing.get_type_hints(cls)[item.name]) for cls in classes for item in fields(cls)):

@@ -1,7 +1,8 @@
 """How varied the pictures are, their colours and their spectra, real against generated; a job.
 
-- *Diversity*: the mean distance between two random pictures, in a distance that is named (see `ganlib.features.perceptual`),
-  with a 95 % interval. A model whose pictures are nearer to each other than the reals shows less than it was shown.
+- *Diversity*: the mean distance between two random pictures, in a distance that is named (see
+  `ganlib.features.perceptual`), with a 95 % interval. A model whose pictures are nearer to each other than the reals
+  shows less than it was shown.
 - *Colours*: the share of each value of red, green and blue, 0 to 255, in 64 bins.
 - *Spectra*: the mean over pictures of |FFT|² of the lightness in a Hann window, each picture's own mean taken away,
   in dB; in two dimensions, and over rings of equal frequency from 0 to the finest, a cycle every two pixels.
