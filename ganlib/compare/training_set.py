@@ -10,7 +10,6 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import t as student
 
 from ganlib.base.filesystem import open_regular
 from ganlib.compare.cached_features import VERSION, Sight, look
@@ -120,6 +119,8 @@ def _quantile(distances: np.ndarray, percent: float) -> float:
     count = len(logs)
     if count < 3:
         return 0.0  # nothing is known of the spread; only what is the same picture is found
+    from scipy.stats import t as student
+
     rare = float(student.ppf(max(percent, 1e-4) / 100, count - 1)) * math.sqrt(1 + 1 / count)
     return min(seen, float(np.exp(logs.mean() + rare * logs.std(ddof=1))))
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 
 from ganlib.latents.recipes import Recipe
 from ganlib.media.colours import WORDS
@@ -116,6 +115,8 @@ def _band(bands: Sequence[tuple[float, str]], value: float) -> str:
 
 def _clusters(config: NftConfig, w: np.ndarray) -> list[str]:
     """Names of the clusters of w, A for the largest."""
+    from sklearn.cluster import KMeans
+
     groups = min(config.clusters, len(np.unique(w, axis=0)))
     found = KMeans(groups, n_init=4, random_state=0).fit(w.astype(np.float64)).labels_
     order = np.argsort(-np.bincount(found, minlength=groups), kind="stable")

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.cluster import KMeans
-from sklearn.manifold import TSNE
 
 from ganlib.base.errors import InputError
 from ganlib.latents.recipes import Recipe
@@ -93,6 +91,8 @@ def draw_map(
     w = mean_w(renderer, recipes).astype(np.float64)
     axes = _strongest(w, min(_FIRST_AXES, *w.shape))
     xy = axes[:, :2] if method == "pca" else _neighbours(method, axes)
+    from sklearn.cluster import KMeans
+
     grouped = KMeans(min(clusters, len(w)), n_init=4, random_state=0).fit(axes)
     order = np.argsort(-np.bincount(grouped.labels_), kind="stable")
     rank = np.empty_like(order)
@@ -123,6 +123,8 @@ def _neighbours(method: str, axes: np.ndarray) -> np.ndarray:
             placed = umap.UMAP(n_neighbors=min(15, len(axes) - 1), random_state=0).fit_transform(axes)
         else:
             perplexity = min(30.0, (len(axes) - 1) / 3)
+            from sklearn.manifold import TSNE
+
             placed = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(axes)
     return np.asarray(placed, np.float64)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 from ganlib.dataset.checks.duplicates import Pair, keep_largest
 from ganlib.dataset.checks.measure import Measures
@@ -164,6 +163,8 @@ def _column(measures: Sequence[Measures], value: Any) -> np.ndarray:
 
 def _unlike(measures: Sequence[Measures]) -> dict[str, np.ndarray]:
     """The scores that tell a picture from the others: `outlier`, and on plain ground `ground` and `sparse`."""
+    from sklearn.neighbors import NearestNeighbors
+
     ground = np.array([item.ground for item in measures], np.float64)
     thin = _deviations(np.log(_column(measures, lambda m: m.thinness + 0.5)))
     ragged = _deviations(-_column(measures, lambda m: m.solidity))
