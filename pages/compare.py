@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages._ui.common import model_cache
-from pages._ui.common.frame import errors_told, open_page
+from pages._ui.common.frame import error_boundary, open_page
 from pages._ui.common.place import Place
 from pages._ui.compare import faceoff, quiz
 from pages._ui.compare.attribution import show_verdicts
@@ -55,7 +55,7 @@ view = (
 )
 game = GAMES[view].name() if view in GAMES else ""
 where = {"view": view} | ({"game": game} if game else {}) if view != "sides" else {}
-with errors_told():
+with error_boundary():
     if view == "faceoff":
         place.write({"model": model.name} | where)
         show_faceoff(model, game)

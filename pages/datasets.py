@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ganlib.base.errors import InputError
-from pages._ui.common.frame import errors_told, open_page
+from pages._ui.common.frame import error_boundary, open_page
 from pages._ui.common.paths import existing
 from pages._ui.datasets import place
 from pages._ui.datasets.browse import show_set
@@ -31,7 +31,7 @@ def start() -> None:
         show_shelf()
 
 
-with errors_told():
+with error_boundary():
     try:
         if path := query.get("set"):
             place.write({"set": path})

@@ -7,7 +7,7 @@ from ganlib.base import workspace
 from ganlib.base.errors import GanlibError
 from ganlib.nft import NftConfig
 from pages._ui.common import model_cache
-from pages._ui.common.frame import errors_told, open_page, show_error
+from pages._ui.common.frame import error_boundary, open_page, show_error
 from pages._ui.common.jobs import ACTIVE
 from pages._ui.common.place import Place
 from pages._ui.components import snippet
@@ -73,7 +73,7 @@ with launch.container():
     if wanted is not None:
         with st.expander("The same from a terminal"):
             snippet(summary(wanted), key="drop-command")
-with right, errors_told():
+with right, error_boundary():
     if view == "Collections":
         show_collections()
     elif wanted is not None and seen is not None:

@@ -5,7 +5,7 @@ import streamlit as st
 from ganlib import runs
 from ganlib.base import workspace
 from ganlib.base.errors import GanlibError
-from pages._ui.common.frame import DATASETS, TRAIN, errors_told, open_page, part, show_error
+from pages._ui.common.frame import DATASETS, TRAIN, error_boundary, fragment, open_page, show_error
 from pages._ui.common.jobs import ACTIVE
 from pages._ui.common.place import Place
 from pages._ui.components import snippet
@@ -30,7 +30,7 @@ def start(wish: Wish) -> None:
         state["evaluate-error"] = error
 
 
-@part()
+@fragment()
 def choose() -> None:
     """Everything that is chosen, and Start."""
     place.follow()
@@ -68,7 +68,7 @@ left, right = st.columns([2, 3], gap="large")
 with left:
     st.subheader("Measure", anchor=False)
     choose()
-with right, errors_told():
+with right, error_boundary():
     st.subheader("Figures", anchor=False)
     if not data_sets():
         show_results("Prepare real pictures", DATASETS, None)

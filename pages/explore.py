@@ -11,7 +11,7 @@ from ganlib.base.errors import GanlibError
 from ganlib.latents.recipes import Recipe
 from pages._ui.common import model_cache
 from pages._ui.common.address import arrived, write_address
-from pages._ui.common.frame import download, errors_told, open_page, part, plain, show_error
+from pages._ui.common.frame import download, error_boundary, fragment, open_page, plain, show_error
 from pages._ui.common.uploads import PICTURE_BYTES, content
 from pages._ui.components import picture_stage, slider_bank, snippet
 from pages._ui.components.mount import tag
@@ -50,7 +50,7 @@ def show(recipe: Recipe, note: str = "") -> None:
 
 if fitted(bench.recipe, spec, model_cache.directions(model))[1]:
     show(bench.recipe)  # a direction that it used was deleted
-with errors_told():
+with error_boundary():
     if (query := arrived("explore", "seeds", "base")) is not None:
         show(Recipe.from_query(query))
         if is_new:
@@ -59,7 +59,7 @@ with errors_told():
 
 # What a person does arrives here, before the fragment below runs again.
 def drag(values: dict[str, Any], settled: bool) -> None:
-    with errors_told():
+    with error_boundary():
         recipe = with_values(bench.recipe, values, spec, directions)
         recipe.validate()
         bench.drag(recipe, settled)
@@ -86,7 +86,7 @@ def reset() -> None:
 
 
 def keep(kept: bool) -> None:
-    with errors_told():
+    with error_boundary():
         model_cache.keep(model, bench.recipe, kept)
 
 
@@ -103,7 +103,7 @@ def reopen() -> None:
         state["upload-error"] = error
 
 
-@part()
+@fragment()
 def live() -> None:
     """The sliders and their picture; the rest of the page follows when a slider is let go."""
     left, right = st.columns([3, 2], gap="large")
@@ -126,7 +126,7 @@ def live() -> None:
 def show_picture(recipe: Recipe) -> None:
     if bench.note:
         st.warning(plain(bench.note), icon=":material/info:")
-    with errors_told():
+    with error_boundary():
         pixels = bool(state.get("explore-pixels"))
         picture = model_cache.stage_picture(model, recipe, pixels, is_dragged=recipe != bench.settled)
         picture_stage(
@@ -188,7 +188,7 @@ def show_workshop(recipe: Recipe) -> None:
     chosen = st.segmented_control(
         "Workshop", options, default="Recipe", key="workshop", label_visibility="collapsed", persist_state="session"
     )
-    with errors_told():
+    with error_boundary():
         show_chosen(str(chosen), recipe)
 
 
@@ -202,7 +202,7 @@ def show_chosen(chosen: str, recipe: Recipe) -> None:
     elif chosen == "Mixing grid":
         show_grid(model, recipe, take)
     elif chosen == "Map":
-        part()(show_map)(model, recipe, take)
+        fragment()(show_map)(model, recipe, take)
     else:
         show_recipe(recipe)
 

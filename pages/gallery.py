@@ -10,7 +10,17 @@ from ganlib.latents.paths import Keyframe
 from ganlib.latents.recipes import Recipe, parse_seeds
 from pages._ui.common import model_cache
 from pages._ui.common.address import arrivals, arrived, write_address
-from pages._ui.common.frame import DROP, EXPLORE, MODELS, MORPH, download, empty_state, errors_told, open_page, part
+from pages._ui.common.frame import (
+    DROP,
+    EXPLORE,
+    MODELS,
+    MORPH,
+    download,
+    empty_state,
+    error_boundary,
+    fragment,
+    open_page,
+)
 from pages._ui.components import Group, Slider, WallPicture, picture_wall, slider_bank
 from pages._ui.gallery.wall_state import EMPTY, STEPS, View, Wall
 from pages._ui.models.rights import warn
@@ -33,19 +43,19 @@ if wall.name != model.name:
     wall = state["gallery"] = Wall(model.name, wall.view)
 if (query := arrived("gallery", "show")) is not None:
     state["seeds"] = query.get("show", wall.view.seeds)[:2000]
-    with errors_told():
+    with error_boundary():
         wall.change(wall.view.with_query(query))
 
 
 # What a person does arrives here, before the fragment below runs again.
 def move(by: int) -> None:
-    with errors_told():
+    with error_boundary():
         wall.change(wall.view.stepped(by) if by else wall.view.shuffled())
         state["seeds"] = wall.view.seeds
 
 
 def keep(id: str, kept: bool) -> None:
-    with errors_told():
+    with error_boundary():
         model_cache.keep(model, recipe_of(id), kept)
 
 
@@ -87,7 +97,7 @@ def controls(view: View) -> View:
             )  # fmt: skip
             st.toggle("Single pixels", key="gallery-pixels", on_change=choose, help="Show pixels crisp, not smoothed")
     asked = view if model.spec.label_dim else replace(view, label=None)
-    with errors_told():
+    with error_boundary():
         parse_seeds(state["seeds"])
         if state["seeds"] != view.seeds:
             asked = replace(asked, seeds=state["seeds"], start=0)
@@ -95,7 +105,7 @@ def controls(view: View) -> View:
     return asked
 
 
-@part()
+@fragment()
 def gallery() -> None:
     view = controls(wall.view)
     favourites = [favourite.recipe for favourite in model_cache.favourites(model)]

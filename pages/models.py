@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ganlib.base.errors import InputError
-from pages._ui.common.frame import errors_told, open_page, plain
+from pages._ui.common.frame import error_boundary, open_page, plain
 from pages._ui.models import place
 from pages._ui.models.about import existing, show_model
 from pages._ui.models.blends import show_blend
@@ -36,7 +36,7 @@ def choose_view() -> str:
     return view or ""
 
 
-with errors_told():
+with error_boundary():
     try:
         if name := query.get("model"):
             path = existing(name)

@@ -12,7 +12,7 @@ from ganlib.latents.recipes import Recipe, parse_seeds
 from ganlib.video import ASPECTS, RenderJob, estimate, settled
 from pages._ui.common import model_cache
 from pages._ui.common.address import arrived, write_address
-from pages._ui.common.frame import errors_told, open_page, part, plain, show_error
+from pages._ui.common.frame import error_boundary, fragment, open_page, plain, show_error
 from pages._ui.components import Stop, WallPicture, picture_wall, timeline
 from pages._ui.models.rights import warn
 from pages._ui.morph.choices import FPS, GROUNDS, MOVES, SIZES, Film, codings
@@ -38,11 +38,11 @@ model = model_cache.choose_model(heading)
 track: Track = state.setdefault("track", Track(model.digest))
 state.setdefault("film", Film())
 if (query := arrived("morph", "k", "seconds", *CHOICES)) is not None:
-    with errors_told():
+    with error_boundary():
         state["film"] = Film.from_query(query)
         for name in CHOICES:
             state[name] = getattr(state["film"], name)
-    with errors_told():
+    with error_boundary():
         track.put(from_text(query.get("k", "")), model.spec)
 elif track.digest != model.digest:
     track.put(track.keyframes, model.spec)
@@ -70,7 +70,7 @@ def set_seconds() -> None:
         track.put([replace(keyframe, seconds=seconds) for keyframe in track.keyframes], model.spec)
 
 
-@part()
+@fragment()
 def morph() -> None:
     left, right = st.columns([2, 1], gap="large")
     # Room for what is slow to come: on a narrow screen the settings stand below it.
@@ -132,7 +132,7 @@ def show_settings() -> RenderJob | None:
     job = show_extras(model, film.job(str(model.path), film.path(track.keyframes)))
     width, height = job.frame_size(model.spec.resolution)
     pictures = f"{len(track.stops):d} picture{'s' * (len(track.stops) != 1)}"
-    with errors_told():
+    with error_boundary():
         lasting = settled(job)
         st.caption(f"{pictures} · {lasting.seconds:.1f} s · {lasting.num_frames:d} frames · {width:d} × {height:d}")
         job.validate()

@@ -12,7 +12,7 @@ from ganlib.base.errors import GanlibError
 from ganlib.projection import ProjectConfig, ProjectEstimate, estimate_project
 from ganlib.projection.config import SPACES
 from pages._ui.common import model_cache
-from pages._ui.common.frame import errors_told, open_page, part, plain, show_error
+from pages._ui.common.frame import error_boundary, fragment, open_page, plain, show_error
 from pages._ui.common.jobs import ACTIVE
 from pages._ui.common.place import Place
 from pages._ui.project.photos import MOST, TYPES, Photo, box_of, keep, show_cutting
@@ -71,7 +71,7 @@ def start(photos: list[Photo]) -> None:
         state["project-error"] = GanlibError(f"the job cannot be written: {error.strerror}", "Free some disk space.")
 
 
-@part()
+@fragment()
 def prepare() -> None:
     """Photographs, their squares, how thorough, and Start."""
     uploads = st.file_uploader(
@@ -129,5 +129,5 @@ def _estimate(path: str, digest: str, space: str, steps: int, pti: bool, picture
 left, right = st.columns([1, 1], gap="large")
 with left:
     prepare()
-with right, errors_told():
+with right, error_boundary():
     show_projections(model)

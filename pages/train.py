@@ -12,7 +12,7 @@ from ganlib.training.config import TrainConfig
 from ganlib.training.setup import plan
 from ganlib.training.watch.folder import TrainingFolder
 from pages._ui.common import model_cache
-from pages._ui.common.frame import DATASETS, empty_state, errors_told, open_page, part, show_error
+from pages._ui.common.frame import DATASETS, empty_state, error_boundary, fragment, open_page, show_error
 from pages._ui.common.paths import ask_first, is_chosen, tidy
 from pages._ui.components import snippet
 from pages._ui.train import place
@@ -28,7 +28,7 @@ state = st.session_state
 
 def find(query: dict[str, str], inside: str, anywhere: str = "") -> TrainingFolder | None:
     """The run that the address names: a name below runs/, or a folder anywhere. Tells what is wrong."""
-    with errors_told():
+    with error_boundary():
         if name := query.get(inside):
             if name in ("", ".", "..") or Path(name).name != name or not is_folder(workspace.runs_root() / name):
                 raise InputError(f"there is no run called {name[:80]}", "Choose one from the list.")
@@ -49,7 +49,7 @@ def take_draft(query: dict[str, str], is_news: bool) -> Draft:
     if not is_news:
         return draft
     if source := query.get("from"):
-        with errors_told():
+        with error_boundary():
             folder = TrainingFolder.open(Path(tidy(source)))
             done = runs.RunDir(folder.path).status.get("done")
             kimg = float(done) if isinstance(done, int | float) else 0.0
@@ -67,7 +67,7 @@ def take_draft(query: dict[str, str], is_news: bool) -> Draft:
     return draft
 
 
-@part()
+@fragment()
 def new_run(draft: Draft) -> None:
     place.follow()
     launch, is_ready = show_form(draft)
@@ -77,7 +77,7 @@ def new_run(draft: Draft) -> None:
             show_way_to_data()
     if not is_ready:
         return
-    with launch, errors_told():
+    with launch, error_boundary():
         config = draft.config()
         show_estimate(config)
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start", width="stretch"):

@@ -11,7 +11,7 @@ from ganlib.base.errors import GanlibError
 from ganlib.media import images
 from ganlib.superres import EMBEDDED, Choice, UpscaleConfig, choose_size, open_enlarger
 from pages._ui.common import model_cache
-from pages._ui.common.frame import errors_told, open_page, part, show_error
+from pages._ui.common.frame import error_boundary, fragment, open_page, show_error
 from pages._ui.common.jobs import ACTIVE
 from pages._ui.components import before_after, snippet
 from pages._ui.upscale.options import choose_model, choose_options, command_of, estimate
@@ -34,7 +34,7 @@ def start(choice: Choice, sources: Sources, options: dict[str, Any]) -> None:
         state["upscale-error"] = GanlibError(f"the job cannot be written: {error.strerror}", "Free some disk space.")
 
 
-@part()
+@fragment()
 def prepare() -> None:
     """What, by which model, how far, and Start."""
     sources = choose_sources()
@@ -42,7 +42,7 @@ def prepare() -> None:
     options = choose_options()
     is_busy = any(run.state in ACTIVE for run in jobs())
     label, is_possible = "Enlarge", False
-    with errors_told():
+    with error_boundary():
         if sources.count and choice.is_here:
             seconds = estimate(choice, sources, options)
             label, is_possible = f"Enlarge, about {runs.format_seconds(seconds)}", True
@@ -85,7 +85,7 @@ def teach() -> None:
 left, right = st.columns([2, 3], gap="large")
 with left:
     prepare()
-with right, errors_told():
+with right, error_boundary():
     if jobs():
         show_results()
     else:

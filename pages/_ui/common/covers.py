@@ -16,7 +16,7 @@ from ganlib.media import images
 from ganlib.models.checkpoints import Checkpoint
 from ganlib.render.renderer import Renderer
 from ganlib.runs.files import mtime
-from pages._ui.common.frame import part
+from pages._ui.common.frame import fragment
 
 SIDE = 128  # pixels
 MOST = 1000  # covers on the disk, some 4 kB each
@@ -44,7 +44,7 @@ def fill_later(models: Sequence[Checkpoint], recipe_of: Callable[[Checkpoint], R
     """Make the covers that are not there yet, after the page has been shown, a few at a time."""
     if any(path_of(model).name not in _held() for model in models):
         st.session_state[_WAITS] = True
-        part(every=PAUSE_SECONDS)(_fill)(models, recipe_of)
+        fragment(every=PAUSE_SECONDS)(_fill)(models, recipe_of)
 
 
 def fill(models: Sequence[Checkpoint], recipe_of: Callable[[Checkpoint], Recipe]) -> int:

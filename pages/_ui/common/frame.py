@@ -154,7 +154,7 @@ def plain(text: str) -> str:
 
 
 @contextmanager
-def errors_told() -> Iterator[None]:
+def error_boundary() -> Iterator[None]:
     """Show a GanlibError raised inside as its message and hint; what follows the block goes on."""
     try:
         yield
@@ -170,7 +170,7 @@ def is_left() -> bool:
     return False
 
 
-def part(*, every: float | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def fragment(*, every: float | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a function a fragment, which its own controls rerun alone, and tell its errors.
 
     `every`: seconds after which it runs again by itself; None for never.
@@ -179,7 +179,7 @@ def part(*, every: float | None = None) -> Callable[[Callable[..., None]], Calla
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         @wraps(function)
         def told(*arguments: Any) -> None:
-            with errors_told():
+            with error_boundary():
                 function(*arguments)
 
         return st.fragment(told, run_every=every)

@@ -9,7 +9,7 @@ import streamlit as st
 from ganlib import runs
 from ganlib.dataset.files import GLANCE, Files
 from ganlib.runs import RunDir
-from pages._ui.common.frame import errors_told, is_left, plain, sentences
+from pages._ui.common.frame import error_boundary, is_left, plain, sentences
 
 ACTIVE = ("queued", "running")
 
@@ -37,7 +37,7 @@ def job_card(run: RunDir, what: str) -> bool:
 
 def remove(run: RunDir) -> None:
     """Remove a job and its results; an error is told on the page."""
-    with errors_told():
+    with error_boundary():
         runs.remove(run)
 
 
@@ -59,7 +59,7 @@ def folder_zip(folder: Path, *, without: str = "") -> bytes:
 
 
 def _resume(run: RunDir) -> None:
-    with errors_told():
+    with error_boundary():
         runs.resume(run)
 
 

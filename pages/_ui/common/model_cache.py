@@ -21,7 +21,7 @@ from ganlib.models.export import licence_text
 from ganlib.render.latent_map import by_colour, by_likeness
 from ganlib.render.renderer import SLOW_SECONDS, Renderer
 from pages._ui.common import covers
-from pages._ui.common.frame import MODELS, errors_told, plain, show_error
+from pages._ui.common.frame import MODELS, error_boundary, plain, show_error
 from pages._ui.common.tabs import follow_other_tabs
 from pages._ui.components import ModelCard, model_shelf, snippet
 from pages._ui.models.rights import warn
@@ -287,7 +287,7 @@ def contact_sheet(model: Checkpoint, recipes: Sequence[Recipe], columns: int) ->
 def favourites(model: Checkpoint) -> list[Favourite]:
     """What was kept of this model, newest first; a damaged list is told and counts as empty."""
     kept: list[Favourite] = []
-    with errors_told():
+    with error_boundary():
         kept = load_favourites(model.folder)[::-1]
     known = {direction.name for direction in directions(model)}
     return [replace(favourite, recipe=without_lost(favourite.recipe, known)) for favourite in kept]

@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from ganlib.latents.editing import FOLDER
-from pages._ui.common.frame import part
+from pages._ui.common.frame import fragment
 from pages._ui.components import tab_seen
 
 _SHOWN = "shown-stores"
@@ -20,7 +20,7 @@ def follow_other_tabs(folders: Sequence[Path]) -> None:
     _listen(tuple(folders))
 
 
-@part()
+@fragment()
 def _listen(folders: tuple[Path, ...]) -> None:
     if tab_seen(key="other-tabs") and _stamp(folders) != st.session_state.get(_SHOWN):
         st.rerun()

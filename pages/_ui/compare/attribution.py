@@ -10,7 +10,7 @@ from ganlib.compare.attribution import Critic, heat_maps
 from ganlib.media import images
 from ganlib.models.checkpoints import Checkpoint
 from pages._ui.common import model_cache
-from pages._ui.common.frame import MODELS, part, plain
+from pages._ui.common.frame import MODELS, fragment, plain
 from pages._ui.compare.sets import RealSet, choose_label, label_of, recipe_of
 from pages._ui.components import WallPicture, picture_wall
 
@@ -19,7 +19,7 @@ COMPANY = 3  # real pictures that each one is judged beside
 SIDE = 192  # of a picture on the wall, in pixels
 
 
-@part()
+@fragment()
 def show_verdicts(model: Checkpoint, reals: RealSet) -> None:
     """Show both kinds with their verdicts, and with what speaks for and against them."""
     if not model.has_discriminator:

@@ -18,7 +18,7 @@ from ganlib.models.checkpoints import Checkpoint
 from ganlib.runs import RunDir
 from pages._ui.common import fields, model_cache
 from pages._ui.common.files import file_bytes
-from pages._ui.common.frame import download, errors_told, part, plain, show_error
+from pages._ui.common.frame import download, error_boundary, fragment, plain, show_error
 from pages._ui.common.frame import sentences as told
 from pages._ui.common.jobs import ACTIVE, job_card, remove
 from pages._ui.common.paths import existing
@@ -44,7 +44,7 @@ def latest(model: Checkpoint, reals: RealSet) -> CopyCheck | None:
         config = run.job["config"]
         is_ours = config.get("network") == path and config.get("source") is None and config.get("data") == reals.path
         if is_ours and run.state == "done":
-            with errors_told():
+            with error_boundary():
                 return load(run)
     return None
 
@@ -59,7 +59,7 @@ def _load(path: str, changed: int) -> CopyCheck:
     return CopyCheck.load(Path(path))
 
 
-@part()
+@fragment()
 def show_copies(model: Checkpoint, reals: RealSet) -> None:
     """Ask what is to be checked, start the job, show the checks."""
     left, right = st.columns([1, 2], gap="large")
@@ -79,7 +79,7 @@ def show_copies(model: Checkpoint, reals: RealSet) -> None:
         elif how == "place":
             st.text_input("Folder, zip or collection", key="copies-place", placeholder="/home/me/drop")
         is_busy = any(run.state in ACTIVE for run in jobs())
-        with errors_told():
+        with error_boundary():
             config = _config(model, reals)
             st.button(
                 "Check for copies", type="primary", icon=":material/policy:", key="copies-start", disabled=is_busy,
@@ -90,7 +90,7 @@ def show_copies(model: Checkpoint, reals: RealSet) -> None:
         if error := st.session_state.pop("copies-error", None):
             show_error(error)
     with right:
-        part(every=EVERY if is_busy else None)(_checks)(model, reals, is_busy)
+        fragment(every=EVERY if is_busy else None)(_checks)(model, reals, is_busy)
 
 
 def _config(model: Checkpoint, reals: RealSet) -> CopiesConfig:
@@ -140,7 +140,7 @@ def _checks(model: Checkpoint, reals: RealSet, was_active: bool) -> None:
             what = "favourites" if config.get("favourites") else config.get("seeds") or "all its pictures"
             st.markdown(f"**{plain(run.name)}**, {plain(str(what)[:60])} · {plain(Path(str(config['data'])).name)}")
             if job_card(run, ""):
-                with errors_told():
+                with error_boundary():
                     _found(model, reals, run)
             elif run.state not in ACTIVE:
                 st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=remove, args=(run,))

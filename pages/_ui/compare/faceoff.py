@@ -12,7 +12,7 @@ from ganlib.compare.quiz import Play, begin_faceoff, pair_of
 from ganlib.compare.votes import as_csv, by_model, keep_game, load_games, tally
 from ganlib.models.checkpoints import Checkpoint, list_checkpoints
 from pages._ui.common import model_cache
-from pages._ui.common.frame import MODELS, download, errors_told, part, plain, show_error
+from pages._ui.common.frame import MODELS, download, error_boundary, fragment, plain, show_error
 from pages._ui.compare.games import Table
 from pages._ui.compare.sets import label_of
 from pages._ui.components import picture_pair
@@ -22,7 +22,7 @@ state = st.session_state
 table = Table("faceoff")
 
 
-@part()
+@fragment()
 def show_faceoff(model: Checkpoint, told: str) -> None:
     """Show the face-off of a model with another one. `told`: the game in the address."""
     known = {each.name: each for each in list_checkpoints(workspace.checkpoints_root())[0] if each.name != model.name}
@@ -150,7 +150,7 @@ def _end(model: Checkpoint, other: Checkpoint, game: Sitting) -> None:
 
 
 def _tallies() -> None:
-    with errors_told():
+    with error_boundary():
         groups = by_model(load_games(workspace.runs_root()), "faceoff")
         if not groups:
             st.caption("Tallies appear here: how often each model was preferred, with 95 % intervals.")

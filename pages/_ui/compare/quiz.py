@@ -12,7 +12,7 @@ from ganlib.compare.votes import Game, as_csv, as_json, by_model, keep_game, loa
 from ganlib.media import images
 from ganlib.models.checkpoints import Checkpoint
 from pages._ui.common import model_cache
-from pages._ui.common.frame import download, errors_told, part, plain, show_error
+from pages._ui.common.frame import download, error_boundary, fragment, plain, show_error
 from pages._ui.compare.games import Table
 from pages._ui.compare.sets import RealSet, choose_label, label_of
 from pages._ui.components import picture_pair
@@ -24,7 +24,7 @@ state = st.session_state
 table = Table("quiz")
 
 
-@part()
+@fragment()
 def show_quiz(model: Checkpoint, reals: RealSet, told: str) -> None:
     """Show the quiz of a model against a set: its settings, a round, or its end. `told`: the game in the address."""
     game = table.sitting(model.digest, [reals.path])  # another model or set: another quiz
@@ -198,7 +198,7 @@ def _seen(seconds: float) -> str:
 
 def _results(model: Checkpoint, reals: RealSet) -> bool:
     """Show the results of every model, this one first, and their files; return whether there are any."""
-    with errors_told():
+    with error_boundary():
         groups = by_model(load_games(workspace.runs_root()), "quiz")
         if not groups:
             return False

@@ -10,7 +10,7 @@ from ganlib.compare import CopyCheck
 from ganlib.latents.recipes import Recipe
 from ganlib.models.checkpoints import Checkpoint
 from pages._ui.common import model_cache
-from pages._ui.common.frame import part, plain
+from pages._ui.common.frame import fragment, plain
 from pages._ui.compare.copies import latest
 from pages._ui.compare.sets import MIRROR, RealSet, choose_label, large_picture, real_picture, recipe_of
 from pages._ui.components import WallPicture, before_after, picture_wall
@@ -35,7 +35,7 @@ class Pair:
     """The real one is shown in a mirror."""
 
 
-@part()
+@fragment()
 def show_sides(model: Checkpoint, reals: RealSet) -> None:
     """Show both walls and the two pictures that were chosen."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="sides-controls"):

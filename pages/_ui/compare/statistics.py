@@ -16,7 +16,7 @@ from ganlib.models.checkpoints import Checkpoint
 from ganlib.runs import RunDir
 from pages._ui.common import fields
 from pages._ui.common.files import file_bytes
-from pages._ui.common.frame import download, errors_told, part, plain, show_error
+from pages._ui.common.frame import download, error_boundary, fragment, plain, show_error
 from pages._ui.common.jobs import ACTIVE, job_card, remove
 from pages._ui.compare.sets import RealSet, label_of
 from pages._ui.components import snippet
@@ -36,7 +36,7 @@ def jobs() -> list[RunDir]:
     return runs.list_runs(workspace.runs_root(), verb="statistics")[:SHOWN]
 
 
-@part()
+@fragment()
 def show_statistics(model: Checkpoint, reals: RealSet) -> None:
     """Ask for the numbers of pictures, start the job, show what was found."""
     is_busy = any(run.state in ACTIVE for run in jobs())
@@ -53,7 +53,7 @@ def show_statistics(model: Checkpoint, reals: RealSet) -> None:
         snippet(command_line("statistics", config), key="statistics-command")
     if error := st.session_state.pop("statistics-error", None):
         show_error(error)
-    part(every=EVERY if is_busy else None)(_comparisons)(is_busy)
+    fragment(every=EVERY if is_busy else None)(_comparisons)(is_busy)
 
 
 def _start(model: Checkpoint, reals: RealSet, fewest: int) -> None:
@@ -87,7 +87,7 @@ def _comparisons(was_active: bool) -> None:
             row.markdown(f"**{plain(run.name)}** · {plain(Path(str(config.get('data', ''))).name)} · {each}")
             is_done = job_card(run, "pictures")
             if is_done and row.toggle("Show", place == 0, key=f"show-{run.path.name}"):
-                with errors_told():
+                with error_boundary():
                     _charts(run, load_statistics(run.path))
             if run.state not in ACTIVE:
                 row.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=remove, args=(run,))

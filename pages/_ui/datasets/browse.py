@@ -12,7 +12,7 @@ from ganlib.dataset import Dataset
 from ganlib.dataset.figures import SetFigures, measure_set
 from ganlib.dataset.preview import thumbnail
 from pages._ui.common.files import file_bytes
-from pages._ui.common.frame import TRAIN, download, is_left, part, plain, sentences
+from pages._ui.common.frame import TRAIN, download, fragment, is_left, plain, sentences
 from pages._ui.common.sets import open_set
 from pages._ui.components import WallPicture, picture_wall, snippet
 from pages._ui.datasets import place
@@ -23,7 +23,7 @@ MOST_DOWNLOADED = 2**30  # bytes; a larger set is better copied on the disk
 CARD_WORDS = {"source": "Source", "credit": "Credit", "licence": "Licence", "method": "Crop"}
 
 
-@part()
+@fragment()
 def show_set(path: str) -> None:
     """Show a data set. Raises GanlibError for one that cannot be opened."""
     place.follow()

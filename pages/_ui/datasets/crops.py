@@ -12,7 +12,7 @@ from ganlib.dataset.config import CROPS, UNFRAMES
 from ganlib.dataset.letterbox import FILLS
 from ganlib.dataset.preview import Preview, preview
 from pages._ui.common import fields
-from pages._ui.common.frame import errors_told, is_left, plain
+from pages._ui.common.frame import error_boundary, is_left, plain
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
 from pages._ui.datasets.choices import Cut, cut_of, keep_cut, kept, left_out
@@ -37,7 +37,7 @@ def show_framing(source: str) -> None:
             "On to the set", type="primary", icon=":material/arrow_forward:", key="to-make", on_click=place.go,
             kwargs={"source": source, "step": "make"},
         )  # fmt: skip
-    with right, errors_told():
+    with right, error_boundary():
         without = left_out(source) or {}
         found = _previews(source, Path(source).stat().st_mtime_ns, cut, tuple(sorted(without)), tuple(kept(source)))
         count = sum(not one.words for one in found)

@@ -16,7 +16,7 @@ from ganlib.dataset.checks.findings import KINDS, Finding
 from ganlib.runs import RunDir
 from pages._ui.common import fields
 from pages._ui.common.files import file_bytes
-from pages._ui.common.frame import download, errors_told, part, plain, show_error
+from pages._ui.common.frame import download, error_boundary, fragment, plain, show_error
 from pages._ui.common.jobs import ACTIVE, job_card
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
@@ -32,7 +32,7 @@ UNREADABLE = "unreadable"
 def show_findings(source: str) -> None:
     """Look through the pictures as a job, then show what was found."""
     run = newest("examine", source)
-    part(every=SECONDS if run is not None and run.state in ACTIVE else None)(_findings)(source, _is_active(run))
+    fragment(every=SECONDS if run is not None and run.state in ACTIVE else None)(_findings)(source, _is_active(run))
 
 
 def _title(kind: str) -> str:
@@ -159,7 +159,7 @@ def _group(
     names = [name for name, _ in found]
 
     def tell(leave: Sequence[str], keep: Sequence[str], *, renew: bool) -> None:
-        with errors_told():
+        with error_boundary():
             decide(source, suggested, leave=leave, keep=keep)
         if renew:
             st.session_state["findings-rev"] = st.session_state.get("findings-rev", 0) + 1

@@ -12,7 +12,7 @@ from ganlib.dataset.classes import look_at_classes
 from ganlib.dataset.config import LABELS
 from ganlib.dataset.labels import LABELS_NAME
 from ganlib.runs import RunDir
-from pages._ui.common.frame import TRAIN, errors_told, is_left, part, plain, sentences
+from pages._ui.common.frame import TRAIN, error_boundary, fragment, is_left, plain, sentences
 from pages._ui.common.jobs import ACTIVE, job_card
 from pages._ui.datasets import place
 from pages._ui.datasets.choices import cut_of, keep_cut, kept, left_out
@@ -31,7 +31,7 @@ def show_making(source: str) -> None:
     with right:
         run = newest("prepare", source)
         is_active = run is not None and run.state in ACTIVE
-        part(every=SECONDS if is_active else None)(_progress)(source, is_active)
+        fragment(every=SECONDS if is_active else None)(_progress)(source, is_active)
 
 
 def _form(source: str) -> None:
@@ -69,10 +69,10 @@ def _form(source: str) -> None:
     st.caption(f"{in_words(cut)} · {decided} · {plain(str(dest))}")
     if dest.exists():
         st.warning(f"{plain(dest.name)} is there already and will be replaced.", icon=":material/info:")
-    with errors_told():
+    with error_boundary():
         if warnings := _doubts(source, labels, _changes(source, labels)):
             st.warning(sentences(*warnings), icon=":material/warning:")
-    with errors_told():
+    with error_boundary():
         config = cut.config(source, str(dest))
         run = newest("prepare", source)
         is_busy = run is not None and run.state in ACTIVE

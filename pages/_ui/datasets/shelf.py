@@ -6,7 +6,7 @@ import streamlit as st
 
 from ganlib.base.errors import GanlibError
 from ganlib.training.watch.folder import look_at_data
-from pages._ui.common.frame import TRAIN, is_left, part, plain, sentences
+from pages._ui.common.frame import TRAIN, fragment, is_left, plain, sentences
 from pages._ui.components.mount import data_url
 from pages._ui.datasets import place
 from pages._ui.datasets.intake import recent_sources
@@ -16,7 +16,7 @@ SHOWN = 12
 STRIP = 8  # pictures beside a set
 
 
-@part()
+@fragment()
 def show_shelf() -> None:
     """Show every set with a strip of its pictures, what can be done with it, and sources in work."""
     place.follow()

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from ganlib.dataset.preview import Mosaic, mosaic
-from pages._ui.common.frame import is_left, part, plain
+from pages._ui.common.frame import fragment, is_left, plain
 from pages._ui.components.mount import data_url
 from pages._ui.datasets import place
 from pages._ui.datasets.crops import show_framing
@@ -15,7 +15,7 @@ from pages._ui.datasets.preparation import show_making
 STEPS = {"findings": "1 · What is found", "framing": "2 · How it is cut", "make": "3 · The set"}
 
 
-@part()
+@fragment()
 def show_source(source: str, step: str) -> None:
     """Show one step of the work on a source. Raises GanlibError for a source that cannot be read."""
     place.follow()

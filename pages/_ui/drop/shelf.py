@@ -10,7 +10,7 @@ from ganlib.media import images
 from ganlib.nft import advise_drop, validate_drop
 from ganlib.runs import RunDir
 from ganlib.runs.files import read_json
-from pages._ui.common.frame import COMPARE, download, errors_told, part, plain, sentences
+from pages._ui.common.frame import COMPARE, download, error_boundary, fragment, plain, sentences
 from pages._ui.common.jobs import ACTIVE, files_in, folder_zip, job_card, remove
 from pages._ui.common.paths import remember
 
@@ -29,7 +29,7 @@ def jobs() -> list[RunDir]:
 def show_collections() -> None:
     """Show the collections with what can be done with each."""
     is_active = any(run.state in ACTIVE for run in jobs())
-    part(every=EVERY if is_active else None)(_collections)(is_active)
+    fragment(every=EVERY if is_active else None)(_collections)(is_active)
 
 
 def _collections(was_active: bool) -> None:
@@ -51,7 +51,7 @@ def _collections(was_active: bool) -> None:
 def _ready(run: RunDir, root: Path) -> None:
     pictures = sorted((root / "images").glob("*.*"), key=lambda path: (len(path.name), path.name))[:STRIP]
     for column, path in zip(st.columns(STRIP), pictures, strict=False):
-        with column, errors_told():
+        with column, error_boundary():
             st.image(_face(str(path), path.stat().st_mtime_ns), width="stretch")
     try:
         provenance = read_json(root / "provenance.json")
@@ -60,13 +60,13 @@ def _ready(run: RunDir, root: Path) -> None:
         st.caption("Its provenance cannot be read: make it again.")
     with st.container(horizontal=True):
         size = MOST_DOWNLOADED + 1
-        with errors_told():
+        with error_boundary():
             size = sum((root / name).stat().st_size for name in files_in(root))
         if size <= MOST_DOWNLOADED:
             name = f"{root.name if root.name != 'drop' else run.path.name}.zip"
             download(f"Download, {size / 1e6:,.1f} MB", name, lambda: folder_zip(root))
         if st.button("Check it", icon=":material/fact_check:", key=f"check-{run.path.name}"):
-            with st.spinner("Checking every file …"), errors_told():
+            with st.spinner("Checking every file …"), error_boundary():
                 problems = validate_drop(root)
                 if problems:
                     st.error(plain("; ".join(problems[:8])), icon=":material/error:")

@@ -11,7 +11,7 @@ from ganlib.metrics import kind_of
 from ganlib.metrics.results import Figure, as_good_as, best_of, figures_of_runs, to_csv, to_json
 from ganlib.runs import RunDir
 from pages._ui.common import model_cache
-from pages._ui.common.frame import download, empty_state, part, plain, sentences
+from pages._ui.common.frame import download, empty_state, fragment, plain, sentences
 from pages._ui.common.jobs import ACTIVE, job_card
 from pages._ui.evaluate.charts import curve, has_line
 
@@ -28,7 +28,7 @@ def show_results(button: str, to: str | None, on_click: Callable[[], None] | Non
     """Show the measurements, the one at work live; where there is none, the first step: a `button` that leads `to`
     another page, or does what `on_click` says."""
     is_active = any(run.state in ACTIVE for run in jobs())
-    part(every=EVERY if is_active else None)(_results)(is_active, button, to, on_click)
+    fragment(every=EVERY if is_active else None)(_results)(is_active, button, to, on_click)
 
 
 def _results(was_active: bool, button: str, to: str | None, on_click: Callable[[], None] | None) -> None:

@@ -28,7 +28,7 @@ from ganlib.render.directions.job import METHODS
 from ganlib.runs import RunDir
 from pages._ui.common import fields, model_cache
 from pages._ui.common.files import file_bytes
-from pages._ui.common.frame import download, errors_told, part, plain, show_error
+from pages._ui.common.frame import download, error_boundary, fragment, plain, show_error
 from pages._ui.common.jobs import ACTIVE, job_card
 from pages._ui.common.uploads import keep_upload
 from pages._ui.morph.keyframes import full_name
@@ -62,7 +62,7 @@ def show_directions(model: Checkpoint, recipe: Recipe, changed: Callable[[], Non
         )  # fmt: skip
     if error := st.session_state.pop("directions-error", None):
         show_error(error)
-    part(every=EVERY if is_active else None)(_progress)(model, is_active, changed)
+    fragment(every=EVERY if is_active else None)(_progress)(model, is_active, changed)
     with st.container(horizontal=True):
         with st.popover("From pictures", icon=":material/arrow_right_alt:"):
             _from_pictures(model)
@@ -115,7 +115,7 @@ def _forget(run: RunDir) -> None:
 
 def _row(model: Checkpoint, recipe: Recipe, direction: Direction) -> None:
     with st.container(border=True, gap="small", key=f"direction-{direction.name}"):
-        with errors_told():
+        with error_boundary():
             sheet, strengths = _strip(model, recipe, direction)
             st.image(sheet, width="stretch")
             reach = f"{strengths[0]:+.1f} to {strengths[-1]:+.1f} sigmas"

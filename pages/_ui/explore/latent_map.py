@@ -10,7 +10,7 @@ from ganlib.latents.recipes import Recipe
 from ganlib.models.checkpoints import Checkpoint
 from ganlib.render.latent_map import METHODS, LatentMap, draw_map, mean_w, methods_here
 from pages._ui.common import model_cache
-from pages._ui.common.frame import errors_told, plain
+from pages._ui.common.frame import error_boundary, plain
 from pages._ui.components import MapPoint, latent_map
 
 COUNTS = (500, 1000, 2000, 4000)
@@ -25,7 +25,7 @@ def show_map(model: Checkpoint, recipe: Recipe, take: Callable[[Recipe], None]) 
         count = st.select_slider("Pictures", COUNTS, 1000, key="map-count", width=220)
         clusters = st.number_input("Clusters", 1, 32, 8, key="map-clusters", width=120)
     kept = tuple(dict.fromkeys(favourite.recipe for favourite in model_cache.favourites(model)))
-    with errors_told():
+    with error_boundary():
         drawn = _drawn(str(model.path), model.digest, method, count, int(clusters))
         _show(model, recipe, drawn, kept, take, f"{model.digest}-{method}-{count}-{clusters}")
 
@@ -54,7 +54,7 @@ def _show(
         points.append(MapPoint(x, y, each.caption(), cluster, mark))
 
     def hover(index: int) -> None:
-        with errors_told():
+        with error_boundary():
             state["map-seen"] = (index, model_cache.pictures(model, [shown[index]], side=THUMB)[0])
 
     def select(indices: list[int]) -> None:
@@ -79,7 +79,7 @@ def _show(
 
 
 def _keep(model: Checkpoint, chosen: list[Recipe]) -> None:
-    with errors_told():
+    with error_boundary():
         if len(chosen) > MOST_KEPT:
             raise InputError(f"{len(chosen)} favourites at once are too many", f"Select at most {MOST_KEPT}.")
         for each in chosen:

@@ -11,7 +11,7 @@ from ganlib.latents.recipes import STYLE_GROUPS, Recipe, parse_seeds, style_grou
 from ganlib.media import images
 from ganlib.models.checkpoints import Checkpoint
 from pages._ui.common import model_cache
-from pages._ui.common.frame import download, errors_told
+from pages._ui.common.frame import download, error_boundary
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.explore.history import STYLES
 from pages._ui.morph.keyframes import recipe_id, recipe_of
@@ -30,7 +30,7 @@ def show_grid(model: Checkpoint, recipe: Recipe, take: Callable[[Recipe], None])
             "The columns give", [name for name in STYLES if style_groups(model.spec.num_ws)[STYLES.index(name)]],
             selection_mode="multi", default=["fine"], format_func=STYLE_GROUPS.__getitem__, key="grid-layers",
         )  # fmt: skip
-    with errors_told():
+    with error_boundary():
         down, across = parse_seeds(rows), parse_seeds(columns)
         if max(len(down), len(across)) > MOST:
             raise InputError(f"a grid of {len(down)} × {len(across)} is too large", f"Use at most {MOST} seeds each.")

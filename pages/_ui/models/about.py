@@ -17,7 +17,7 @@ from ganlib.models.checkpoints import (
 )
 from ganlib.networks import architecture
 from pages._ui.common import model_cache
-from pages._ui.common.frame import EXPLORE, GALLERY, MORPH, errors_told, part, plain, show_error
+from pages._ui.common.frame import EXPLORE, GALLERY, MORPH, error_boundary, fragment, plain, show_error
 from pages._ui.models import place
 from pages._ui.models.contact_sheet import seeds_of, sheet
 from pages._ui.models.exports import show_export
@@ -33,7 +33,7 @@ def existing(name: str) -> Path:
     return path
 
 
-@part()
+@fragment()
 def show_model(path: Path) -> None:
     """Show a model by its file."""
     place.follow()
@@ -48,7 +48,7 @@ def show_model(path: Path) -> None:
                     st.switch_page(page, query_params={"model": model.name})
     left, right = st.columns([3, 2], gap="large")
     with left:
-        with errors_told(), st.spinner("Making its pictures …"):
+        with error_boundary(), st.spinner("Making its pictures …"):
             st.image(sheet(model, may_make=True) or b"", width="stretch")
         psi = f", psi {model_cache.DEFAULT_PSI}" if model.spec.truncatable else ""
         st.caption(f"Seeds 0 to {seeds_of(model) - 1:d}{psi}, not picked.")
@@ -99,7 +99,7 @@ def _words(model: Checkpoint) -> None:
         cover = st.number_input("Cover", 0, MAX_SEED, model.cover, help="seed of the picture that stands for the model")
         about = st.text_area("About it: what it shows, what is weak", model.about, max_chars=MAX_ABOUT)
         if st.form_submit_button("Save", type="primary"):
-            with errors_told():
+            with error_boundary():
                 changed = change_card(
                     model.path, title=title.strip(), licence=licence, data=data.strip(), about=about.strip(),
                     cover=cover,

@@ -14,7 +14,7 @@ from ganlib.models.checkpoints import Checkpoint, list_checkpoints
 from ganlib.models.rights import conflict, read_licence, stricter
 from ganlib.render.renderer import Renderer
 from pages._ui.common import model_cache
-from pages._ui.common.frame import TRAIN, empty_state, part, plain, show_error
+from pages._ui.common.frame import TRAIN, empty_state, fragment, plain, show_error
 from pages._ui.models import place
 from pages._ui.models.imports import free_name
 from pages._ui.models.rights import badge
@@ -24,7 +24,7 @@ SIDE = 128
 WAYS = {"mix": "Mix their weights", "swap": "Shapes of one, colours of the other"}
 
 
-@part()
+@fragment()
 def show_blend() -> None:
     """Choose two models and how they meet; see the result; keep it."""
     place.follow()

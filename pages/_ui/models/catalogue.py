@@ -4,7 +4,7 @@ import streamlit as st
 
 from ganlib.base.errors import GanlibError
 from ganlib.models.hub import DownloadJob, Entry, catalogue
-from pages._ui.common.frame import part, plain, show_error
+from pages._ui.common.frame import fragment, plain, show_error
 from pages._ui.models.online import show_downloads, start
 from pages._ui.models.rights import badge
 
@@ -20,7 +20,7 @@ def show_catalogue() -> None:
         _table()
 
 
-@part()
+@fragment()
 def _table() -> None:
     if st.session_state.pop("download-started", False):
         st.rerun()  # the downloads stand beside, in another part

@@ -13,7 +13,7 @@ from ganlib.base.errors import CheckpointError, GanlibError, InputError
 from ganlib.models.checkpoints import SUFFIX
 from ganlib.models.foreign import SUFFIXES, ImportConfig, SafetyReport
 from ganlib.runs import RunDir
-from pages._ui.common.frame import GALLERY, part, plain, show_error
+from pages._ui.common.frame import GALLERY, fragment, plain, show_error
 from pages._ui.common.jobs import ACTIVE, job_card
 from pages._ui.common.uploads import keep_upload
 from pages._ui.models import place
@@ -36,7 +36,7 @@ def show_import() -> None:
         _form()
     with right:
         is_active = any(run.state in ACTIVE for run in _jobs())
-        part(every=EVERY if is_active else None)(_progress)(is_active)
+        fragment(every=EVERY if is_active else None)(_progress)(is_active)
 
 
 def _jobs() -> list[RunDir]:

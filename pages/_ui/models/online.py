@@ -11,7 +11,7 @@ from ganlib.models import hub
 from ganlib.models.foreign import SafetyReport
 from ganlib.models.hub import Cached, DownloadJob, HubModel
 from ganlib.runs import RunDir
-from pages._ui.common.frame import GALLERY, part, plain, show_error
+from pages._ui.common.frame import GALLERY, fragment, plain, show_error
 from pages._ui.common.jobs import ACTIVE, job_card
 from pages._ui.components.mount import tag
 from pages._ui.models import place
@@ -36,7 +36,7 @@ def show_hub() -> None:
 def show_downloads() -> None:
     """The downloads that are at work, those of before, and what lies on this machine."""
     is_active = any(run.state in ACTIVE for run in downloads())
-    part(every=EVERY if is_active else None)(_downloads)(is_active)
+    fragment(every=EVERY if is_active else None)(_downloads)(is_active)
 
 
 def downloads() -> list[RunDir]:

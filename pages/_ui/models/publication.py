@@ -9,7 +9,7 @@ from ganlib.model_card import PublishJob, card_markdown
 from ganlib.models.checkpoints import Checkpoint
 from ganlib.models.hub import settle_licence
 from ganlib.runs import RunDir
-from pages._ui.common.frame import errors_told, part, plain, show_error
+from pages._ui.common.frame import error_boundary, fragment, plain, show_error
 from pages._ui.common.jobs import ACTIVE, job_card
 from pages._ui.components import snippet
 
@@ -33,7 +33,7 @@ def show_publish(model: Checkpoint) -> None:
     repo_id = st.text_input("Where to", key=f"{key}-repo", placeholder="your-name/your-model").strip()
     text = st.text_area("Words about it, for its page", key=f"{key}-text", max_chars=4000)
     private = st.toggle("Private: only you can see it", True, key=f"{key}-private")
-    with st.popover("See its page first", icon=":material/preview:"), errors_told():
+    with st.popover("See its page first", icon=":material/preview:"), error_boundary():
         snippet(card_markdown(model, repo_id=repo_id or "owner/name", text=text), key="publish-card")
     st.button(
         f"Publish under {plain(licence)}", type="primary", icon=":material/cloud_upload:", key=f"{key}-start",
@@ -41,7 +41,7 @@ def show_publish(model: Checkpoint) -> None:
     )  # fmt: skip
     run = _newest(model)
     is_active = run is not None and run.state in ACTIVE
-    part(every=EVERY if is_active else None)(_progress)(model, is_active)
+    fragment(every=EVERY if is_active else None)(_progress)(model, is_active)
 
 
 def _newest(model: Checkpoint) -> RunDir | None:

@@ -9,7 +9,7 @@ from ganlib.base.errors import GanlibError
 from ganlib.metrics import kind_of
 from ganlib.models.checkpoints import Checkpoint, list_checkpoints
 from ganlib.networks import architecture
-from pages._ui.common.frame import GALLERY, part, plain, sentences, show_error
+from pages._ui.common.frame import GALLERY, fragment, plain, sentences, show_error
 from pages._ui.models import place
 from pages._ui.models.contact_sheet import sheet
 from pages._ui.models.rights import badge
@@ -20,7 +20,7 @@ MOST_WORDS = 120  # characters of credit on a card
 SECONDS = 1.0  # for making sheets before what is there is shown
 
 
-@part()
+@fragment()
 def show_shelf() -> None:
     """Show a card for every model; sheets that are missing are made a few at a time."""
     place.follow()

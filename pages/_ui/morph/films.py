@@ -17,7 +17,7 @@ from ganlib.runs import RunDir
 from ganlib.video import RenderJob, format_of, letter_warnings, preview_frames
 from pages._ui.common import model_cache
 from pages._ui.common.files import file_bytes
-from pages._ui.common.frame import download, errors_told, part, plain, sentences
+from pages._ui.common.frame import download, error_boundary, fragment, plain, sentences
 from pages._ui.common.jobs import remove
 from pages._ui.components import film_player, snippet
 
@@ -31,7 +31,7 @@ ACTIVE = ("queued", "running")
 
 def show_preview(model: Checkpoint, job: RenderJob) -> None:
     """Play a film at once, small: at most 48 frames."""
-    with errors_told():
+    with error_boundary():
         for words in letter_warnings(job):
             st.warning(plain(words.capitalize() + "."))
     few = 48 if model.spec.resolution <= 128 else 24 if model.spec.resolution <= 256 else 12
@@ -99,7 +99,7 @@ def command_of(job: RenderJob, out: str) -> str:
 def show_jobs() -> None:
     """The films under way, looked at once a second while there are any, and those that ended badly."""
     is_active = any(run.state in ACTIVE for run in runs.list_runs(workspace.runs_root(), verb="video"))
-    part(every=1.0 if is_active else None)(_jobs)(is_active)
+    fragment(every=1.0 if is_active else None)(_jobs)(is_active)
 
 
 def _jobs(was_active: bool) -> None:
@@ -150,7 +150,7 @@ def _is_stopping(run: RunDir) -> bool:
 
 
 def _resume(run: RunDir) -> None:
-    with errors_told():
+    with error_boundary():
         runs.resume(run)
 
 

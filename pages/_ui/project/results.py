@@ -17,7 +17,7 @@ from ganlib.models.checkpoints import Checkpoint
 from ganlib.runs import RunDir
 from ganlib.runs.files import read_json
 from pages._ui.common.files import file_bytes
-from pages._ui.common.frame import EXPLORE, MORPH, download, part, plain
+from pages._ui.common.frame import EXPLORE, MORPH, download, fragment, plain
 from pages._ui.common.jobs import ACTIVE, job_card
 from pages._ui.components import before_after
 from pages._ui.components.mount import data_url
@@ -41,7 +41,7 @@ def jobs(model: Checkpoint | None = None) -> list[RunDir]:
 def show_projections(model: Checkpoint) -> None:
     """Show the projections of a model, the one at work live."""
     is_active = any(run.state in ACTIVE for run in jobs(model))
-    part(every=EVERY if is_active else None)(_projections)(model, is_active)
+    fragment(every=EVERY if is_active else None)(_projections)(model, is_active)
 
 
 def _projections(model: Checkpoint, was_active: bool) -> None:

@@ -11,7 +11,7 @@ from ganlib.runs import RunDir
 from ganlib.runs.files import read_json
 from ganlib.training.config import TrainConfig
 from ganlib.training.estimate import FILE_NAME
-from pages._ui.common.frame import errors_told, part, plain, sentences
+from pages._ui.common.frame import error_boundary, fragment, plain, sentences
 from pages._ui.train.form import is_busy
 
 ACTIVE = ("queued", "running")
@@ -22,7 +22,7 @@ def show_estimate(config: TrainConfig) -> None:
     """Show the newest measurement of these settings, or the button that makes one."""
     run = _measured(config)
     is_active = run is not None and run.state in ACTIVE
-    part(every=1.0 if is_active else None)(_estimate)(config, is_active)
+    fragment(every=1.0 if is_active else None)(_estimate)(config, is_active)
 
 
 def _estimate(config: TrainConfig, was_active: bool) -> None:
@@ -88,7 +88,7 @@ def _steps_of(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _submit(config: TrainConfig) -> None:
-    with errors_told():
+    with error_boundary():
         runs.submit(workspace.runs_root(), "estimate", "trial step", config.to_dict())
 
 

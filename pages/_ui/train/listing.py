@@ -10,7 +10,7 @@ from ganlib.base import workspace
 from ganlib.base.errors import GanlibError
 from ganlib.runs import RunDir
 from ganlib.training.watch.folder import TrainingFolder, list_training, mean_of, sheet_part
-from pages._ui.common.frame import part, plain
+from pages._ui.common.frame import fragment, plain
 from pages._ui.common.paths import remember
 from pages._ui.components.mount import data_url
 from pages._ui.train import place
@@ -100,7 +100,7 @@ def badge(run: Run) -> None:
 def show_list() -> None:
     """The runs with their state, looked at every two seconds while one is at work."""
     is_active = any(Run.of(folder).is_active for folder in list_training(workspace.runs_root()))
-    part(every=POLL_SECONDS if is_active else None)(_list)(is_active)
+    fragment(every=POLL_SECONDS if is_active else None)(_list)(is_active)
 
 
 def _list(was_active: bool) -> None:

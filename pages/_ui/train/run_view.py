@@ -16,7 +16,7 @@ from ganlib.training.watch.folder import Snapshot, TrainingFolder, keep_snapshot
 from ganlib.training.watch.timelapse import TimelapseJob
 from ganlib.video import FILM_FORMATS, format_of
 from pages._ui.common.files import file_bytes
-from pages._ui.common.frame import EVALUATE, GALLERY, download, errors_told, part, plain, sentences, show_error
+from pages._ui.common.frame import EVALUATE, GALLERY, download, error_boundary, fragment, plain, sentences, show_error
 from pages._ui.common.paths import remember
 from pages._ui.components import snippet
 from pages._ui.train import place
@@ -31,7 +31,7 @@ ICONS = {"stop": ":material/dangerous:", "warning": ":material/warning:", "note"
 def show_run(folder: TrainingFolder, other: TrainingFolder | None) -> None:
     """Show a run, with another one's curves over its own where `other` is given."""
     is_active = _is_active(Run.of(folder))
-    part(every=POLL_SECONDS if is_active else None)(_watch)(folder, other, is_active)
+    fragment(every=POLL_SECONDS if is_active else None)(_watch)(folder, other, is_active)
 
 
 def _is_active(run: Run) -> bool:
@@ -300,7 +300,7 @@ def _timelapse(run: Run) -> None:
 
 
 def _film(run: Run, job: TimelapseJob) -> None:
-    with errors_told():
+    with error_boundary():
         runs.submit(workspace.runs_root(), "timelapse", run.title, job.validate().to_dict())
 
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from ganlib.training.watch.folder import Sheet, TrainingFolder
 from pages._ui.common.files import file_bytes
-from pages._ui.common.frame import errors_told, plain
+from pages._ui.common.frame import error_boundary, plain
 from pages._ui.components.mount import data_url
 from pages._ui.train.listing import part_of_sheet
 
@@ -32,7 +32,7 @@ def show_samples(folder: TrainingFolder, id: str) -> None:
             st.caption("Real pictures")
             _picture(file_bytes(reals))
         return
-    with st.container(key="samples"), errors_told():
+    with st.container(key="samples"), error_boundary():
         left, right = st.columns(2, gap="medium")
         with left:
             st.caption(f"Generated, {plain(sheet.words)}")

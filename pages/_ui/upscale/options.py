@@ -21,7 +21,7 @@ from ganlib.superres import (
     open_upscaler,
 )
 from pages._ui.common import fields
-from pages._ui.common.frame import errors_told, plain
+from pages._ui.common.frame import error_boundary, plain
 from pages._ui.common.uploads import write_upload
 from pages._ui.datasets.intake import safe_name
 from pages._ui.upscale.sources import Sources
@@ -43,7 +43,7 @@ def choose_model() -> Choice:
         size = f"{choice.known.bytes / 1e6:.0f} MB"
         st.caption(plain(f"By {choice.known.author}. It is checked against its known sha256 when it arrives."))
         if st.button(f"Download, {size}", icon=":material/download:", key="upscale-fetch"):
-            with st.spinner("Fetching the model …"), errors_told():
+            with st.spinner("Fetching the model …"), error_boundary():
                 download_model(choice.name)
                 st.rerun()
     with st.popover("A model of your own", icon=":material/add:"):

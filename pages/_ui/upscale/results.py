@@ -12,7 +12,7 @@ from ganlib.media import images
 from ganlib.runs import RunDir
 from ganlib.superres import FILM_SUFFIXES, RECORDS, read_records
 from pages._ui.common.files import file_bytes
-from pages._ui.common.frame import download, errors_told, part, plain, sentences
+from pages._ui.common.frame import download, error_boundary, fragment, plain, sentences
 from pages._ui.common.jobs import ACTIVE, folder_zip, job_card, remove
 from pages._ui.components import before_after
 from pages._ui.morph.films import size_words
@@ -31,7 +31,7 @@ def jobs() -> list[RunDir]:
 def show_results() -> None:
     """Show what was enlarged, what is under way live."""
     is_active = any(run.state in ACTIVE for run in jobs())
-    part(every=EVERY if is_active else None)(_results)(is_active)
+    fragment(every=EVERY if is_active else None)(_results)(is_active)
 
 
 def _results(was_active: bool) -> None:
@@ -63,7 +63,7 @@ def _show(run: RunDir, made: list[dict[str, Any]]) -> None:
         )  # fmt: skip
         row = made[at]
     source, dest = Path(str(row.get("source", ""))), Path(row["dest"])
-    with errors_told():
+    with error_boundary():
         if dest.suffix.lower() in FILM_SUFFIXES:
             st.video(file_bytes(dest), loop=True, muted=True)
             st.caption(plain(f"{dest.name}: {row.get('width')} × {row.get('height')} px"))
