@@ -18,11 +18,11 @@ from ganlib.features.extractors import FeatureExtractor
 from ganlib.media import images
 from ganlib.runs import write_bytes
 
-VERSION = 1  # raised by one when what is kept changes, so that stored sights are not mixed with new ones
+VERSION = 1  # raised by one when what is kept changes, so that stored features are not mixed with new ones
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class CachedFeatures:
     """What was seen of some pictures, in order."""
 
     features: np.ndarray
@@ -37,14 +37,16 @@ class Sight:
     def __len__(self) -> int:
         return len(self.features)
 
-    def __getitem__(self, idx: slice | np.ndarray) -> Sight:
+    def __getitem__(self, idx: slice | np.ndarray) -> CachedFeatures:
         """The same of some of them."""
-        return Sight(**{item.name: getattr(self, item.name)[idx] for item in fields(self)})
+        return CachedFeatures(**{item.name: getattr(self, item.name)[idx] for item in fields(self)})
 
     @staticmethod
-    def join(sights: Sequence[Sight]) -> Sight:
+    def join(parts: Sequence[CachedFeatures]) -> CachedFeatures:
         """Return what was seen of all, one after the other; of one or more."""
-        return Sight(**{item.name: np.concatenate([getattr(s, item.name) for s in sights]) for item in fields(Sight)})
+        return CachedFeatures(
+            **{item.name: np.concatenate([getattr(s, item.name) for s in parts]) for item in fields(CachedFeatures)}
+        )
 
     def save(self, path: Path) -> None:
         """Write to a file that is whole or absent."""
@@ -54,18 +56,18 @@ class Sight:
         write_bytes(path, buffer.getvalue(), durable=False)
 
     @staticmethod
-    def load(path: Path, count: int, dim: int) -> Sight | None:
+    def load(path: Path, count: int, dim: int) -> CachedFeatures | None:
         """Return what `save` wrote of `count` pictures; None where there is no such file, or another one."""
         try:
             with open_regular(path) as stream, np.load(stream, allow_pickle=False) as arrays:
-                sight = Sight(**{item.name: arrays[item.name] for item in fields(Sight)})
+                seen = CachedFeatures(**{item.name: arrays[item.name] for item in fields(CachedFeatures)})
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
         shapes = ((count, dim), (count, SMALL_SIDE, SMALL_SIDE, 3), (count, TILE_SIDE, TILE_SIDE))
-        return sight if (sight.features.shape, sight.small.shape, sight.tile.shape) == shapes else None
+        return seen if (seen.features.shape, seen.small.shape, seen.tile.shape) == shapes else None
 
 
-def look(pixels: np.ndarray, extractor: FeatureExtractor, *, mirrored: bool = False) -> Sight:
+def look(pixels: np.ndarray, extractor: FeatureExtractor, *, mirrored: bool = False) -> CachedFeatures:
     """Return what is kept of pictures uint8 `[N, H, W, 3]`; `mirrored` also looks at them in a mirror."""
     square = images.resize(pixels, TILE_SIDE, TILE_SIDE)
     step = TILE_SIDE // SMALL_SIDE
@@ -73,4 +75,4 @@ def look(pixels: np.ndarray, extractor: FeatureExtractor, *, mirrored: bool = Fa
     tile = [np.asarray(Image.fromarray(picture).convert("L")) for picture in square]
     features = extractor(pixels)
     other = extractor(np.ascontiguousarray(pixels[:, :, ::-1])) if mirrored else features[:, :0]
-    return Sight(features, other, (small + 0.5).astype(np.uint8), np.stack(tile))
+    return CachedFeatures(features, other, (small + 0.5).astype(np.uint8), np.stack(tile))

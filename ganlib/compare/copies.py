@@ -20,7 +20,7 @@ from ganlib.base.errors import DataError
 from ganlib.base.filesystem import MOST_LINES_BYTES, open_regular, reason
 from ganlib.base.workspace import cache_root
 from ganlib.compare import report
-from ganlib.compare.cached_features import VERSION, Sight, look
+from ganlib.compare.cached_features import VERSION, CachedFeatures, look
 from ganlib.compare.config import CopiesConfig
 from ganlib.compare.nearest import MEASURE, SAME, SAME_PIXELS, Nearest, choose, find_candidates
 from ganlib.compare.sources import Item, Source, batches, open_source
@@ -123,13 +123,13 @@ class _Check:
     def _told(self, done: float, words: str) -> None:
         self.reporter.progress(self._began + done, self.total, words)
 
-    def _rows(self, training: Sight, limits: Limits) -> tuple[list[dict[str, Any]], Sight]:
+    def _rows(self, training: CachedFeatures, limits: Limits) -> tuple[list[dict[str, Any]], CachedFeatures]:
         facts = [self.source.mark, self.training.folder.name, limits.to_dict(), VERSION, MEASURE]
         facts += [[item.name, item.recipe and item.recipe.to_json()] for item in self.source.items]
         key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
         folder = self.config.outdir / _FOUND / key
         rows: list[dict[str, Any]] = []
-        sights: list[Sight] = []
+        parts: list[CachedFeatures] = []
         self.checked, self.unread = [], {}
         for start in range(0, len(self.source.items), BLOCK):
             stop_if_asked(self.reporter)
@@ -138,27 +138,27 @@ class _Check:
             path = folder / f"{start:07d}.json"
             known = _read_block(path, len(items))
             count = len(known["rows"]) if known else 0
-            sight = Sight.load(path.with_suffix(".npz"), count, self.training.extractor.dim) if count else None
-            if known is None or (sight is None and count):
-                sight, unread = self._look(items)
+            seen = CachedFeatures.load(path.with_suffix(".npz"), count, self.training.extractor.dim) if count else None
+            if known is None or (seen is None and count):
+                seen, unread = self._look(items)
                 there = [item for item in items if item.name not in unread]
-                known = {"rows": self._compare(there, sight, training, limits) if sight else [], "unread": unread}
-                if sight is not None:
-                    sight.save(path.with_suffix(".npz"))
+                known = {"rows": self._compare(there, seen, training, limits) if seen else [], "unread": unread}
+                if seen is not None:
+                    seen.save(path.with_suffix(".npz"))
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(path, known, durable=False)
             rows += known["rows"]
             self.unread |= known["unread"]
             self.checked += [item for item in items if item.name not in known["unread"]]
-            sights += [] if sight is None else [sight]
-        if not sights:
+            parts += [] if seen is None else [seen]
+        if not parts:
             name, why = next(iter(self.unread.items()))
             raise DataError(f"none of {len(self.unread):,} pictures can be read: {name}: {why}", "check the folder")
-        return rows, Sight.join(sights)
+        return rows, CachedFeatures.join(parts)
 
-    def _look(self, items: Sequence[Item]) -> tuple[Sight | None, dict[str, str]]:
+    def _look(self, items: Sequence[Item]) -> tuple[CachedFeatures | None, dict[str, str]]:
         """What is seen of the pictures that can be read, None where none can; names of the others, and why."""
-        sights = []
+        parts = []
         unread = {}
         for start, found in zip(range(0, len(items), self.source.batch), batches(self.source, items), strict=True):
             for item, each in zip(items[start:], found, strict=False):
@@ -169,11 +169,13 @@ class _Check:
                 continue
             is_even = len({picture.shape for picture in pixels}) == 1
             stacks = [np.stack(pixels)] if is_even else [picture[None] for picture in pixels]
-            sights += [look(stack, self.training.extractor, mirrored=True) for stack in stacks]
-        return Sight.join(sights) if sights else None, unread
+            parts += [look(stack, self.training.extractor, mirrored=True) for stack in stacks]
+        return CachedFeatures.join(parts) if parts else None, unread
 
-    def _compare(self, items: Sequence[Item], sight: Sight, training: Sight, limits: Limits) -> list[dict[str, Any]]:
-        near, deep, _ = choose(sight, training, find_candidates(sight, training))
+    def _compare(
+        self, items: Sequence[Item], seen: CachedFeatures, training: CachedFeatures, limits: Limits
+    ) -> list[dict[str, Any]]:
+        near, deep, _ = choose(seen, training, find_candidates(seen, training))
         return [self._row(item, i, near, deep, limits) for i, item in enumerate(items)]
 
     def _row(self, item: Item, i: int, near: Nearest, deep: Nearest, limits: Limits) -> dict[str, Any]:
@@ -188,10 +190,12 @@ class _Check:
         row = {"name": item.name, **recipe, "verdict": verdict, "reason": reason, "times": times, **spaces}
         return row | {"similarity": round(float(similarity), 4)}
 
-    def _reals(self, checked: Sight, rows: Sequence[Mapping[str, Any]], limits: Limits) -> list[dict[str, Any]]:
+    def _reals(
+        self, checked: CachedFeatures, rows: Sequence[Mapping[str, Any]], limits: Limits
+    ) -> list[dict[str, Any]]:
         """Training pictures, spread over the set by chance, with the nearest of the checked ones."""
-        idx, sight = self.training.some(self.reporter)
-        near, deep, _ = choose(sight, checked, find_candidates(sight, checked))
+        idx, seen = self.training.some(self.reporter)
+        near, deep, _ = choose(seen, checked, find_candidates(seen, checked))
         names = [str(row["name"]) for row in rows]
         return [
             {

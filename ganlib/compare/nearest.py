@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ganlib.compare.cached_features import Sight
+from ganlib.compare.cached_features import CachedFeatures
 from ganlib.dataset.checks.alignment import SMALL_SIDE, similarities
 
 CANDIDATES = 8  # nearest ones by each of two measures and in each orientation that are laid over the picture
@@ -60,8 +60,8 @@ class Candidates:
 
 
 def find_candidates(
-    pictures: Sight,
-    training: Sight,
+    pictures: CachedFeatures,
+    training: CachedFeatures,
     *,
     own: np.ndarray | None = None,
 ) -> Candidates:
@@ -91,7 +91,7 @@ def find_candidates(
 
 
 def choose(
-    pictures: Sight, training: Sight, candidates: Candidates, *, skip_same: bool = False
+    pictures: CachedFeatures, training: CachedFeatures, candidates: Candidates, *, skip_same: bool = False
 ) -> tuple[Nearest, Nearest, np.ndarray]:
     """Return the nearest by pixels, the nearest by features, and `[N]` whether any was passed over.
 
@@ -161,7 +161,9 @@ def _smallest(rows: np.ndarray, others: np.ndarray, squares: np.ndarray, own: np
     return places
 
 
-def _distances(part: Sight, training: Sight, index: np.ndarray, flips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _distances(
+    part: CachedFeatures, training: CachedFeatures, index: np.ndarray, flips: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Distances in pixels and in features, `[n, C]` each, to the places `index`; columns that are `flips` mirrored."""
     rows, columns = (axis.ravel() for axis in np.indices(index.shape))
     flat, flipped = index.ravel(), flips[columns]

@@ -1,4 +1,4 @@
-"""What is known of a training set: the sight of each picture, and how far its pictures are from each other."""
+"""What is known of a training set: the features of each picture, and how far its pictures are from each other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ganlib.base.filesystem import open_regular
-from ganlib.compare.cached_features import VERSION, Sight, look
+from ganlib.compare.cached_features import VERSION, CachedFeatures, look
 from ganlib.compare.nearest import MEASURE, choose, find_candidates
 from ganlib.dataset import Dataset
 from ganlib.features.extractors import FeatureExtractor
@@ -52,22 +52,22 @@ class Training:
         self.dataset, self.extractor = dataset, extractor
         self.folder = cache / f"{dataset.digest[:24]}-{extractor.key}-{VERSION}"
 
-    def look(self, told: Told, reporter: Reporter) -> Sight:
-        """Return the sight of every picture; what an earlier call has seen is read. Raises `Stopped`."""
+    def look(self, told: Told, reporter: Reporter) -> CachedFeatures:
+        """Return the features of every picture; what an earlier call has seen is read. Raises `Stopped`."""
         parts = []
         for start in range(0, len(self.dataset), BLOCK):
             stop_if_asked(reporter)
             idx = range(start, min(start + BLOCK, len(self.dataset)))
             told(start, "looking at the training set")
             path = self.folder / f"{start:07d}.npz"
-            part = Sight.load(path, len(idx), self.extractor.dim)
+            part = CachedFeatures.load(path, len(idx), self.extractor.dim)
             if part is None:
                 part = self._look(list(idx))
                 part.save(path)
             parts.append(part)
-        return Sight.join(parts)
+        return CachedFeatures.join(parts)
 
-    def measure(self, training: Sight, sample: int, told: Told, reporter: Reporter) -> Reference:
+    def measure(self, training: CachedFeatures, sample: int, told: Told, reporter: Reporter) -> Reference:
         """Return how far `sample` of the pictures, always the same ones, are from the rest. Raises `Stopped`."""
         path = self.folder / f"distances-{MEASURE}-{sample}.npz"
         if (known := _load(path)) is not None:
@@ -92,21 +92,21 @@ class Training:
         write_bytes(path, buffer.getvalue(), durable=False)
         return Reference(found[0], found[1], num_same)
 
-    def some(self, reporter: Reporter) -> tuple[list[int], Sight]:
-        """Return `SOME` places of the set, always the same ones, and the sight of their pictures, mirrored too."""
+    def some(self, reporter: Reporter) -> tuple[list[int], CachedFeatures]:
+        """Return `SOME` places of the set, always the same ones, and the features of their pictures, mirrored too."""
         idx = np.sort(np.random.default_rng(0).permutation(len(self.dataset))[:SOME]).tolist()
         path = self.folder / f"some-{SOME}.npz"
-        sight = Sight.load(path, len(idx), self.extractor.dim)
-        if sight is None:
+        seen = CachedFeatures.load(path, len(idx), self.extractor.dim)
+        if seen is None:
             stop_if_asked(reporter)
-            sight = self._look(idx, mirrored=True)
-            sight.save(path)
-        return idx, sight
+            seen = self._look(idx, mirrored=True)
+            seen.save(path)
+        return idx, seen
 
-    def _look(self, idx: list[int], *, mirrored: bool = False) -> Sight:
+    def _look(self, idx: list[int], *, mirrored: bool = False) -> CachedFeatures:
         step = max(1, _MOST_PIXELS // self.dataset.resolution**2)
         parts = [idx[start : start + step] for start in range(0, len(idx), step)]
-        return Sight.join(
+        return CachedFeatures.join(
             [look(np.stack([self.dataset[i][0] for i in p]), self.extractor, mirrored=mirrored) for p in parts]
         )
 

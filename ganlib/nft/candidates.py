@@ -30,7 +30,7 @@ COLOURS = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class CandidateFeatures:
     """What was seen of some candidates, in order."""
 
     colours: np.ndarray
@@ -47,16 +47,16 @@ class Look:
     def __len__(self) -> int:
         return len(self.w)
 
-    def __getitem__(self, idx: int | Sequence[int]) -> Look:
+    def __getitem__(self, idx: int | Sequence[int]) -> CandidateFeatures:
         """The same of some of them."""
         rows = [idx] if isinstance(idx, int) else list(idx)
-        return Look(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
+        return CandidateFeatures(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
 
     @staticmethod
-    def join(looks: Sequence[Look]) -> Look:
+    def join(looks: Sequence[CandidateFeatures]) -> CandidateFeatures:
         """Return what was seen of all."""
-        names = [item.name for item in fields(Look)]
-        return Look(**{name: np.concatenate([getattr(look, name) for look in looks]) for name in names})
+        names = [item.name for item in fields(CandidateFeatures)]
+        return CandidateFeatures(**{name: np.concatenate([getattr(look, name) for look in looks]) for name in names})
 
     def save(self, path: Path) -> None:
         """Write to a file that is whole or absent."""
@@ -65,11 +65,11 @@ class Look:
         write_bytes(path, buffer.getvalue(), durable=False)
 
     @staticmethod
-    def load(path: Path) -> Look | None:
+    def load(path: Path) -> CandidateFeatures | None:
         """Return what `save` wrote; None where there is no such file, or a damaged one."""
         try:
             with open_regular(path) as stream, np.load(stream, allow_pickle=False) as arrays:
-                return Look(**{item.name: arrays[item.name] for item in fields(Look)})
+                return CandidateFeatures(**{item.name: arrays[item.name] for item in fields(CandidateFeatures)})
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
@@ -114,7 +114,7 @@ class Viewer:
             raise InputError(f"this model has no class {self.config.label}", hint)
         return found
 
-    def look(self, recipes: Sequence[Recipe]) -> tuple[Look, np.ndarray]:
+    def look(self, recipes: Sequence[Recipe]) -> tuple[CandidateFeatures, np.ndarray]:
         """Return what is seen of recipes, and their pictures uint8 `[N, side, side, 3]` at the size asked for."""
         renderer = self.fresh()
         pixels = renderer.render(recipes)
@@ -129,7 +129,7 @@ class Viewer:
             strengths.append((part * vector).sum(dim=(1, 2)).div(vector.square().sum()).numpy())
         features = self.extractor(pixels) if self.extractor else np.zeros((len(recipes), 0), np.float32)
         digests = [hashlib.sha256(picture.tobytes()).digest() for picture in pixels]
-        seen = Look(
+        seen = CandidateFeatures(
             np.array([main_colours(picture, COLOURS) for picture in pixels], np.int64).reshape(-1, COLOURS),
             w_plus.mean(dim=1).float().numpy(),
             np.stack(strengths, axis=1).astype(np.float32) if strengths else np.zeros((len(recipes), 0), np.float32),
@@ -161,7 +161,7 @@ class Chooser:
         """Candidates seen so far."""
         self.usual = 0.0
         """The usual distance: the median over pairs of the first block."""
-        self._kept: list[Look] = []
+        self._kept: list[CandidateFeatures] = []
         self._digests: set[bytes] = set()
 
     @property
@@ -169,7 +169,7 @@ class Chooser:
         """Whether there are as many pieces as were asked for."""
         return self.config.count is not None and len(self.taken) >= self.config.count
 
-    def add(self, look: Look) -> None:
+    def add(self, look: CandidateFeatures) -> None:
         """Go through the next block of candidates."""
         features = look.features.astype(np.float64)
         if self.looked == 0 and self.config.floor > 0 and len(look) > 1:
@@ -210,9 +210,9 @@ class Chooser:
             first += len(kept)
         return least, who
 
-    def seen(self) -> Look:
+    def seen(self) -> CandidateFeatures:
         """Return what was seen of the pieces, without features."""
-        return Look.join([replace(look, features=look.features[:, :0]) for look in self._kept])
+        return CandidateFeatures.join([replace(look, features=look.features[:, :0]) for look in self._kept])
 
     def check(self, candidates: int) -> None:
         """Raise `InputError` where there are fewer pieces than asked for, or none."""

@@ -25,7 +25,7 @@ from ganlib.base.errors import DataError, GanlibError, InputError
 from ganlib.latents.recipes import Recipe, embed_text
 from ganlib.media import images
 from ganlib.models.checkpoints import find_checkpoint
-from ganlib.nft.candidates import BLOCK, Chooser, Look, Viewer
+from ganlib.nft.candidates import BLOCK, CandidateFeatures, Chooser, Viewer
 from ganlib.nft.config import NftConfig
 from ganlib.nft.documents import Drop, write_words
 from ganlib.nft.films import write_film
@@ -158,7 +158,7 @@ class _Maker:
                     self._look_at(block)
             self._wait(map(self._look_file, turn))  # all of them: nobody draws on once the first process numbers pieces
             for block in turn:
-                look = Look.load(self._look_file(block))
+                look = CandidateFeatures.load(self._look_file(block))
                 if look is None:
                     hint = "delete it and run the same command again"
                     raise DataError(f"{self._look_file(block)} is damaged", hint)
@@ -176,7 +176,7 @@ class _Maker:
 
     def _look_at(self, block: int) -> None:
         """Draw a block, unless it was drawn: its pictures are there before what was seen of it is."""
-        if Look.load(self._look_file(block)) is None:
+        if CandidateFeatures.load(self._look_file(block)) is None:
             self._stop_if_asked()
             first = block * BLOCK
             look, pixels = self.viewer.look(self.candidates[first : first + BLOCK])

@@ -17,7 +17,7 @@ from ganlib.models.checkpoints import Checkpoint
 from ganlib.render.directions import eigen_directions
 
 if TYPE_CHECKING:
-    from ganlib.nft.candidates import Look
+    from ganlib.nft.candidates import CandidateFeatures
     from ganlib.nft.config import NftConfig
 
 Traits = dict[str, str]
@@ -39,7 +39,7 @@ class Pieces:
     titles: Sequence[str]
     """Of the directions in `look.strengths`."""
     recipes: Sequence[Recipe]
-    look: Look
+    look: CandidateFeatures
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ TRAITS: dict[str, TraitKind] = {
 
 
 def traits_of(
-    config: NftConfig, card: Checkpoint, titles: Sequence[str], recipes: Sequence[Recipe], look: Look
+    config: NftConfig, card: Checkpoint, titles: Sequence[str], recipes: Sequence[Recipe], look: CandidateFeatures
 ) -> list[Traits]:
     """Return the traits of all pieces of a collection; `titles` are those of the directions in `look.strengths`.
 

@@ -28,7 +28,7 @@ from ganlib.media.colours import NAMED, WORDS, main_colours
 from ganlib.media.images import read_recipe_text, says_ai
 from ganlib.models.checkpoints import load_generator, save_snapshot
 from ganlib.nft import NftConfig, make_drop, preview_drop, rarity_of, validate_drop
-from ganlib.nft.candidates import Chooser, Look, Viewer
+from ganlib.nft.candidates import CandidateFeatures, Chooser, Viewer
 from ganlib.nft.config import fill
 from ganlib.nft.job import WORK
 from ganlib.nft.metadata import schema_errors
@@ -295,11 +295,11 @@ def test_the_job_makes_the_drop_in_its_own_directory(model, tmp_path):
 # --- choosing ---------------------------------------------------------------------------------------------------------
 
 
-def look_of(features: list[list[float]]) -> Look:
+def look_of(features: list[list[float]]) -> CandidateFeatures:
     count = len(features)
     digests = np.arange(count * 32, dtype=np.uint8).reshape(count, 32)
     zeros = np.zeros((count, 2), np.float32)
-    return Look(np.zeros((count, 3), np.int64), zeros, zeros, np.array(features, np.float32), digests)
+    return CandidateFeatures(np.zeros((count, 3), np.int64), zeros, zeros, np.array(features, np.float32), digests)
 
 
 def test_no_two_pieces_are_closer_than_the_floor():

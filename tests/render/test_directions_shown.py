@@ -10,7 +10,13 @@ import pytest
 from ganlib.base.errors import InputError
 from ganlib.features import extractors
 from ganlib.latents.editing import list_directions, save_direction
-from ganlib.render.directions import DirectionsConfig, find_directions, measure_attributes, sample_w, shown_directions
+from ganlib.render.directions import (
+    DirectionsConfig,
+    find_attribute_directions,
+    find_directions,
+    measure_attributes,
+    sample_w,
+)
 from ganlib.render.directions.attributes import ATTRIBUTES, TITLES
 from ganlib.render.renderer import Renderer
 
@@ -62,7 +68,7 @@ def fruit():
 
 
 def test_pictures_follow_the_directions(fruit):
-    found = shown_directions(fruit, samples=500)
+    found = find_attribute_directions(fruit, samples=500)
     names = [each.attribute.name for each in found]
     assert {"size", "lightness", "redness"} <= set(names)
     assert [each.told for each in found] == sorted((each.told for each in found), reverse=True)
@@ -82,7 +88,7 @@ def test_pictures_follow_the_directions(fruit):
 
 def test_a_model_whose_pictures_are_noise_says_so(tiny_model):
     with pytest.raises(InputError, match="too few"):
-        shown_directions(Renderer.open(tiny_model), samples=99)
+        find_attribute_directions(Renderer.open(tiny_model), samples=99)
 
 
 def test_they_bring_titles_and_are_found_anew_but_not_over_a_name_that_a_person_gave(tiny_model, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@
 direction is one sigma long: strength 1 is the standard deviation of w along it.
 """
 
-from ganlib.render.directions.attributes import measure_attributes, shown_directions
+from ganlib.render.directions.attributes import find_attribute_directions, measure_attributes
 from ganlib.render.directions.discovery import (
     Components,
     between,
@@ -23,6 +23,7 @@ __all__ = [
     "DirectionsConfig",
     "between",
     "eigen_directions",
+    "find_attribute_directions",
     "find_directions",
     "judge",
     "measure_attributes",
@@ -30,7 +31,6 @@ __all__ = [
     "principal_components",
     "run_job",
     "sample_w",
-    "shown_directions",
     "signed",
     "strip",
     "style_directions",

@@ -38,7 +38,7 @@ class Attribute:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class AttributeDirection:
     """An attribute and where it leads in w."""
 
     attribute: Attribute
@@ -107,7 +107,9 @@ def measure_attributes(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values, np.array([is_plain for _, is_plain in found])
 
 
-def shown_directions(renderer: Renderer, *, samples: int = PICTURES, seed: int = 0) -> list[Shown]:
+def find_attribute_directions(
+    renderer: Renderer, *, samples: int = PICTURES, seed: int = 0
+) -> list[AttributeDirection]:
     """Return the attributes that w tells of, the best told first, each with its step in w.
 
     The step of an attribute a is Cov(w, a'), where a' is what of a the other attributes do not tell (linear
@@ -138,7 +140,7 @@ def shown_directions(renderer: Renderer, *, samples: int = PICTURES, seed: int =
         others = values[:, [k for k in kept if k != i]]
         own = values[:, i] - others @ torch.linalg.lstsq(others, values[:, i], driver="gelsd").solution
         if float(own.square().mean()) >= _LEAST_OWN:
-            found.append(Shown(ATTRIBUTES[i], float(told[i]), (x.T @ own / len(x)).float()))
+            found.append(AttributeDirection(ATTRIBUTES[i], float(told[i]), (x.T @ own / len(x)).float()))
     if not found:
         raise InputError("nothing that is measured follows w in this model", "find directions with --method pca")
     return sorted(found, key=lambda each: -each.told)

@@ -17,7 +17,7 @@ from ganlib.features.extractors import FeatureExtractor, discriminator_extractor
 from ganlib.latents.editing import Direction, list_directions, save_direction
 from ganlib.latents.recipes import STYLE_GROUPS, style_groups
 from ganlib.models import checkpoints
-from ganlib.render.directions.attributes import TITLES, shown_directions
+from ganlib.render.directions.attributes import TITLES, find_attribute_directions
 from ganlib.render.directions.discovery import COMPONENTS, SAMPLES, principal_components, sample_w, style_directions
 from ganlib.render.directions.limits import SafeRange
 from ganlib.render.renderer import Renderer
@@ -69,7 +69,7 @@ def find_directions(config: DirectionsConfig, reporter: Reporter | None = None) 
     spec = renderer.spec
     chosen = _style_inputs(config.layers, spec.num_ws)
     reporter.progress(0, config.count, f"drawing {config.samples} w")
-    finds = {"pca": _components, "sefa": _styles, "shown": _shown}[config.method](renderer, config, chosen)
+    finds = {"pca": _components, "sefa": _styles, "shown": _find_by_attribute}[config.method](renderer, config, chosen)
     taken = {direction.name for direction in list_directions(card.folder)[0] if _is_named(direction)}
     ranges = SafeRange(renderer, judge(config.network, renderer)) if config.measure else None
     made = []
@@ -122,8 +122,8 @@ def _styles(renderer: Renderer, config: DirectionsConfig, chosen: range) -> list
     ]
 
 
-def _shown(renderer: Renderer, config: DirectionsConfig, chosen: range) -> list[_Find]:
-    found = shown_directions(renderer, samples=config.samples, seed=config.seed)[: config.count]
+def _find_by_attribute(renderer: Renderer, config: DirectionsConfig, chosen: range) -> list[_Find]:
+    found = find_attribute_directions(renderer, samples=config.samples, seed=config.seed)[: config.count]
     vectors = torch.stack([each.step / each.step.norm().clamp(min=1e-12) for each in found])
     vectors = vectors * _sigma(renderer, config, vectors)[:, None]
     about = [f"{each.attribute.title}, as measured in pictures: w tells {each.told:.0%} of it" for each in found]
