@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ganlib.features.perceptual import Distance
-    from ganlib.superres import Enlarger
+    from ganlib.superres import Upscaler
 
 
 def main() -> int:
@@ -43,7 +43,7 @@ def main() -> int:
     from ganlib.features import extractors
     from ganlib.features.perceptual import open_distance
     from ganlib.media import images
-    from ganlib.superres import open_enlarger
+    from ganlib.superres import open_upscaler
     from ganlib.superres.degradation import degrade
     from ganlib.superres.training import read_pictures
 
@@ -53,17 +53,17 @@ def main() -> int:
     distances = [open_distance("embedded")]
     if extractors.squeezenet_file() is not None:
         distances.append(open_distance("squeezenet"))
-    enlargers = {name: open_enlarger(name) for name in args.models}
+    upscalers = {name: open_upscaler(name) for name in args.models}
     sheet = []
     for kind in ("clean", "degraded"):
-        rows: dict[str, list[list[float]]] = {name: [] for name in ("Lanczos", *enlargers)}
+        rows: dict[str, list[list[float]]] = {name: [] for name in ("Lanczos", *upscalers)}
         for number, pixels in enumerate(held):
             high, wide = (side // 4 * 4 for side in pixels.shape[:2])
             large = pixels[:high, :wide]
             rng = np.random.default_rng(number)
             small = degrade(large, 4, rng, clean=1.0 if kind == "clean" else 0.0)
             made = {"Lanczos": enlarged(None, small, large)}
-            made |= {name: enlarged(enlarger, small, large) for name, enlarger in enlargers.items()}
+            made |= {name: enlarged(upscaler, small, large) for name, upscaler in upscalers.items()}
             for name, picture in made.items():
                 rows[name].append(judged(picture, large, distances))
             if number % 8 == 3:
@@ -75,20 +75,20 @@ def main() -> int:
             cells = [f"{means[0]:.2f}", f"{means[1]:.3f}", *(f"{value:.4f}" for value in means[2:])]
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
     if args.sheet:
-        args.sheet.write_bytes(images.encode(images.contact_sheet(np.stack(sheet), columns=len(enlargers) + 2)))
+        args.sheet.write_bytes(images.encode(images.contact_sheet(np.stack(sheet), columns=len(upscalers) + 2)))
     return 0
 
 
-def enlarged(enlarger: Enlarger | None, small: np.ndarray, large: np.ndarray) -> np.ndarray:
+def enlarged(upscaler: Upscaler | None, small: np.ndarray, large: np.ndarray) -> np.ndarray:
     """`small` at the size of `large`, uint8; by Lanczos where there is no network."""
     from ganlib.media import images
     from ganlib.superres import choose_size
 
     height, width = large.shape[:2]
-    if enlarger is None:
+    if upscaler is None:
         return images.resize(small, width, height)
     target = choose_size(small.shape[1], small.shape[0], size=f"{width}x{height}", fit="stretch")
-    return enlarger.to_size(small, target)
+    return upscaler.to_size(small, target)
 
 
 def judged(picture: np.ndarray, large: np.ndarray, distances: list[Distance]) -> list[float]:

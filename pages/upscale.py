@@ -9,7 +9,7 @@ from ganlib import runs
 from ganlib.base import workspace
 from ganlib.base.errors import GanlibError
 from ganlib.media import images
-from ganlib.superres import EMBEDDED, Choice, UpscaleConfig, choose_size, open_enlarger
+from ganlib.superres import EMBEDDED, Choice, UpscaleConfig, choose_size, open_upscaler
 from pages._ui.common import model_cache
 from pages._ui.common.frame import error_boundary, fragment, open_page, show_error
 from pages._ui.common.jobs import ACTIVE
@@ -64,7 +64,7 @@ def example(picture: bytes, changed: int) -> tuple[bytes, bytes, int]:
     """A picture before and after, and the side of the latter."""
     pixels = images.decode(picture)
     small = images.resize(pixels, 128, 128)
-    large = open_enlarger(EMBEDDED).to_size(small, choose_size(128, 128, scale=4))
+    large = open_upscaler(EMBEDDED).to_size(small, choose_size(128, 128, scale=4))
     return images.encode(small, "png"), images.encode(large, "webp", quality=92), large.shape[0]
 
 

@@ -16,8 +16,8 @@ from ganlib.superres.config import UpscaleConfig
 from ganlib.superres.films import SUFFIXES as FILM_SUFFIXES
 from ganlib.superres.job import RECORDS, Upscaled, find_sources, picture_size, read_records, run_job, upscale
 from ganlib.superres.registry import EMBEDDED, Choice, choices, download_model, find_model, models_folder
-from ganlib.superres.upscaler import MOST_SCALE, Enlarger, Target, choose_size, open_enlarger
-from ganlib.superres.weights import open_upscaler
+from ganlib.superres.upscaler import MOST_SCALE, Target, Upscaler, choose_size, open_upscaler
+from ganlib.superres.weights import open_network
 
 __all__ = [
     "ANIMATION_SUFFIXES",
@@ -26,17 +26,17 @@ __all__ = [
     "MOST_SCALE",
     "RECORDS",
     "Choice",
-    "Enlarger",
     "Target",
     "UpscaleConfig",
     "Upscaled",
+    "Upscaler",
     "choices",
     "choose_size",
     "download_model",
     "find_model",
     "find_sources",
     "models_folder",
-    "open_enlarger",
+    "open_network",
     "open_upscaler",
     "picture_size",
     "read_records",

@@ -16,7 +16,7 @@ from ganlib.compute.device import free_bytes
 from ganlib.media import images
 from ganlib.media.headers import BOMB, DAMAGE
 from ganlib.runs import Reporter, Stopped, replacing
-from ganlib.superres.upscaler import Enlarger, Target
+from ganlib.superres.upscaler import Target, Upscaler
 
 SUFFIXES = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
 MOST_FRAMES = 20_000
@@ -70,7 +70,7 @@ def look_at(path: Path, data: bytes) -> Animation | None:
 
 
 def upscale_animation(
-    animation: Animation, data: bytes, dest: Path, enlarger: Enlarger, target: Target, *, text: str | None,
+    animation: Animation, data: bytes, dest: Path, upscaler: Upscaler, target: Target, *, text: str | None,
     quality: int, reporter: Reporter, done: float = 0.0, total: float = 0.0,
 ) -> Path:  # fmt: skip
     """Write the animation at the target's size to `dest` and return `dest`; `data` is the source's file.
@@ -92,12 +92,12 @@ def upscale_animation(
                 raise Stopped
             info.update(about)
             durations.append(seconds)
-            large = enlarger.grey_kept(pixels, enlarger.to_size(pixels, target))
+            large = upscaler.grey_kept(pixels, upscaler.to_size(pixels, target))
             if kind == "GIF" and large.shape[2] == 4:  # it knows seen and unseen alone
                 large = large * (large[..., 3:] > 127)
                 large[..., 3] = (large[..., 3] > 0) * np.uint8(255)
             words = f"{animation.path.name}: frame {number} of {animation.frames}"
-            reporter.progress(min(done + number * target.work(enlarger.scale), total), total, words)
+            reporter.progress(min(done + number * target.work(upscaler.scale), total), total, words)
             yield Image.fromarray(large)
 
     frames = list(enlarged())

@@ -21,7 +21,7 @@ from ganlib.base.errors import DataError
 from ganlib.media.ffmpeg import TO_YUV, as_file, encoder, input_of, look, raw_input, reading, run_ffmpeg
 from ganlib.runs import Reporter, Stopped, replacing, write_bytes, write_json
 from ganlib.runs.files import read_json
-from ganlib.superres.upscaler import Enlarger, Target
+from ganlib.superres.upscaler import Target, Upscaler
 
 SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".wmv", ".ogv"))
 PART_FRAMES = 48
@@ -72,7 +72,7 @@ def probe(path: Path) -> Film:
 
 
 def upscale_film(
-    film: Film, dest: Path, enlarger: Enlarger, target: Target, *, parts: Path, words: str, reporter: Reporter,
+    film: Film, dest: Path, upscaler: Upscaler, target: Target, *, parts: Path, words: str, reporter: Reporter,
     done: float = 0.0, total: float = 0.0,
 ) -> Path:  # fmt: skip
     """Write `film` at the target's size to `dest`, an mp4 (H.264), with the sound of the film, and return `dest`.
@@ -80,9 +80,9 @@ def upscale_film(
     `parts` is a folder for the pieces; a later call with the same film, model and target goes on from them. `words` go
     into the file's description. Progress is told as `done` and so much of `total` as this film is. Raises Stopped, and
     GanlibError with ffmpeg's last words; then `dest` is untouched."""
-    key = _key(film, enlarger, target)
+    key = _key(film, upscaler, target)
     begun = _open_parts(parts, key)
-    each = target.work(enlarger.scale)
+    each = target.work(upscaler.scale)
     finished = begun
     with reading(_reading_options(film)) as stream:
         _skip(stream, film, begun * PART_FRAMES)
@@ -96,7 +96,7 @@ def upscale_film(
                 for number, frame in enumerate(_some(first, frames)):
                     if reporter.should_stop():
                         raise Stopped
-                    put(enlarger.to_size(frame, target)[None])
+                    put(upscaler.to_size(frame, target)[None])
                     share = done + (at + number + 1) * each
                     words_now = f"{film.path.name}: frame {at + number + 1} of about {film.frames}"
                     reporter.progress(min(share, total), total, words_now)
@@ -113,10 +113,10 @@ def _reading_options(film: Film) -> list[str]:
     return [*source, "-r", f"{film.fps:.6g}", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
 
 
-def _key(film: Film, enlarger: Enlarger, target: Target) -> str:
+def _key(film: Film, upscaler: Upscaler, target: Target) -> str:
     status = film.path.stat()
     facts = [film.path.name, status.st_size, status.st_mtime_ns, film.fps, PART_FRAMES, _CODING]
-    facts += [enlarger.digest, target.width, target.height, list(target.box)]
+    facts += [upscaler.digest, target.width, target.height, list(target.box)]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

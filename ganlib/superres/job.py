@@ -23,7 +23,7 @@ from ganlib.superres.animations import Animation, look_at, read_text, upscale_an
 from ganlib.superres.config import UpscaleConfig
 from ganlib.superres.films import MOST_SIDE, Film, probe, upscale_film
 from ganlib.superres.films import SUFFIXES as FILM_SUFFIXES
-from ganlib.superres.upscaler import Enlarger, Target, choose_size, open_enlarger
+from ganlib.superres.upscaler import Target, Upscaler, choose_size, open_upscaler
 
 RECORDS = "upscaled.jsonl"
 """In the folder of several results: a line for each file, with what became of it."""
@@ -58,11 +58,11 @@ class _Item:
     target: Target | None
     problem: GanlibError | None = None
 
-    def work(self, enlarger: Enlarger) -> float:
+    def work(self, upscaler: Upscaler) -> float:
         """Millions of pixels through the network."""
         if self.target is None:
             return 0.0
-        return self.target.work(enlarger.scale) * (self.film.frames if self.film else 1)
+        return self.target.work(upscaler.scale) * (self.film.frames if self.film else 1)
 
 
 def upscale(config: UpscaleConfig, reporter: Reporter | None = None, *, parts: Path | None = None) -> list[Upscaled]:
@@ -75,31 +75,31 @@ def upscale(config: UpscaleConfig, reporter: Reporter | None = None, *, parts: P
     config.validate()
     reporter = reporter or SilentReporter()
     sources = find_sources(config.source, without=config.dest, should_stop=reporter.should_stop)
-    enlarger = open_enlarger(config.model, device=config.device, tile=config.tile)
+    upscaler = open_upscaler(config.model, device=config.device, tile=config.tile)
     items = _plan(sources, config)
     if len(items) == 1 and items[0].problem is not None:
         raise items[0].problem
-    reporter.log(f"{enlarger.network.title} on {enlarger.device}, tiles of {enlarger.tile_side()} px")
-    total, done = sum(item.work(enlarger) for item in items), 0.0
+    reporter.log(f"{upscaler.network.title} on {upscaler.device}, tiles of {upscaler.tile_side()} px")
+    total, done = sum(item.work(upscaler) for item in items), 0.0
     is_folder = items[0].dest != config.dest
     known = _records(config.dest) if is_folder else {}
     made: list[Upscaled] = []
     for number, item in enumerate(items, 1):
         if reporter.should_stop():
             raise Stopped
-        key = _key(item, config, enlarger)
+        key = _key(item, config, upscaler)
         begun = f"{number} of {len(items)}: {item.source.name}"
         reporter.progress(done, total, begun)
         row = Upscaled(item.source, item.dest, key=key)
         if known.get(str(item.dest)) == key and item.dest.is_file() and item.target is not None:
             row = replace(row, width=item.target.width, height=item.target.height)
         else:
-            row = _one(row, item, config, enlarger, reporter, parts, (done, total, begun))
+            row = _one(row, item, config, upscaler, reporter, parts, (done, total, begun))
             if len(items) == 1 and row.error:
                 raise DataError(row.error, row.hint)
             if is_folder:
                 _record(config.dest, row)
-        done += item.work(enlarger)
+        done += item.work(upscaler)
         made.append(row)
         if row.error:
             reporter.log(f"{item.source.name}: {row.error}")
@@ -114,7 +114,7 @@ def upscale(config: UpscaleConfig, reporter: Reporter | None = None, *, parts: P
 
 
 def _one(
-    row: Upscaled, item: _Item, config: UpscaleConfig, enlarger: Enlarger, reporter: Reporter, parts: Path | None,
+    row: Upscaled, item: _Item, config: UpscaleConfig, upscaler: Upscaler, reporter: Reporter, parts: Path | None,
     progress: tuple[float, float, str],
 ) -> Upscaled:  # fmt: skip
     try:
@@ -125,16 +125,16 @@ def _one(
         done, total, words = progress
         if isinstance(item.film, Animation) and item.dest.suffix.lower() != ".mp4":
             data = _read(item.source)
-            text = with_line(read_text(data), enlarger, item.target)
+            text = with_line(read_text(data), upscaler, item.target)
             upscale_animation(
-                item.film, data, item.dest, enlarger, item.target, text=text, quality=config.quality,
+                item.film, data, item.dest, upscaler, item.target, text=text, quality=config.quality,
                 reporter=reporter, done=done, total=total,
             )  # fmt: skip
         elif item.film is not None:
             film = probe(item.film.path) if isinstance(item.film, Animation) else item.film
             folder = (parts or item.dest.parent) / f".{item.dest.name}.parts"
             upscale_film(
-                film, item.dest, enlarger, item.target, parts=folder, words=line_of(enlarger, item.target),
+                film, item.dest, upscaler, item.target, parts=folder, words=line_of(upscaler, item.target),
                 reporter=reporter, done=done, total=total,
             )  # fmt: skip
         else:
@@ -146,7 +146,7 @@ def _one(
                 if reporter.should_stop():
                     raise Stopped
 
-            row = replace(row, note=_picture(item, config, enlarger, tick))
+            row = replace(row, note=_picture(item, config, upscaler, tick))
     except Stopped:
         raise
     except GanlibError as error:
@@ -154,7 +154,7 @@ def _one(
     return replace(row, width=item.target.width, height=item.target.height)
 
 
-def _picture(item: _Item, config: UpscaleConfig, enlarger: Enlarger, tick: Any) -> str:
+def _picture(item: _Item, config: UpscaleConfig, upscaler: Upscaler, tick: Any) -> str:
     """Write one picture, and return what of it is lost."""
     data = _read(item.source)
     kind = images.format_of(item.dest.suffix)
@@ -164,8 +164,8 @@ def _picture(item: _Item, config: UpscaleConfig, enlarger: Enlarger, tick: Any) 
     assert item.target is not None
     # The plan looked at the header; what was decoded may be turned upright.
     target = _target(pixels.shape[1], pixels.shape[0], config)
-    large = enlarger.grey_kept(pixels, enlarger.to_size(pixels, target, tick))
-    text = with_line(images.read_recipe_text(data), enlarger, target)
+    large = upscaler.grey_kept(pixels, upscaler.to_size(pixels, target, tick))
+    text = with_line(images.read_recipe_text(data), upscaler, target)
     write_bytes(
         item.dest, images.encode(large, kind, recipe=text, quality=config.quality, mark_ai=images.says_ai(data))
     )
@@ -176,13 +176,13 @@ def _picture(item: _Item, config: UpscaleConfig, enlarger: Enlarger, tick: Any) 
 # ---- What is said inside the file ----------------------------------------------------------------------------------
 
 
-def line_of(enlarger: Enlarger, target: Target) -> str:
+def line_of(upscaler: Upscaler, target: Target) -> str:
     """`upscaled by NAME x4 to 1024x1024`, for people."""
     kept = target.box[2] - target.box[0]
-    return f"upscaled by {enlarger.name} x{target.width / kept:.4g} to {target.width}x{target.height}"
+    return f"upscaled by {upscaler.name} x{target.width / kept:.4g} to {target.width}x{target.height}"
 
 
-def with_line(text: str | None, enlarger: Enlarger, target: Target) -> str:
+def with_line(text: str | None, upscaler: Upscaler, target: Target) -> str:
     """Return the text inside a picture with one more line under `upscaled`; its recipe and licence stay.
 
     Text of another kind, or none, becomes a text that holds these lines alone."""
@@ -193,7 +193,7 @@ def with_line(text: str | None, enlarger: Enlarger, target: Target) -> str:
     about = about if isinstance(about, dict) else {}
     before = about.get("upscaled")
     lines = [str(line)[:200] for line in before[:20]] if isinstance(before, list) else []
-    entry = line_of(enlarger, target) + (f" ({enlarger.card.licence})" if enlarger.card.licence else "")
+    entry = line_of(upscaler, target) + (f" ({upscaler.card.licence})" if upscaler.card.licence else "")
     return json.dumps({"latent-atelier": 1} | about | {"upscaled": [*lines, entry]})
 
 
@@ -327,14 +327,14 @@ def _read(path: Path) -> bytes:
 # ---- What is done already -------------------------------------------------------------------------------------------
 
 
-def _key(item: _Item, config: UpscaleConfig, enlarger: Enlarger) -> str:
+def _key(item: _Item, config: UpscaleConfig, upscaler: Upscaler) -> str:
     try:
         status = item.source.stat()
     except OSError:
         return ""
     same_anyway = ("source", "dest", "device", "tile", "model")
     options = {name: value for name, value in config.to_dict().items() if name not in same_anyway}
-    facts = [item.source.name, status.st_size, status.st_mtime_ns, enlarger.digest, options]
+    facts = [item.source.name, status.st_size, status.st_mtime_ns, upscaler.digest, options]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
 
 

@@ -44,7 +44,7 @@ class NetworkSpec:
         return asdict(self)
 
 
-class Upscaler(nn.Module):
+class UpscalerNetwork(nn.Module):
     """A network that enlarges pictures by `scale`."""
 
     scale: int
@@ -60,7 +60,7 @@ class Upscaler(nn.Module):
         raise NotImplementedError
 
 
-class SRVGGNetCompact(Upscaler):
+class SRVGGNetCompact(UpscalerNetwork):
     """A row of 3×3 convolutions with PReLU, rearranged to the output's pixels and added to the enlarged input."""
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -113,7 +113,7 @@ class RRDB(nn.Module):
         return x + _RESIDUE * self.rdb3(self.rdb2(self.rdb1(x)))
 
 
-class RRDBNet(Upscaler):
+class RRDBNet(UpscalerNetwork):
     """Residual-in-residual dense blocks, then two doublings of nearest neighbours with convolutions (figure 3)."""
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -149,7 +149,7 @@ class RRDBNet(Upscaler):
         return out[:, :, : height * self.scale, : width * self.scale]
 
 
-def build(spec: NetworkSpec) -> Upscaler:
+def build(spec: NetworkSpec) -> UpscalerNetwork:
     """Return the network of a spec, with PyTorch's random weights."""
     return FAMILIES[spec.family].build(spec)
 
@@ -245,7 +245,7 @@ class Family:
 
     title: str
     """For people."""
-    build: Callable[[NetworkSpec], Upscaler]
+    build: Callable[[NetworkSpec], UpscalerNetwork]
     """Spec → the network, with PyTorch's random weights."""
     read: Callable[[Mapping[str, Tensor]], NetworkSpec | None]
     """Tensors by name → their spec; None where they are of another family."""
@@ -257,7 +257,7 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def load_tensors(spec: NetworkSpec, tensors: Mapping[str, Tensor]) -> Upscaler:
+def load_tensors(spec: NetworkSpec, tensors: Mapping[str, Tensor]) -> UpscalerNetwork:
     """Return the network with these tensors, float32, in evaluation mode, without gradients."""
     with torch.device("meta"):
         network = build(spec)

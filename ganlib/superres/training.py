@@ -29,7 +29,7 @@ from ganlib.features.perceptual import Distance, edges, open_distance
 from ganlib.media import images
 from ganlib.runs import Reporter, Stopped, replacing
 from ganlib.superres.degradation import degrade
-from ganlib.superres.networks import NetworkSpec, Upscaler, build
+from ganlib.superres.networks import NetworkSpec, UpscalerNetwork, build
 from ganlib.superres.weights import Card, save
 
 SCALE = 4
@@ -131,7 +131,7 @@ class Patches:
 # ---- The loop ------------------------------------------------------------------------------------------------------
 
 
-def start_network(spec: NetworkSpec, seed: int) -> Upscaler:
+def start_network(spec: NetworkSpec, seed: int) -> UpscalerNetwork:
     """Return a network that enlarges bilinearly, with small random weights beside that.
 
     The first three channels carry the picture through; the last convolution adds what bilinear enlargement has over
@@ -302,7 +302,7 @@ def _write(
 
 
 def measure(
-    network: Upscaler, held: Sequence[np.ndarray], distance: Distance | None, device: torch.device
+    network: UpscalerNetwork, held: Sequence[np.ndarray], distance: Distance | None, device: torch.device
 ) -> dict[str, float]:
     """Return means over the pictures, made small by a bicubic kernel and enlarged again: `psnr`, and the feature
     distance; and `lanczos_psnr`, `lanczos_distance` for Lanczos in the network's place."""

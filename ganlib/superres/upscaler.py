@@ -15,9 +15,9 @@ from PIL import Image
 from ganlib.base.errors import DeviceError, InputError
 from ganlib.compute.device import choose_device, free_bytes, out_of_memory_hint
 from ganlib.media import images
-from ganlib.superres.networks import Upscaler
+from ganlib.superres.networks import UpscalerNetwork
 from ganlib.superres.registry import find_model
-from ganlib.superres.weights import Card, open_upscaler
+from ganlib.superres.weights import Card, open_network
 
 LEAST_TILE, MOST_TILE = 32, 4096  # pixels of the small picture
 MOST_PIXELS = 600_000_000  # of an enlarged picture
@@ -103,11 +103,11 @@ def read_size(text: str) -> tuple[int, int]:
     return int(match[1] or 0), int(match[2] or 0)
 
 
-class Enlarger:
-    """A loaded upscaling network and how it is used; made by `open_enlarger`."""
+class Upscaler:
+    """A loaded upscaling network and how it is used; made by `open_upscaler`."""
 
     def __init__(
-        self, network: Upscaler, card: Card, name: str, digest: str, device: torch.device, tile: int = 0
+        self, network: UpscalerNetwork, card: Card, name: str, digest: str, device: torch.device, tile: int = 0
     ) -> None:
         """`name` and `digest` are those of its file. `tile` is the side of a tile in pixels of the small picture; 0
         chooses it by the free memory."""
@@ -218,11 +218,11 @@ class Enlarger:
         return speed * ((tile + 2 * self.overlap) / tile) ** 2
 
 
-def open_enlarger(model: str, *, device: str = "auto", tile: int = 0) -> Enlarger:
-    """Return the model of a name or a path, ready on a device; raises as `find_model` and `open_upscaler`."""
+def open_upscaler(model: str, *, device: str = "auto", tile: int = 0) -> Upscaler:
+    """Return the model of a name or a path, ready on a device; raises as `find_model` and `open_network`."""
     path = find_model(model)
-    opened = open_upscaler(path)
-    return Enlarger(opened.network, opened.card, path.stem, opened.digest, choose_device(device), tile)
+    opened = open_network(path)
+    return Upscaler(opened.network, opened.card, path.stem, opened.digest, choose_device(device), tile)
 
 
 def _tiles(width: int, height: int, side: int) -> list[tuple[int, int, int, int]]:

@@ -21,7 +21,7 @@ from ganlib.models.foreign.pickles import Budget, Stream
 from ganlib.models.foreign.torchfiles import LEGACY_MAGIC, read_legacy, read_zip
 from ganlib.models.foreign.values import ALLOWED, View
 from ganlib.runs import replacing
-from ganlib.superres.networks import NetworkSpec, Upscaler, infer_spec, known_families, load_tensors, tensors_of
+from ganlib.superres.networks import NetworkSpec, UpscalerNetwork, infer_spec, known_families, load_tensors, tensors_of
 
 KEY = "latent-atelier-upscaler"
 SUFFIXES = (".safetensors", ".pth", ".pt")
@@ -50,17 +50,17 @@ class Card:
 
 
 @dataclass(frozen=True, eq=False)
-class OpenedUpscaler:
+class OpenedNetwork:
     """A network from a file."""
 
-    network: Upscaler
+    network: UpscalerNetwork
     """In evaluation mode, float32, without gradients, on the CPU."""
     card: Card
     digest: str
     """sha256 of the file, in hex."""
 
 
-def save(path: Path, spec: NetworkSpec, network: Upscaler, card: Card) -> Path:
+def save(path: Path, spec: NetworkSpec, network: UpscalerNetwork, card: Card) -> Path:
     """Write a network in half precision, with its spec and card in the header, and return `path`."""
     tensors = {name: tensor.detach().cpu().to(torch.float16) for name, tensor in network.state_dict().items()}
     header = {KEY: json.dumps({"format": 1, "spec": spec.to_dict()} | card.to_dict())}
@@ -86,7 +86,7 @@ def read_card(path: Path) -> Card | None:
     return Card(**words, metrics=metrics)
 
 
-def open_upscaler(path: Path) -> OpenedUpscaler:
+def open_network(path: Path) -> OpenedNetwork:
     """Return the network in a .safetensors, .pth or .pt file; nothing in the file is executed.
 
     Architectures that are not ours are left to spandrel where it is installed, which gets tensors alone. Raises
@@ -123,7 +123,7 @@ def open_upscaler(path: Path) -> OpenedUpscaler:
         raise CheckpointError(f"{path.name}: its numbers make no upscaler ({type(error).__name__})", _DAMAGED) from (
             error
         )
-    return OpenedUpscaler(network, card, digest)
+    return OpenedNetwork(network, card, digest)
 
 
 def _read_torch(path: Path, size: int) -> Any:
@@ -151,7 +151,7 @@ def _with_tensors(value: Any, depth: int = 0) -> Any:
     return value
 
 
-class _Spandrel(Upscaler):
+class _Spandrel(UpscalerNetwork):
     """A network that spandrel knows."""
 
     def __init__(self, descriptor: Any) -> None:
@@ -167,7 +167,7 @@ class _Spandrel(Upscaler):
         return out
 
 
-def _through_spandrel(tensors: dict[str, Tensor]) -> Upscaler:
+def _through_spandrel(tensors: dict[str, Tensor]) -> UpscalerNetwork:
     try:
         spandrel = importlib.import_module("spandrel")
     except ImportError:

@@ -14,7 +14,7 @@ from ganlib.latents.paths import LatentPath, PathWalker
 from ganlib.latents.recipes import Edit
 from ganlib.media import images
 from ganlib.render.renderer import Renderer
-from ganlib.superres import MOST_SCALE, choose_size, open_enlarger
+from ganlib.superres import MOST_SCALE, choose_size, open_upscaler
 from ganlib.video.job import Reaction, RenderJob
 from ganlib.video.overlays import Overlay
 
@@ -66,7 +66,7 @@ def enlarging(job: RenderJob) -> Enlarge:
     Raises InputError or CheckpointError for a model that is not here, or is none."""
     if not job.upscaler:
         return images.resize
-    enlarger = open_enlarger(job.upscaler, device=job.device)
+    upscaler = open_upscaler(job.upscaler, device=job.device)
 
     def enlarge(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
         own = pixels.shape[1]
@@ -74,7 +74,7 @@ def enlarging(job: RenderJob) -> Enlarge:
             return images.resize(pixels, width, height)
         side = min(width, own * MOST_SCALE)
         target = choose_size(own, own, size=f"{side}x{side}")
-        return images.resize(np.stack([enlarger.to_size(picture, target) for picture in pixels]), width, height)
+        return images.resize(np.stack([upscaler.to_size(picture, target) for picture in pixels]), width, height)
 
     return enlarge
 

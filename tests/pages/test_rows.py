@@ -32,9 +32,9 @@ from ganlib.models.foreign.parts import Parts
 from ganlib.models.foreign.pickles import Budget
 from ganlib.models.foreign.reader import IMPORTS, Import, open_foreign
 from ganlib.nft.traits import TRAITS, Pieces, TraitKind
-from ganlib.superres.networks import FAMILIES, Family, NetworkSpec, Upscaler, known_families
+from ganlib.superres.networks import FAMILIES, Family, NetworkSpec, UpscalerNetwork, known_families
 from ganlib.superres.registry import KNOWN, KnownModel
-from ganlib.superres.weights import open_upscaler
+from ganlib.superres.weights import open_network
 from ganlib.training.presets import PRESETS, Preset
 from ganlib.training.watch.doctor import best_snapshot
 from pages._ui.common import model_cache
@@ -148,7 +148,7 @@ def test_an_upscaling_model_is_a_choice_of_the_command_and_of_the_page(
 
 
 def test_a_family_of_upscaling_networks_is_read_from_its_tensors(monkeypatch, tmp_path):
-    class Twice(Upscaler):
+    class Twice(UpscalerNetwork):
         def __init__(self, spec: NetworkSpec) -> None:
             super().__init__()
             self.scale, self.reach, self.floats_per_pixel, self.title = spec.scale, 0, 12, "twice"
@@ -162,9 +162,9 @@ def test_a_family_of_upscaling_networks_is_read_from_its_tensors(monkeypatch, tm
 
     torch.save({"gain": torch.full((1, 3, 1, 1), 0.5)}, tmp_path / "twice.pth")
     with pytest.raises(CheckpointError):
-        open_upscaler(tmp_path / "twice.pth")
+        open_network(tmp_path / "twice.pth")
     monkeypatch.setitem(FAMILIES, "twice", Family("Toys", Twice, read))
-    opened = open_upscaler(tmp_path / "twice.pth")
+    opened = open_network(tmp_path / "twice.pth")
     assert torch.equal(opened.network(torch.ones(1, 3, 2, 2)), torch.full((1, 3, 4, 4), 0.5))
     assert "Toys" in known_families()
 

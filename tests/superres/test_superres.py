@@ -15,11 +15,11 @@ from torch import nn
 
 from ganlib.base.errors import CheckpointError, DeviceError, HubError, InputError
 from ganlib.media import images
-from ganlib.superres import EMBEDDED, choices, choose_size, download_model, find_model, open_enlarger, registry
+from ganlib.superres import EMBEDDED, choices, choose_size, download_model, find_model, open_upscaler, registry
 from ganlib.superres.networks import NetworkSpec, build, infer_spec, tensors_of
 from ganlib.superres.training import lattice, start_network
-from ganlib.superres.upscaler import Enlarger, bled
-from ganlib.superres.weights import Card, open_upscaler, read_card, save
+from ganlib.superres.upscaler import Upscaler, bled
+from ganlib.superres.weights import Card, open_network, read_card, save
 
 SRVGG = NetworkSpec("srvgg", 4, 6, 3)
 RRDB = NetworkSpec("rrdb", 4, 8, 2, 4)
@@ -31,10 +31,10 @@ def picture(height: int = 50, width: int = 70, seed: int = 0) -> np.ndarray:
     return images.resize(noise, width, height)
 
 
-def enlarger(spec: NetworkSpec = SRVGG, tile: int = 0) -> Enlarger:
+def upscaler(spec: NetworkSpec = SRVGG, tile: int = 0) -> Upscaler:
     torch.manual_seed(1)
     network = start_network(spec, 1) if spec is SRVGG else build(spec)
-    return Enlarger(network.eval().requires_grad_(False), Card("Tiny"), "tiny", "0" * 64, torch.device("cpu"), tile)
+    return Upscaler(network.eval().requires_grad_(False), Card("Tiny"), "tiny", "0" * 64, torch.device("cpu"), tile)
 
 
 # --- networks and their files -----------------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ def test_a_spec_is_read_from_the_shapes_of_the_tensors(tmp_path, spec, wrap):
     network = build(spec)
     state = network.state_dict()
     torch.save({wrap: state, "iter": 5} if wrap else state, tmp_path / "net.pth")
-    opened = open_upscaler(tmp_path / "net.pth")
+    opened = open_network(tmp_path / "net.pth")
     assert infer_spec(opened.network.state_dict()) == spec and opened.network.scale == spec.scale
     rgb = torch.rand(1, 3, 9, 13)
     with torch.no_grad():
@@ -76,10 +76,10 @@ def test_real_esrgans_small_network_loads_with_its_sizes(repository, tmp_path):
     path = folder / "realesr-general-x4v3.pth"
     if not path.is_file():
         pytest.skip(f"no {path}; ATELIER_WEIGHTS names another folder")
-    opened = open_upscaler(path)
+    opened = open_network(path)
     assert infer_spec(opened.network.state_dict()) == NetworkSpec("srvgg", 4, 64, 32)
     small = images.resize(picture(20, 20) // 4 + 96, 32, 24)
-    large = Enlarger(opened.network, opened.card, "g", opened.digest, torch.device("cpu")).native(small)
+    large = Upscaler(opened.network, opened.card, "g", opened.digest, torch.device("cpu")).native(small)
     back = images.resize(large, 32, 24).astype(int)
     assert large.shape == (96, 128, 3) and np.abs(back - small).mean() < 6
 
@@ -88,7 +88,7 @@ def test_a_file_of_ours_keeps_its_card(tmp_path):
     card = Card("Mine", "CC0-1.0", "my paintings", "a command", {"psnr": 23.5})
     network = start_network(SRVGG, 0)
     path = save(tmp_path / "mine.safetensors", SRVGG, network, card)
-    opened = open_upscaler(path)
+    opened = open_network(path)
     assert opened.card == card == read_card(path)
     assert all(torch.equal(a.half(), b.half()) for a, b in zip(
         network.state_dict().values(), opened.network.state_dict().values(), strict=True))  # fmt: skip
@@ -128,7 +128,7 @@ def test_hostile_and_broken_files_are_refused_in_words(tmp_path, monkeypatch):
     names = ("evil", "plain", "cut", "page", "empty", "nan", "missing", "huge", "other", "unknown")
     for path in [*(tmp_path / f"{name}.pth" for name in names), tmp_path / "short.safetensors", tmp_path / "no.pth"]:
         with pytest.raises(CheckpointError) as refused:
-            open_upscaler(path)
+            open_network(path)
         assert path.name in refused.value.message and refused.value.hint, path
     assert not (tmp_path / "ran.txt").exists()
 
@@ -163,18 +163,18 @@ def test_other_architectures_are_left_to_spandrel_with_tensors_alone(tmp_path, m
     monkeypatch.setitem(sys.modules, "spandrel", module)
     torch.save({"known.weight": torch.zeros(2)}, tmp_path / "a.pth")
     torch.save({"other.weight": torch.zeros(2)}, tmp_path / "b.pth")
-    opened = open_upscaler(tmp_path / "a.pth")
+    opened = open_network(tmp_path / "a.pth")
     assert opened.network.scale == 3 and opened.network.title == "Thrice ×3"
-    assert Enlarger(opened.network, opened.card, "a", "", torch.device("cpu")).native(picture()).shape == (150, 210, 3)
+    assert Upscaler(opened.network, opened.card, "a", "", torch.device("cpu")).native(picture()).shape == (150, 210, 3)
     with pytest.raises(CheckpointError, match="spandrel does not know"):
-        open_upscaler(tmp_path / "b.pth")
+        open_network(tmp_path / "b.pth")
 
 
 def test_without_spandrel_the_words_say_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "spandrel", None)
     torch.save({"other.weight": torch.zeros(2)}, tmp_path / "b.pth")
     with pytest.raises(CheckpointError) as refused:
-        open_upscaler(tmp_path / "b.pth")
+        open_network(tmp_path / "b.pth")
     assert "pip install" in refused.value.hint
 
 
@@ -187,7 +187,7 @@ def test_the_embedded_model_is_small_free_and_has_its_numbers():
     assert path.stat().st_size < 1_500_000 and card.licence == "CC0-1.0" and "public domain" in card.data
     assert card.metrics["distance"] < card.metrics["lanczos_distance"]
     assert card.metrics["psnr"] > card.metrics["lanczos_psnr"] - 0.5
-    assert open_enlarger(EMBEDDED).native(picture(16, 20)).shape == (64, 80, 3)
+    assert open_upscaler(EMBEDDED).native(picture(16, 20)).shape == (64, 80, 3)
 
 
 def test_the_embedded_model_draws_no_lattice_into_smooth_areas():
@@ -195,7 +195,7 @@ def test_the_embedded_model_draws_no_lattice_into_smooth_areas():
     small = nn.functional.interpolate((coarse + 1) / 2, size=(96, 96), mode="bicubic", align_corners=False)
     plain = nn.functional.interpolate(small, scale_factor=4, mode="bicubic", align_corners=False)
     with torch.no_grad():
-        error = open_upscaler(find_model(EMBEDDED)).network(small) - plain
+        error = open_network(find_model(EMBEDDED)).network(small) - plain
     # In grey levels, away from the edges; 0.62 before training was kept from it, and visible.
     assert 255 * float(lattice(error[..., 48:-48, 48:-48], 4)) < 0.4
 
@@ -244,21 +244,21 @@ def test_files_of_a_persons_own_are_listed(tmp_path, monkeypatch):
 @pytest.mark.parametrize("spec", [SRVGG, RRDB], ids=str)
 def test_tiles_give_the_picture_that_the_whole_gives(spec):
     small = picture(90, 130)
-    whole = enlarger(spec, 4096).native(small).astype(int)
-    tiled = enlarger(spec, 32).native(small).astype(int)
+    whole = upscaler(spec, 4096).native(small).astype(int)
+    tiled = upscaler(spec, 32).native(small).astype(int)
     assert whole.shape == (360, 520, 3) and np.abs(whole - tiled).max() <= 1
 
 
 @pytest.mark.parametrize("height, width", [(1, 1), (1, 40), (3, 2), (33, 31)])
 def test_small_and_odd_pictures_are_enlarged(height, width):
     small = np.full((height, width, 3), 120, np.uint8)
-    large = enlarger(tile=32).native(small)
+    large = upscaler(tile=32).native(small)
     assert large.shape == (4 * height, 4 * width, 3)
 
 
 def test_tiles_are_halved_where_memory_runs_out():
     small = picture(80, 80)
-    one, other = enlarger(tile=4096), enlarger(tile=4096)
+    one, other = upscaler(tile=4096), upscaler(tile=4096)
     through, sizes = other._through, []
 
     def scarce(part):
@@ -277,7 +277,7 @@ def test_tiles_are_halved_where_memory_runs_out():
 
 
 def test_the_tile_follows_the_free_memory(monkeypatch):
-    it = enlarger()
+    it = upscaler()
     for free, least, most in ((0, 32, 256), (10**6, 32, 32), (10**12, 256, 256)):
         monkeypatch.setattr("ganlib.superres.upscaler.free_bytes", lambda device, free=free: free)
         assert least <= it.tile_side() <= most
@@ -290,7 +290,7 @@ def test_the_tile_follows_the_free_memory(monkeypatch):
 def test_any_scale_is_met_exactly(scale):
     small = picture(20, 30)
     target = choose_size(30, 20, scale=scale)
-    large = enlarger().to_size(small, target)
+    large = upscaler().to_size(small, target)
     assert large.shape == (round(20 * scale), round(30 * scale), 3)
     assert np.abs(images.resize(large, 30, 20).astype(int) - small).mean() < 12
 
@@ -299,7 +299,7 @@ def test_exact_sizes_cut_the_middle_out_or_stretch():
     small = picture(20, 40)
     cut = choose_size(40, 20, size="64x64")
     assert (cut.width, cut.height, cut.box) == (64, 64, (10, 0, 30, 20))
-    assert enlarger().to_size(small, cut).shape == (64, 64, 3)
+    assert upscaler().to_size(small, cut).shape == (64, 64, 3)
     assert choose_size(40, 20, size="100x80", fit="stretch").box == (0, 0, 40, 20)
     assert (choose_size(40, 20, size="160x").height, choose_size(40, 20, size="X60").width) == (80, 120)
     film = choose_size(41, 21, scale=3, even=True)
@@ -312,7 +312,7 @@ def test_exact_sizes_cut_the_middle_out_or_stretch():
 
 
 def test_a_network_of_another_scale_goes_as_often_as_it_takes():
-    it = enlarger(RRDB_TWICE)
+    it = upscaler(RRDB_TWICE)
     target = choose_size(10, 8, scale=4)
     assert len(target.steps(it.scale)) == 2 and target.work(it.scale) == pytest.approx((80 + 320) / 1e6)
     assert it.to_size(picture(8, 10), target).shape == (32, 40, 3)
@@ -323,17 +323,17 @@ def test_the_last_time_ends_at_the_size():
     assert choose_size(10, 8, scale=30).steps(4) == [(10, 8), (40, 32), (75, 60)]
     assert choose_size(10, 8, scale=5).steps(4) == [(10, 8), (13, 10)]
     assert choose_size(10, 8, scale=3).steps(1) == [(10, 8)]
-    assert enlarger().to_size(picture(10, 10), choose_size(10, 10, scale=30)).shape == (300, 300, 3)
+    assert upscaler().to_size(picture(10, 10), choose_size(10, 10, scale=30)).shape == (300, 300, 3)
 
 
 def test_alpha_is_apart_and_leaves_no_dark_rim():
     pixels = np.zeros((40, 40, 4), np.uint8)
     pixels[10:30, 10:30] = (200, 100, 50, 255)  # around it: black under alpha 0
     target = choose_size(40, 40, scale=4)
-    large = enlarger().to_size(pixels, target)
+    large = upscaler().to_size(pixels, target)
     assert large.shape == (160, 160, 4) and large[80, 80, 3] == 255 and large[5, 5, 3] == 0
     seen = large[large[..., 3] > 8][:, :3].astype(int)
     assert np.abs(seen - (200, 100, 50)).max() < 24  # the tiny network is not quite exact
     assert (bled(pixels) == bled(pixels[::-1])[::-1]).mean() > 0.9
     opaque = np.dstack([picture(40, 40), np.full((40, 40), 255, np.uint8)])
-    assert np.array_equal(enlarger().to_size(opaque, target)[..., :3], enlarger().to_size(opaque[..., :3], target))
+    assert np.array_equal(upscaler().to_size(opaque, target)[..., :3], upscaler().to_size(opaque[..., :3], target))

@@ -21,7 +21,7 @@ from ganlib.superres import UpscaleConfig, films, read_records, upscale
 from ganlib.superres.films import probe
 from ganlib.superres.networks import NetworkSpec
 from ganlib.superres.training import STATE, UpscalerConfig, start_network, train
-from ganlib.superres.weights import Card, open_upscaler, save
+from ganlib.superres.weights import Card, open_network, save
 
 
 @pytest.fixture(scope="module")
@@ -308,7 +308,7 @@ def test_a_stopped_training_goes_on_to_the_same_network(tmp_path, monkeypatch):
         train(config("parts"), Stopping(2))
     assert (tmp_path / "parts" / STATE).is_file()
     path = train(config("parts"), SilentReporter())
-    one, other = open_upscaler(tmp_path / "whole" / path.name), open_upscaler(path)
+    one, other = open_network(tmp_path / "whole" / path.name), open_network(path)
     pairs = zip(one.network.state_dict().values(), other.network.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     assert other.card.metrics["steps"] == 4 and other.card.metrics["lanczos_psnr"] > 10

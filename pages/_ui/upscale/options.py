@@ -17,7 +17,7 @@ from ganlib.superres import (
     choose_size,
     download_model,
     models_folder,
-    open_enlarger,
+    open_network,
     open_upscaler,
 )
 from pages._ui.common import fields
@@ -69,7 +69,7 @@ def _keep_model(upload: Any) -> None:
         dest.parent.mkdir(parents=True, exist_ok=True)
         with runs.replacing(dest) as temporary:
             write_upload(upload, temporary)
-            open_upscaler(temporary)
+            open_network(temporary)
         st.session_state["upscale-model"] = dest.stem
     except GanlibError as error:
         words = error.message.partition(": ")[2] or error.message
@@ -110,8 +110,8 @@ def estimate(choice: Choice, sources: Sources, options: dict[str, Any]) -> float
 
 @st.cache_data(max_entries=16, show_spinner="Trying the model …")
 def _speed(path: str, changed: int) -> tuple[float, int]:
-    enlarger = open_enlarger(path)
-    return enlarger.seconds_per_megapixel(), enlarger.scale
+    upscaler = open_upscaler(path)
+    return upscaler.seconds_per_megapixel(), upscaler.scale
 
 
 def command_of(choice: Choice, sources: Sources, options: dict[str, Any]) -> str:
