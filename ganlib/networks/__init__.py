@@ -69,9 +69,9 @@ def architecture(name: str) -> Architecture:
 
 def family_of(tensors: Mapping[str, Tensor]) -> Architecture:
     """Return the family that a generator's tensors (NVIDIA's names) belong to; raises `CheckpointError` for none."""
-    readable = [row for row in ARCHITECTURES.values() if row.hallmark]
+    readable = [row for row in ARCHITECTURES.values() if row.signature_key]
     for row in readable:
-        if row.hallmark in tensors:
+        if row.signature_key in tensors:
             return row
     titles = " or ".join(row.title for row in readable)
     raise CheckpointError(f"its tensors are no generator of {titles}", "check which tool wrote the file")

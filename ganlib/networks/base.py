@@ -298,7 +298,7 @@ class Architecture:
     """The registry's key."""
     title: str
     """The name people use."""
-    hallmark: str
+    signature_key: str
     """Name of a tensor that only this family's generators have, under NVIDIA's names; empty where files of other
     tools are not read."""
     trainable: bool

@@ -305,7 +305,7 @@ def tensor_side(name: str) -> int | None:
 DCGAN = Architecture(
     name="dcgan",
     title="DCGAN",
-    hallmark="",
+    signature_key="",
     trainable=True,
     build_G=Generator,
     build_D=Discriminator,

@@ -169,7 +169,7 @@ def tensor_side(name: str) -> int | None:
 FASTGAN = Architecture(
     name="fastgan",
     title="FastGAN",
-    hallmark="",
+    signature_key="",
     trainable=True,
     build_G=Generator,
     build_D=dcgan.Discriminator,

@@ -358,7 +358,7 @@ def infer_spec(tensors: Mapping[str, Tensor]) -> GeneratorSpec:
 PROGAN = Architecture(
     name="progan",
     title="ProGAN",
-    hallmark="",
+    signature_key="",
     trainable=True,
     build_G=Generator,
     build_D=Discriminator,

@@ -466,7 +466,7 @@ def nvidia_arguments(spec: GeneratorSpec) -> dict[str, dict[str, Any]]:
 STYLEGAN2 = Architecture(
     name="stylegan2",
     title="StyleGAN2",
-    hallmark="synthesis.b4.const",
+    signature_key="synthesis.b4.const",
     trainable=True,
     build_G=Generator,
     build_D=Discriminator,

@@ -438,7 +438,7 @@ def nvidia_arguments(spec: GeneratorSpec) -> dict[str, dict[str, Any]]:
 STYLEGAN3 = Architecture(
     name="stylegan3",
     title="StyleGAN3",
-    hallmark="synthesis.input.freqs",
+    signature_key="synthesis.input.freqs",
     trainable=False,
     build_G=Generator,
     build_D=stylegan2.Discriminator,

@@ -180,7 +180,7 @@ def test_a_toy_family_is_found_everywhere(data, tmp_path, monkeypatch, capsys, r
     from ganlib.__main__ import main
 
     row = Architecture(
-        name="toy", title="Toy", hallmark="", trainable=True, build_G=ToyGenerator, build_D=lambda spec: None,
+        name="toy", title="Toy", signature_key="", trainable=True, build_G=ToyGenerator, build_D=lambda spec: None,
         make_spec=make_toy_spec, infer_spec=lambda tensors: None, style_weights=lambda G: {},
         train_defaults={"discriminator": "projected", "glr": 0.01}, tiny=lambda: make_toy_spec(resolution=16),
     )  # fmt: skip

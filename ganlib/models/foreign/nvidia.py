@@ -292,7 +292,7 @@ def holds_generator(table: Mapping[Any, Any]) -> bool:
 
 
 def _is_generator(tensors: Tensors) -> bool:
-    return any(name.startswith("synthesis.b4.") or name == stylegan3.STYLEGAN3.hallmark for name in tensors)
+    return any(name.startswith("synthesis.b4.") or name == stylegan3.STYLEGAN3.signature_key for name in tensors)
 
 
 def _networks_of(table: Mapping[Any, Any]) -> tuple[Tensors, Tensors]:
