@@ -34,7 +34,7 @@ from ganlib.base.links import (
 MAX_SEED = 2**32 - 1
 MAX_SEEDS_LISTED = 100_000
 MAX_SEEDS_BLENDED = 8
-MAX_CENTRES = 64
+MAX_CENTROIDS = 64
 MAX_MOVE = 100.0  # picture widths
 MAX_TURN = 36_000.0  # degrees
 MAX_GRAIN = 10.0  # times the noise that a model learned
@@ -188,7 +188,7 @@ class Recipe:
         for move in self.translate:
             _within("translation", move, -MAX_MOVE, MAX_MOVE)
         _within("rotation", self.rotate, -MAX_TURN, MAX_TURN)
-        _within("number of centres", self.centres, 0, MAX_CENTRES)
+        _within("number of centres", self.centres, 0, MAX_CENTROIDS)
         for name, value in (("label", self.label), ("cutoff", self.cutoff)):
             if value is not None:
                 _within(name, value, 0, 10**6)

@@ -66,12 +66,12 @@ def main_colours(pixels: np.ndarray, count: int = 3) -> list[int]:
     """
     lab = to_lab(images.resize(pixels, _SIDE, _SIDE))
     points = lab[subject_of(lab)[0]]
-    centres = [points.mean(axis=0)]
-    gaps = np.square(points - centres[0]).sum(axis=1)
+    centroids = [points.mean(axis=0)]
+    gaps = np.square(points - centroids[0]).sum(axis=1)
     for _ in range(_GROUPS - 1):
-        centres.append(points[gaps.argmax()])
-        gaps = np.minimum(gaps, np.square(points - centres[-1]).sum(axis=1))
-    places = np.array(centres)
+        centroids.append(points[gaps.argmax()])
+        gaps = np.minimum(gaps, np.square(points - centroids[-1]).sum(axis=1))
+    places = np.array(centroids)
     for _ in range(_ROUNDS):
         group = np.square(points[:, None] - places).sum(axis=2).argmin(axis=1)
         for k in np.unique(group):

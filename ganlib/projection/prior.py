@@ -85,14 +85,14 @@ def labels_of(generator: Generator, labels: Sequence[int | None]) -> Tensor | No
     return one_hot(labels, generator.spec.label_dim).to(generator.w_avg.device)
 
 
-def cluster_centres(w: Tensor, count: int, *, seed: int, rounds: int = 12) -> Tensor:
-    """Return `[count, w_dim]`: centres of w `[N, w_dim]` by Lloyd's k-means from `count` of them, in order."""
+def cluster_centroids(w: Tensor, count: int, *, seed: int, rounds: int = 12) -> Tensor:
+    """Return `[count, w_dim]`: centroids of w `[N, w_dim]` by Lloyd's k-means from `count` of them, in order."""
     rng = np.random.RandomState(seed)
     count = min(count, len(w))
-    centres = w[torch.from_numpy(rng.permutation(len(w))[:count]).to(w.device)].clone()
+    centroids = w[torch.from_numpy(rng.permutation(len(w))[:count]).to(w.device)].clone()
     for _ in range(rounds):
-        nearest = torch.cdist(w, centres).argmin(dim=1)
-        sums = torch.zeros_like(centres).index_add_(0, nearest, w)
+        nearest = torch.cdist(w, centroids).argmin(dim=1)
+        sums = torch.zeros_like(centroids).index_add_(0, nearest, w)
         sizes = torch.bincount(nearest, minlength=count)[:, None]
-        centres = torch.where(sizes > 0, sums / sizes.clamp(min=1), centres)  # an empty one stays where it is
-    return centres
+        centroids = torch.where(sizes > 0, sums / sizes.clamp(min=1), centroids)  # an empty one stays where it is
+    return centroids

@@ -10,7 +10,7 @@ from ganlib.base.errors import InputError
 from ganlib.features.perceptual import Distance
 from ganlib.networks.base import Generator
 from ganlib.projection.config import ProjectConfig
-from ganlib.projection.prior import Prior, cluster_centres, map_z, measure_prior
+from ganlib.projection.prior import Prior, cluster_centroids, map_z, measure_prior
 
 _TRIES_PER_CLASS = 8  # random pictures of a class, beside its average, when the nearest class is looked for
 _MOST_CLASSES = 64  # of a model with more, only those with the nearest averages are looked at closely
@@ -76,7 +76,7 @@ def choose_starts(
             rows.append(prior.w_avg)
             continue
         if way == "kmeans":
-            candidates = cluster_centres(prior.samples, config.starts, seed=config.seed)
+            candidates = cluster_centroids(prior.samples, config.starts, seed=config.seed)
         else:
             order = torch.from_numpy(np.random.RandomState(config.seed).permutation(len(prior.samples)))
             candidates = prior.samples[order[: config.starts].to(prior.samples.device)]

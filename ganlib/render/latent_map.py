@@ -32,7 +32,7 @@ class LatentMap:
     """`[N, 2]` float32, each axis from -1 to 1."""
     clusters: np.ndarray
     """`[N]` int, 0 … K-1, the largest cluster first."""
-    centres: np.ndarray
+    centroids: np.ndarray
     """`[K, w_dim]` float32: the mean w of each cluster."""
     w: np.ndarray
     """`[N, w_dim]` float32: where the points are in w."""
@@ -46,7 +46,7 @@ class LatentMap:
         weight = 1 / (np.take_along_axis(gaps, near, axis=1) + 1e-6)
         weight /= weight.sum(axis=1, keepdims=True)
         xy = (self.xy[near] * weight[:, :, None]).sum(axis=1).astype(np.float32)
-        clusters = np.linalg.norm(w[:, None] - self.centres[None], axis=2).argmin(axis=1)
+        clusters = np.linalg.norm(w[:, None] - self.centroids[None], axis=2).argmin(axis=1)
         return xy, clusters
 
 
@@ -98,10 +98,10 @@ def draw_map(
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     labels = rank[grouped.labels_]
-    centres = np.stack([w[labels == k].mean(axis=0) for k in range(len(order))])
+    centroids = np.stack([w[labels == k].mean(axis=0) for k in range(len(order))])
     low, high = xy.min(axis=0), xy.max(axis=0)
     xy = 2 * (xy - low) / np.maximum(high - low, 1e-9) - 1
-    return LatentMap(recipes, xy.astype(np.float32), labels, centres.astype(np.float32), w.astype(np.float32), method)
+    return LatentMap(recipes, xy.astype(np.float32), labels, centroids.astype(np.float32), w.astype(np.float32), method)
 
 
 def _strongest(w: np.ndarray, count: int) -> np.ndarray:

@@ -34,7 +34,7 @@ Place = tuple[tuple[float, float], float]
 SLOW_SECONDS = 0.3
 """A picture that takes longer is first shown as a sketch."""
 _W_CACHE_SIZE = 4096
-_CENTRE_SAMPLES, _CENTRE_BATCH, _CENTRE_SEED = 5000, 1000, 7
+_CENTROID_SAMPLES, _CENTROID_BATCH, _CENTROID_SEED = 5000, 1000, 7
 _LATENT_NAMES = ("w", "w_plus", "projected_w", "latent", "ws")
 _Z_NAMES = ("z", "zs", "projected_z")
 _NAMELESS = {"", "arr_0"}
@@ -64,7 +64,7 @@ class Renderer:
         self.generator = generator
         self.spec: GeneratorSpec = generator.spec
         self.digest, self.name, self.licence, self.folder = digest, name, licence, folder
-        self._centres: dict[int, Tensor] = {}
+        self._centroids: dict[int, Tensor] = {}
         self._seconds = 0.0
         self._colours: tuple[Tensor, Tensor] | None = None
         self._directions: dict[str, tuple[int, Tensor]] = {name: (0, d) for name, d in (directions or {}).items()}
@@ -122,27 +122,27 @@ class Renderer:
         path = self.folder / "w_plus" / f"{recipe.base}.npz"
         return load_w_plus(path, self.spec)[0].to(self.device)
 
-    def centres(self, count: int) -> Tensor:
-        """Return `count` centres of w, `[count, w_dim]`, for truncation that keeps kinds apart (Mokady et al., 2022):
+    def centroids(self, count: int) -> Tensor:
+        """Return `count` centroids of w, `[count, w_dim]`, for truncation that keeps kinds apart (Mokady et al., 2022):
         k-means over w of 5,000 random z, the classes in turn. The same for the same weights; kept once found."""
-        if count not in self._centres:
+        if count not in self._centroids:
             from sklearn.cluster import KMeans
 
             parts = []
-            for start in range(0, _CENTRE_SAMPLES, _CENTRE_BATCH):
-                rng = np.random.default_rng([_CENTRE_SEED, start])
-                z = rng.standard_normal((_CENTRE_BATCH, self.spec.z_dim), dtype=np.float32)
+            for start in range(0, _CENTROID_SAMPLES, _CENTROID_BATCH):
+                rng = np.random.default_rng([_CENTROID_SEED, start])
+                z = rng.standard_normal((_CENTROID_BATCH, self.spec.z_dim), dtype=np.float32)
                 kinds = self.spec.label_dim
-                labels = [(start + i) % kinds for i in range(_CENTRE_BATCH)] if kinds else None
+                labels = [(start + i) % kinds for i in range(_CENTROID_BATCH)] if kinds else None
                 parts.append(self.mapping(z, labels).cpu().numpy())
             found = KMeans(count, n_init=2, random_state=0).fit(np.concatenate(parts).astype(np.float64))
-            self._centres[count] = torch.from_numpy(found.cluster_centers_).float().to(self.device)
-        return self._centres[count]
+            self._centroids[count] = torch.from_numpy(found.cluster_centers_).float().to(self.device)
+        return self._centroids[count]
 
-    def nearest_centre(self, row: Tensor, count: int) -> Tensor:
-        """Return that of `centres(count)` which is nearest to w_plus `[num_ws, w_dim]`, by its mean."""
-        centres = self.centres(count)
-        return centres[(centres - row.mean(dim=0)).square().sum(dim=1).argmin()]
+    def nearest_centroid(self, row: Tensor, count: int) -> Tensor:
+        """Return that of `centroids(count)` which is nearest to w_plus `[num_ws, w_dim]`, by its mean."""
+        centroids = self.centroids(count)
+        return centroids[(centroids - row.mean(dim=0)).square().sum(dim=1).argmin()]
 
     def _direction(self, name: str) -> Tensor:
         """Return a direction by name: a given one, or that of its file, which is read anew when it has changed."""
@@ -187,8 +187,8 @@ class Renderer:
                         raise InputError(f"style input {idx} does not exist", f"this model has 0 … {num_ws - 1}")
                     row[idx] = w_of[seed, recipe.label]
                 if self.spec.truncatable:
-                    centre = self.nearest_centre(row, recipe.centres) if recipe.centres else self.w_avg
-                    row = latents.truncate(row[None], centre, recipe.psi, recipe.cutoff)[0]
+                    centroid = self.nearest_centroid(row, recipe.centres) if recipe.centres else self.w_avg
+                    row = latents.truncate(row[None], centroid, recipe.psi, recipe.cutoff)[0]
                 for edit in recipe.edits:
                     vector = self._direction(edit.direction)
                     layers = slice(edit.first, num_ws if edit.last is None else edit.last + 1)

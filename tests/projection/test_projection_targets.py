@@ -14,7 +14,7 @@ from ganlib.networks import tiny_generator
 from ganlib.projection import crop_square, find_targets, project, read_target
 from ganlib.projection.figures import ordinariness
 from ganlib.projection.outputs import thinned
-from ganlib.projection.prior import INSIDE, OUTSIDE, cluster_centres, measure_prior
+from ganlib.projection.prior import INSIDE, OUTSIDE, cluster_centroids, measure_prior
 from ganlib.projection.search import LEARNING_RATE, learning_rate, noise_penalty, wandering
 from ganlib.projection.target import to_network
 from tests.projection.test_projection import options
@@ -149,9 +149,9 @@ def test_centres_stand_where_the_points_are():
     rng = torch.Generator().manual_seed(0)
     places = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
     points = (places[:, None] + 0.1 * torch.randn(3, 50, 2, generator=rng)).reshape(-1, 2)
-    centres = cluster_centres(points, 12, seed=0)
+    centres = cluster_centroids(points, 12, seed=0)
     assert torch.cdist(places, centres).min(dim=1).values.max() < 0.3
-    assert torch.equal(centres, cluster_centres(points, 12, seed=0))
+    assert torch.equal(centres, cluster_centroids(points, 12, seed=0))
 
 
 def test_the_schedule_is_the_published_one():

@@ -26,7 +26,7 @@ def test_straight_maps_keep_the_two_strongest_axes(renderer):
     assert drawn.xy.min() == -1 and drawn.xy.max() == 1
     sizes = np.bincount(drawn.clusters)
     assert len(sizes) == 5 and (np.diff(sizes) <= 0).all()
-    assert drawn.centres.shape == (5, renderer.spec.w_dim)
+    assert drawn.centroids.shape == (5, renderer.spec.w_dim)
     again = draw_map(renderer, range(200), clusters=5)
     assert np.array_equal(again.xy, drawn.xy) and np.array_equal(again.clusters, drawn.clusters)
 

@@ -291,10 +291,10 @@ def test_directions_are_read_from_the_folder_and_again_when_they_change(tmp_path
 def test_truncation_towards_the_nearest_of_several_centres():
     G = networks.tiny_generator(seed=6)
     renderer, other = Renderer(G), Renderer(G)
-    centres = renderer.centres(4)
-    assert centres.shape == (4, G.spec.w_dim) and torch.equal(centres, other.centres(4))
+    centroids = renderer.centroids(4)
+    assert centroids.shape == (4, G.spec.w_dim) and torch.equal(centroids, other.centroids(4))
     plain = renderer.w_plus([Recipe.of_seed(3)])[0]
-    nearest = centres[(centres - plain[0]).norm(dim=1).argmin()]
+    nearest = centroids[(centroids - plain[0]).norm(dim=1).argmin()]
     half = renderer.w_plus([Recipe.of_seed(3, psi=0.5, centres=4)])[0]
     assert torch.allclose(half, (plain + nearest) / 2, atol=1e-6)
     assert torch.allclose(renderer.w_plus([Recipe.of_seed(3, psi=0.0, centres=4)])[0], nearest.expand_as(plain))

@@ -14,8 +14,8 @@ from ganlib.models.foreign.pickles import UNKNOWN_HINT, short
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 from ganlib.networks.stylegan2 import channels_at
 
-CENTRE_SAMPLES = 10_000
-CENTRE_SEED = 0
+W_AVG_SAMPLES = 10_000
+W_AVG_SEED = 0
 
 
 def build_networks(parts: Parts) -> tuple[Generator, Discriminator | None]:
@@ -23,8 +23,8 @@ def build_networks(parts: Parts) -> tuple[Generator, Discriminator | None]:
 
     A discriminator that does not fit is left out with a note. Raises `CheckpointError` where the tensors are no
     generator."""
-    has_centre = "mapping.w_avg" in parts.G
-    if not has_centre and "mapping.fc0.weight" in parts.G:
+    has_w_avg = "mapping.w_avg" in parts.G
+    if not has_w_avg and "mapping.fc0.weight" in parts.G:
         parts.G["mapping.w_avg"] = torch.zeros(len(parts.G["mapping.fc0.weight"]))
     check_square(parts.G)
     spec = _with_params(_infer_generator(parts.G), parts.G_facts)
@@ -42,9 +42,9 @@ def build_networks(parts: Parts) -> tuple[Generator, Discriminator | None]:
     with torch.device("meta"):
         G = networks.build_generator(spec)
     _assign(G, parts.G, f"{networks.architecture(spec.arch).title}'s")
-    if not has_centre:
-        _find_centre(G)
-        parts.notes.append(f"it stores no mean of w: that of {CENTRE_SAMPLES} samples was taken")
+    if not has_w_avg:
+        _estimate_w_avg(G)
+        parts.notes.append(f"it stores no mean of w: that of {W_AVG_SAMPLES} samples was taken")
     return G, D
 
 
@@ -114,13 +114,13 @@ def _assign(module: nn.Module, tensors: dict[str, Tensor], whose: str) -> None:
 
 
 @torch.no_grad()
-def _find_centre(G: Generator) -> None:
+def _estimate_w_avg(G: Generator) -> None:
     """Set w_avg to the mean of w over random z, the classes in turn."""
-    rng = torch.Generator().manual_seed(CENTRE_SEED)
+    rng = torch.Generator().manual_seed(W_AVG_SEED)
     total = torch.zeros(G.spec.w_dim, dtype=torch.float64)
-    for start in range(0, CENTRE_SAMPLES, 1000):
+    for start in range(0, W_AVG_SAMPLES, 1000):
         z = torch.randn(1000, G.spec.z_dim, generator=rng)
         count = G.spec.label_dim
         label = torch.eye(count)[(torch.arange(1000) + start) % count] if count else None
         total += G.mapping(z, label).double().sum(dim=0)
-    G.w_avg.copy_(total / CENTRE_SAMPLES)
+    G.w_avg.copy_(total / W_AVG_SAMPLES)

@@ -16,7 +16,7 @@ GRAIN = "n:"  # of a layer's noise slider
 MAX_STEPS_BACK = 200
 STYLES = tuple(STYLE_GROUPS)
 SIMPLE = ("label", "psi", "centres", "noise_mode", "noise_seed")  # controls that are fields of a recipe
-CENTRES = {0: "average", 4: "4 kinds", 8: "8", 16: "16"}
+CENTROIDS = {0: "average", 4: "4 kinds", 8: "8", 16: "16"}
 NOISE_WORDS = {"const": "fixed", "random": "fresh", "none": "none"}
 
 
@@ -45,7 +45,7 @@ def groups_of(
         )
         variation.append(Slider("psi", "How unusual", -1, 1.5, DEFAULT_PSI, marks=(0, 1), help=help))
         help = "what psi leads to: the average picture, or the nearest of several kinds (multi-modal truncation)"
-        variation.append(Choice("centres", "Towards", tuple(CENTRES.items()), help=help))
+        variation.append(Choice("centres", "Towards", tuple(CENTROIDS.items()), help=help))
     if spec.truncatable and spec.num_ws > 1:
         help = "truncation cutoff: how many style inputs, from the coarsest on, that reaches"
         count = spec.num_ws
