@@ -107,7 +107,7 @@ def _place(args: argparse.Namespace, is_movable: bool) -> dict[str, Any]:
 
 def _grain(args: argparse.Namespace, spec: GeneratorSpec) -> dict[str, Any]:
     """`--grain` as a field of a recipe. Raises InputError where the model has no noise or not these style inputs."""
-    from ganlib.latents.recipes import Recipe, grains_of
+    from ganlib.latents.recipes import Recipe, noise_strengths_of
 
     if args.grain is None:
         return {}
@@ -119,7 +119,7 @@ def _grain(args: argparse.Namespace, spec: GeneratorSpec) -> dict[str, Any]:
         raise InputError(f"--grain {args.grain[:40]!r}: {error.message}", GRAIN_HINT) from error
     if not args.grain.strip():
         raise InputError("--grain names no layers", GRAIN_HINT)
-    grains_of([recipe], spec.num_ws)
+    noise_strengths_of([recipe], spec.num_ws)
     return {"grain": recipe.grain}
 
 

@@ -346,20 +346,20 @@ class Recipe:
         return recipe
 
 
-def grains_of(recipes: Sequence[Recipe], num_ws: int) -> np.ndarray | None:
+def noise_strengths_of(recipes: Sequence[Recipe], num_ws: int) -> np.ndarray | None:
     """Return float64 `[N, num_ws]`: what the noise of every layer is multiplied by; None where nothing is changed.
 
     Raises InputError for a style input that a model with `num_ws` does not have."""
     if not any(recipe.grain for recipe in recipes):
         return None
-    grains = np.ones((len(recipes), num_ws))
-    for row, recipe in zip(grains, recipes, strict=True):
+    noise_strengths = np.ones((len(recipes), num_ws))
+    for row, recipe in zip(noise_strengths, recipes, strict=True):
         if recipe.grain and (last := recipe.grain[-1][0]) >= num_ws - 1:  # the last one makes colours of features
             hint = f"This model has noise in the layers of style inputs 0 to {num_ws - 2}."
             raise InputError(f"style input {last} has no noise", hint)
         for layer, factor in recipe.grain:
             row[layer] = factor
-    return grains
+    return noise_strengths
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -200,7 +200,7 @@ class Generator(nn.Module):
 
     Where the spec says `movable` there is also `transform [N, 3, 3]`, from a point of the picture (which reaches from
     -1/2 to 1/2, right and down) to the point that is shown there; None changes nothing. Where there is more than one
-    noise mode there is also `grain [N, num_ws]`, which multiplies the noise of each style input's layer."""
+    noise mode there is also `noise_gain [N, num_ws]`, which multiplies the noise of each style input's layer."""
 
     @property
     def w_avg(self) -> Tensor:

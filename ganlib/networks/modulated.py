@@ -114,7 +114,7 @@ class SynthesisLayer(nn.Module):
         noise_mode: str,
         rng: Rng = None,
         gain: float = 1.0,
-        grain: Tensor | None = None,  # [N]: the noise is multiplied by it
+        noise_gain: Tensor | None = None,  # [N]: the noise is multiplied by it
     ) -> Tensor:
         """x `[N, I, H, W]`, w `[N, w_dim]` → `[N, O, H·up, W·up]` in the dtype of x."""
         # Demodulation divides by a sum of squares: in float32, whatever the picture is.
@@ -132,8 +132,8 @@ class SynthesisLayer(nn.Module):
         elif noise_mode == "random":
             noise = ops.draw_noise((x.shape[0], 1, self.resolution, self.resolution), rng, x.device).permute(0, 2, 3, 1)
             noise = noise * (self.noise_strength * act_gain)
-        if noise is not None and grain is not None:
-            noise = noise * grain[:, None, None, None]
+        if noise is not None and noise_gain is not None:
+            noise = noise * noise_gain[:, None, None, None]
 
         multiplies_less = self._multiplies_less(x, x.dtype)
         alone = not torch.is_grad_enabled() and not multiplies_less and x.shape[0] == 1

@@ -84,11 +84,11 @@ class SynthesisBlock(nn.Module):
         ws: Tensor,
         noise_mode: str,
         rng: Rng = None,
-        grain: Tensor | None = None,
+        noise_gain: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """x features, img picture so far, ws `[N, num_conv + 1, w_dim]` → features and picture at this resolution.
 
-        `grain [N, num_conv]` multiplies the noise of the convolutions."""
+        `noise_gain [N, num_conv]` multiplies the noise of the convolutions."""
         styles = ws.unbind(dim=1)
         features = self.const.expand(ws.shape[0], *self.const.shape) if x is None else x
         small = self.conv1.resolution <= CHANNELS_LAST_LIMIT
@@ -102,9 +102,13 @@ class SynthesisBlock(nn.Module):
         branch_gain = math.sqrt(0.5) if residual else 1.0
         shortcut = self.skip(features, gain=branch_gain) if residual else None
         if not self.is_first:
-            features = self.conv0(features, styles[0], noise_mode, rng, grain=None if grain is None else grain[:, 0])
-        own_grain = None if grain is None else grain[:, -1]
-        features = self.conv1(features, styles[self.num_conv - 1], noise_mode, rng, gain=branch_gain, grain=own_grain)
+            features = self.conv0(
+                features, styles[0], noise_mode, rng, noise_gain=None if noise_gain is None else noise_gain[:, 0]
+            )
+        own_gain = None if noise_gain is None else noise_gain[:, -1]
+        features = self.conv1(
+            features, styles[self.num_conv - 1], noise_mode, rng, gain=branch_gain, noise_gain=own_gain
+        )
         if shortcut is not None:
             features = shortcut + features
 
@@ -144,31 +148,31 @@ class SynthesisNetwork(nn.Module):
             in_channels = out_channels
 
     def forward(
-        self, w_plus: Tensor, noise_mode: str = "const", rng: Rng = None, grain: Tensor | None = None
+        self, w_plus: Tensor, noise_mode: str = "const", rng: Rng = None, noise_gain: Tensor | None = None
     ) -> Tensor:
         """w_plus `[N, num_ws, w_dim]` → image `[N, C, R, R]` float32 in about [-1, 1].
 
         `noise_mode`: const (stored maps), random (`rng`: one generator, one per sample, or the global one) or none.
-        `grain [N, num_ws]`: the noise of the convolution of a style input is multiplied by it; the last has none.
+        `noise_gain [N, num_ws]`: the noise of the convolution of a style input is multiplied by it; the last has none.
         """
         assert w_plus.ndim == 3 and w_plus.shape[1] == self.num_ws, w_plus.shape
         assert noise_mode in ("const", "random", "none"), noise_mode
-        picture = self.up_to(self.resolutions[-1], w_plus, noise_mode, rng, grain)
+        picture = self.up_to(self.resolutions[-1], w_plus, noise_mode, rng, noise_gain)
         assert picture is not None
         return picture
 
     def up_to(
-        self, last: int, w_plus: Tensor, noise_mode: str = "const", rng: Rng = None, grain: Tensor | None = None
+        self, last: int, w_plus: Tensor, noise_mode: str = "const", rng: Rng = None, noise_gain: Tensor | None = None
     ) -> Tensor | None:
         """Return what the blocks up to the side `last` have made of the picture; None where it has no colours yet."""
         features = picture = None
         remaining = w_plus.float()  # a block's last style is also the next one's first
         for side in self.resolutions:
             block = getattr(self, f"b{side}")
-            own = None if grain is None else grain[:, : block.num_conv]
+            own = None if noise_gain is None else noise_gain[:, : block.num_conv]
             features, picture = block(features, picture, remaining[:, : block.num_conv + 1], noise_mode, rng, own)
             remaining = remaining[:, block.num_conv :]
-            grain = None if grain is None else grain[:, block.num_conv :]
+            noise_gain = None if noise_gain is None else noise_gain[:, block.num_conv :]
             if side == last:
                 break
         return picture

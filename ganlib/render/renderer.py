@@ -196,9 +196,9 @@ class Renderer:
                 rows.append(row)
             return torch.stack(rows) if rows else torch.zeros(0, num_ws, self.spec.w_dim, device=self.device)
 
-    def grains(self, recipes: Sequence[Recipe]) -> np.ndarray | None:
-        """Return `latents.grains_of` the recipes; None for a model without noise, which ignores what they say."""
-        return latents.grains_of(recipes, self.spec.num_ws) if len(self.spec.noise_modes) > 1 else None
+    def noise_strengths(self, recipes: Sequence[Recipe]) -> np.ndarray | None:
+        """As `latents.noise_strengths_of`; None for a model without noise, which ignores what the recipes say."""
+        return latents.noise_strengths_of(recipes, self.spec.num_ws) if len(self.spec.noise_modes) > 1 else None
 
     # -- pictures --------------------------------------------------------------------------------------------------
 
@@ -214,15 +214,15 @@ class Renderer:
         noise_mode: str = "const",
         noise_seeds: Sequence[int] | None = None,
         places: Sequence[Place] | None = None,
-        grains: np.ndarray | None = None,
+        noise_strengths: np.ndarray | None = None,
         batch: int | None = None,
     ) -> Iterator[np.ndarray]:
         """Yield uint8 `[n, R, R, 3]` for w_plus `[N, num_ws, w_dim]`, in order, `batch` pictures at a time.
 
         `noise_seeds`: one per picture for noise mode `random`; the same seed is the same noise on every device.
         `places`: how each picture is moved and turned, as `(recipe.translate, recipe.rotate)`; a model that cannot move
-        ignores it. `grains` `[N, num_ws]`: what the noise of each style input's layer is multiplied by (`grains_of`); a
-        model without noise ignores it."""
+        ignores it. `noise_strengths` `[N, num_ws]`: what the noise of each style input's layer is multiplied by
+        (`noise_strengths_of`); a model without noise ignores it."""
         if noise_mode not in self.spec.noise_modes:
             modes = ", ".join(self.spec.noise_modes)
             raise InputError(f"this model has no noise mode {noise_mode!r}", f"choose one of: {modes}")
@@ -236,8 +236,9 @@ class Renderer:
             if places is not None and self.spec.movable:
                 matrices = [latents.placement(*place) for place in places[start : start + size]]
                 more["transform"] = torch.stack(matrices).to(self.device)
-            if grains is not None and len(self.spec.noise_modes) > 1:
-                more["grain"] = torch.from_numpy(grains[start : start + size]).to(self.device, torch.float32)
+            if noise_strengths is not None and len(self.spec.noise_modes) > 1:
+                strengths = torch.from_numpy(noise_strengths[start : start + size])
+                more["noise_gain"] = strengths.to(self.device, torch.float32)
             if noise_mode == "random":
                 rng = [torch.Generator().manual_seed(s) for s in seeds[start : start + size]]
             with (
@@ -255,13 +256,18 @@ class Renderer:
         noise_mode: str = "const",
         noise_seeds: Sequence[int] | None = None,
         places: Sequence[Place] | None = None,
-        grains: np.ndarray | None = None,
+        noise_strengths: np.ndarray | None = None,
         batch: int | None = None,
     ) -> np.ndarray:
         """Return uint8 `[N, R, R, 3]`; arguments as `synthesize_batches`."""
         parts = list(
             self.synthesize_batches(
-                w_plus, noise_mode=noise_mode, noise_seeds=noise_seeds, places=places, grains=grains, batch=batch
+                w_plus,
+                noise_mode=noise_mode,
+                noise_seeds=noise_seeds,
+                places=places,
+                noise_strengths=noise_strengths,
+                batch=batch,
             )
         )
         side = self.spec.resolution
@@ -320,9 +326,14 @@ class Renderer:
             used = mode if len(self.spec.noise_modes) > 1 else self.spec.noise_modes[0]
             seeds = [recipes[i].noise_seed for i in idx]
             places = [(recipes[i].translate, recipes[i].rotate) for i in idx]
-            grains = self.grains([recipes[i] for i in idx])
+            noise_strengths = self.noise_strengths([recipes[i] for i in idx])
             out[idx] = self.synthesize(
-                w_plus[idx], noise_mode=used, noise_seeds=seeds, places=places, grains=grains, batch=batch
+                w_plus[idx],
+                noise_mode=used,
+                noise_seeds=seeds,
+                places=places,
+                noise_strengths=noise_strengths,
+                batch=batch,
             )
         if recipes:
             self._seconds = (time.perf_counter() - began) / len(recipes)

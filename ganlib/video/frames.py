@@ -56,7 +56,7 @@ class Rendering:
             seeds = [self._first.noise_seed] * len(w_plus)
             yield self._renderer.synthesize(
                 w_plus, noise_mode=self._noise_mode, noise_seeds=seeds, places=self._walker.places(part),
-                grains=self._walker.grains(part), batch=batch,
+                noise_strengths=self._walker.noise_strengths(part), batch=batch,
             )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ganlib.latents.paths.arcs import Blend, circle, coupling, slerp, wander
 from ganlib.latents.paths.keyframes import LatentPath
-from ganlib.latents.recipes import Recipe, grains_of, seed_z, truncate
+from ganlib.latents.recipes import Recipe, noise_strengths_of, seed_z, truncate
 from ganlib.networks.base import GeneratorSpec
 
 _IN_Z = ("slerp", "noise", "circle")
@@ -118,12 +118,12 @@ class PathWalker:
         rows = self._path.weights(times) @ np.array([(*recipe.translate, recipe.rotate) for recipe in recipes])
         return [((float(across), float(down)), float(turn)) for across, down, turn in rows]
 
-    def grains(self, times: np.ndarray) -> np.ndarray | None:
+    def noise_strengths(self, times: np.ndarray) -> np.ndarray | None:
         """Return what noise is multiplied by at `times`, float64 `[T, num_ws]`, between the keyframes' own; None where
         no keyframe changes it."""
         spec = self._source.spec
-        grains = grains_of(self._recipes, spec.num_ws) if len(spec.noise_modes) > 1 else None
-        return None if grains is None else np.maximum(self._path.weights(times) @ grains, 0)
+        noise_strengths = noise_strengths_of(self._recipes, spec.num_ws) if len(spec.noise_modes) > 1 else None
+        return None if noise_strengths is None else np.maximum(self._path.weights(times) @ noise_strengths, 0)
 
     def _combine(self, weights: np.ndarray, points: Tensor) -> Tensor:
         matrix = torch.from_numpy(weights).to(points.device, points.dtype)
