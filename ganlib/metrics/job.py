@@ -23,7 +23,7 @@ from ganlib.metrics.measurement import (
     GeneratedPictures,
     append_record,
     evaluate_all,
-    real_floor,
+    measure_baseline,
     reals_file,
     record_file,
     resolve,
@@ -66,7 +66,7 @@ def find_networks(wanted: Sequence[Path], root: Path = Path("checkpoints")) -> l
 
 
 def measure(config: MetricsConfig, reporter: Reporter | None = None) -> list[dict[str, Any]]:
-    """Measure models and return a record for each of them and each metric, in that order, then the floors.
+    """Measure models and return a record for each of them and each metric, in that order, then the baselines.
 
     With `config.outdir` each is appended to metric-NAME.jsonl there as soon as it is known, and what those files hold
     already is not measured again: the same options go on where they were stopped. Of several processes the first one
@@ -113,21 +113,21 @@ class MeasurementPlan:
     """Each metric with its features' name, and the digest of their weights."""
 
     def known(self, card: Checkpoint | None) -> dict[Metric, dict[str, Any]]:
-        """The records of a model that were written before; None stands for the floors, which no model has a part in:
+        """The records of a model that were written before; None stands for the baselines, which no model has a part in:
         they are also kept with the statistics of real pictures."""
         found = {}
         for metric, weights in self.metrics.items():
             for folder in (cache_dir() if card is None else None, self.config.outdir):
                 if folder is not None:
-                    for record in read_records(record_file(folder, metric, is_floor=card is None)):
+                    for record in read_records(record_file(folder, metric, is_baseline=card is None)):
                         if self._is_same(record, card, weights):
                             found[metric] = record
         return found
 
     def is_written(self, record: Mapping[str, Any]) -> bool:
-        """Whether a floor stands in the folder of the results already."""
+        """Whether a baseline stands in the folder of the results already."""
         folder = self.config.outdir
-        return folder is None or record in read_records(record_file(folder, record["metric"], is_floor=True))
+        return folder is None or record in read_records(record_file(folder, record["metric"], is_baseline=True))
 
     def _is_same(self, record: Mapping[str, Any], card: Checkpoint | None, weights: str) -> bool:
         used = record.get("features")
@@ -173,7 +173,7 @@ def count_pictures(plan: MeasurementPlan) -> tuple[int, int, int]:
         fakes += sum(most.values())
     num = len(plan.dataset)
     config, reals = plan.config, dict[Path, int]()
-    floors = dict[str | None, int]()
+    baselines = dict[str | None, int]()
     for metric in missing_anywhere:
         if metric.row.needs_reals:
             extractor = extractors.open_extractor(str(metric.features))
@@ -186,8 +186,8 @@ def count_pictures(plan: MeasurementPlan) -> tuple[int, int, int]:
         for metric in plan.metrics.keys() - plan.known(None).keys():
             if metric.row.needs_reals:
                 half = num if metric.full else min(2 * metric.count, num)
-                floors[metric.features] = max(floors.get(metric.features, 0), half)
-    return fakes, steps, sum(reals.values()) + sum(floors.values())
+                baselines[metric.features] = max(baselines.get(metric.features, 0), half)
+    return fakes, steps, sum(reals.values()) + sum(baselines.values())
 
 
 def cache_dir() -> Path:
@@ -247,7 +247,7 @@ class _Measurement:
                 self.reporter.log(f"{words}{self.plan.dataset.resolution} px")
             records += self._one(card)
         if self.config.real_floor and self.group.is_first:
-            records += self._floors()
+            records += self._baselines()
         if self.work_dir is not None and self.group.is_first and self.work_dir.is_dir():
             shutil.rmtree(self.work_dir)
         self.reporter.finish()
@@ -295,12 +295,12 @@ class _Measurement:
         except CheckpointError as error:
             self.reporter.log(f"the card of {card.name} stays as it is: {error.message}")
 
-    def _floors(self) -> list[dict[str, Any]]:
+    def _baselines(self) -> list[dict[str, Any]]:
         known = self.plan.known(None)
         left = [metric for metric in self.plan.metrics if metric.row.needs_reals and metric not in known]
         if left:
             self.reporter.stage("real against real")
-            found = real_floor(
+            found = measure_baseline(
                 left, self.plan.dataset, device=self.group.device, work_dir=self.work_dir, reporter=self.reporter,
                 should_stop=self.reporter.should_stop,
             )  # fmt: skip

@@ -262,7 +262,7 @@ def _fakes(pictures: GeneratedPictures, extractor: FeatureExtractor, count: int,
     return how.collect(make, count, extractor.dim, name, FAKES)
 
 
-def real_floor(
+def measure_baseline(
     metrics: Sequence[Metric | str],
     dataset: Dataset,
     *,
@@ -309,14 +309,14 @@ def append_record(folder: Path, record: Mapping[str, Any]) -> Path:
 
     What real pictures score goes to `floor-NAME.jsonl`: readers of NVIDIA's files expect a model in every line."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    path = record_file(folder, record["metric"], is_floor=bool(record.get("real_floor")))
+    path = record_file(folder, record["metric"], is_baseline=bool(record.get("real_floor")))
     append_text(path, json.dumps(plain(record), ensure_ascii=False) + "\n")
     return path
 
 
-def record_file(folder: Path, name: object, *, is_floor: bool = False) -> Path:
-    """Where the records of a metric, or those of its floor, are in a folder."""
-    return Path(folder) / f"{'floor' if is_floor else 'metric'}-{name}.jsonl"
+def record_file(folder: Path, name: object, *, is_baseline: bool = False) -> Path:
+    """Where the records of a metric, or those of its baseline, are in a folder."""
+    return Path(folder) / f"{'floor' if is_baseline else 'metric'}-{name}.jsonl"
 
 
 def resolve(metrics: Sequence[Metric], wanted: str = "auto") -> dict[Metric, str]:

@@ -47,7 +47,7 @@ class Figure:
     """Unix seconds."""
 
     @property
-    def is_floor(self) -> bool:
+    def is_baseline(self) -> bool:
         """Whether real pictures were measured against real ones."""
         return not self.snapshot
 
@@ -126,7 +126,7 @@ def figures_of_runs(root: Path) -> list[Figure]:
 
 def best_of(figures: Iterable[Figure]) -> Figure | None:
     """The best of figures of one name on one data set, real pictures' own left aside; None where there is none."""
-    models = [figure for figure in figures if not figure.is_floor]
+    models = [figure for figure in figures if not figure.is_baseline]
     if not models:
         return None
     choose = min if models[0].is_lower_better else max
@@ -139,7 +139,7 @@ def as_good_as(best: Figure, figures: Iterable[Figure]) -> list[Figure]:
         return []
     return [
         other for other in figures
-        if other is not best and not other.is_floor and other.low is not None and other.high is not None
+        if other is not best and not other.is_baseline and other.low is not None and other.high is not None
         and other.low <= best.high and best.low <= other.high
     ]  # fmt: skip
 

@@ -334,7 +334,7 @@ def test_collapse_and_noise_move_the_right_way(dataset, plain_features):
 
 
 def test_reals_against_reals_is_the_floor(dataset, plain_features):
-    (floor,) = metrics.real_floor(["kid1k"], dataset, extractor=plain_features)
+    (floor,) = metrics.measure_baseline(["kid1k"], dataset, extractor=plain_features)
     assert floor["real_floor"] and (floor["num_real"], floor["num_fake"]) == (20, 20)
     low, high = floor["ci95"]["kid1k_moments"]
     assert low < 0 < high

@@ -79,7 +79,7 @@ def test_figures_of_measurements_and_of_training_stand_together(measured):
     best = best_of(kid)
     assert best is not None and (best.group, best.kimg) == ("a", 3)
     assert [(f.group, f.kimg) for f in as_good_as(best, kid)] == [("a", 2)]
-    assert sum(f.is_floor for f in kid) == 1 and len(kid) == 6
+    assert sum(f.is_baseline for f in kid) == 1 and len(kid) == 6
     assert to_csv(kid).count("\n") == 7 and json.loads(to_json(kid))[0]["value"] == kid[0].value
     assert read_figures(measured / "missing") == []
 
@@ -109,7 +109,7 @@ def test_the_page_says_where_pictures_are_too_few_for_fid(repository, measured):
 
 def test_a_chart_has_a_line_and_a_band_for_each_run(measured):
     kid = [f for f in figures_of_runs(measured) if f.name.startswith("kid")]
-    chart = curve([f for f in kid if not f.is_floor], [f for f in kid if f.is_floor], dark=False)
+    chart = curve([f for f in kid if not f.is_baseline], [f for f in kid if f.is_baseline], dark=False)
     names = [trace.name for trace in chart.data if trace.mode == "lines+markers"]
     bands = [trace for trace in chart.data if trace.fill == "toself"]
     stars = [trace for trace in chart.data if trace.name == "best"]
@@ -128,7 +128,7 @@ def test_a_run_from_its_beginning_on_has_a_logarithmic_axis(measured):
 
 
 def test_a_single_point_is_large_and_said_to_be_one(repository, measured):
-    kid = [f for f in figures_of_runs(measured) if f.name.startswith("kid") and not f.is_floor]
+    kid = [f for f in figures_of_runs(measured) if f.name.startswith("kid") and not f.is_baseline]
     chart = curve(kid[:1], [], dark=False)
     assert chart.data[0].marker.size == 12 and not has_line(kid[:1]) and has_line(kid)
     for path in measured.rglob("metric-kid*.jsonl"):
@@ -213,6 +213,6 @@ def test_a_measurement_is_started_and_shown(repository, checkpoints, reals, tmp_
     assert run.state == "done", run.log_tail()
     app = open_page(repository)
     assert "Best: Tiny" in shown(app)
-    (figure,) = [f for f in figures_of_runs(tmp_path / "runs") if not f.is_floor]
+    (figure,) = [f for f in figures_of_runs(tmp_path / "runs") if not f.is_baseline]
     assert (figure.name, figure.title, figure.num_fake, figure.num_real) == ("kid250_fruit-d", "Tiny", 250, 40)
     assert list_checkpoints(checkpoints)[0][1].metrics == {"kid250_fruit-d": figure.value}

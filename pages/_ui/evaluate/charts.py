@@ -12,7 +12,7 @@ HEIGHT = 340
 WIDE = 20.0  # times the smallest figure
 
 
-def curve(figures: Sequence[Figure], floors: Sequence[Figure], *, dark: bool) -> Any:
+def curve(figures: Sequence[Figure], baselines: Sequence[Figure], *, dark: bool) -> Any:
     """Figures of one name on one data set, over kimg."""
     colours = DARK if dark else LIGHT
     figure = go.Figure()
@@ -26,11 +26,11 @@ def curve(figures: Sequence[Figure], floors: Sequence[Figure], *, dark: bool) ->
         star = {"symbol": "star", "size": 15, "color": colours[2], "line": {"width": 1}}
         figure.add_scatter(x=[best.kimg or 0.0], y=[best.value], name="best", mode="markers", marker=star,
                            hovertemplate="best: %{y:.4g}")  # fmt: skip
-    for floor in floors[-1:]:
-        if scale == "linear" or floor.value > 0:
+    for baseline in baselines[-1:]:
+        if scale == "linear" or baseline.value > 0:
             kimg = [each.kimg or 0.0 for each in figures]
             dash = {"dash": "dash", "width": 1, "color": "#8A8178"}
-            figure.add_scatter(x=[min(kimg) - (len(kimg) == 1), max(kimg) + (len(kimg) == 1)], y=[floor.value] * 2,
+            figure.add_scatter(x=[min(kimg) - (len(kimg) == 1), max(kimg) + (len(kimg) == 1)], y=[baseline.value] * 2,
                                name="real against real", mode="lines", line=dash, hovertemplate="%{y:.4g}")  # fmt: skip
     figure.update_layout(
         height=HEIGHT,

@@ -45,7 +45,7 @@ def _results(was_active: bool, button: str, to: str | None, on_click: Callable[[
             else:
                 st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=runs.remove, args=(run,))
     figures = figures_of_runs(workspace.runs_root())
-    if any(not figure.is_floor for figure in figures):
+    if any(not figure.is_baseline for figure in figures):
         _figures(figures)
     elif not was_active:
         empty_state(
@@ -56,23 +56,23 @@ def _results(was_active: bool, button: str, to: str | None, on_click: Callable[[
 
 
 def _figures(figures: Sequence[Figure]) -> None:
-    models_only = [figure for figure in figures if not figure.is_floor]
+    models_only = [figure for figure in figures if not figure.is_baseline]
     names = list(dict.fromkeys(figure.name for figure in models_only))
     name = st.selectbox("Figure", names, names.index(_first(models_only)), key="results-name")
     of_name = [figure for figure in figures if figure.name == name]
-    sets = {figure.data: figure.data_name or figure.data[:8] for figure in of_name if not figure.is_floor}
+    sets = {figure.data: figure.data_name or figure.data[:8] for figure in of_name if not figure.is_baseline}
     data = next(iter(sets))
     if len(sets) > 1:
         data = st.selectbox("Measured on", list(sets), format_func=sets.__getitem__, key=f"results-data-{name}")
     shown = [figure for figure in of_name if figure.data == data]
-    groups = list(dict.fromkeys(figure.group for figure in shown if not figure.is_floor))
+    groups = list(dict.fromkeys(figure.group for figure in shown if not figure.is_baseline))
     if len(groups) > 1:
         groups = st.multiselect("Runs and models", groups, groups, key=f"results-groups-{name}-{data}") or groups
-    floors = [figure for figure in shown if figure.is_floor]
-    shown = [figure for figure in shown if figure.group in groups and not figure.is_floor]
+    baselines = [figure for figure in shown if figure.is_baseline]
+    shown = [figure for figure in shown if figure.group in groups and not figure.is_baseline]
     with st.container(key="results-chart"):
         st.plotly_chart(
-            curve(shown, floors, dark=st.context.theme.type == "dark"), key=f"curve-{name}-{data}-{len(groups)}",
+            curve(shown, baselines, dark=st.context.theme.type == "dark"), key=f"curve-{name}-{data}-{len(groups)}",
             config={"displayModeBar": False},
         )  # fmt: skip
     if not has_line(shown):
@@ -80,12 +80,12 @@ def _figures(figures: Sequence[Figure]) -> None:
             "One point for each model; the bar is its interval. A line joins the snapshots of a run: choose a run with "
             "two or more under Measure."
         )
-    _verdict(shown, floors)
-    _table(shown + floors)
+    _verdict(shown, baselines)
+    _table(shown + baselines)
     with st.container(horizontal=True):
         stem = f"{name}-{sets[data]}"
-        download("CSV", f"{stem}.csv", lambda: to_csv(shown + floors).encode(), icon="table")
-        download("JSON", f"{stem}.json", lambda: to_json(shown + floors).encode(), icon="data_object")
+        download("CSV", f"{stem}.csv", lambda: to_csv(shown + baselines).encode(), icon="table")
+        download("JSON", f"{stem}.json", lambda: to_json(shown + baselines).encode(), icon="data_object")
         download("All figures as CSV", "figures.csv", lambda: to_csv(figures).encode(), icon="table")
 
 
@@ -100,7 +100,7 @@ def _first(figures: Sequence[Figure]) -> str:
     return max(kids, key=lambda figure: figure.timestamp, default=newest).name
 
 
-def _verdict(shown: Sequence[Figure], floors: Sequence[Figure]) -> None:
+def _verdict(shown: Sequence[Figure], baselines: Sequence[Figure]) -> None:
     """Which is best, and what the measurement does not tell apart from it."""
     best = best_of(shown)
     if best is None:
@@ -115,8 +115,8 @@ def _verdict(shown: Sequence[Figure], floors: Sequence[Figure]) -> None:
     st.markdown(words + ".")
     if best.doubt:
         st.warning(sentences(best.doubt), icon=":material/warning:")
-    if floors:
-        st.caption(f"Real pictures against real ones score {floors[-1].value:.4g}: no model can do better for long.")
+    if baselines:
+        st.caption(f"Real pictures against real ones score {baselines[-1].value:.4g}: no model can do better for long.")
 
 
 def _label(figure: Figure) -> str:
