@@ -6,7 +6,7 @@ convolution, plain upfirdn2d, PyTorch's own second derivatives, contiguous layou
 because an allocator is tuned once per process.
 
 A step is one of G, one of D, a quarter of a path-length step on half the batch and a sixteenth of an R1 step, batch 8,
-float32, no optimiser. The time is the least CPU time of a process on one thread, which other work on the machine
+float32, no optimizer. The time is the least CPU time of a process on one thread, which other work on the machine
 disturbs little.
 
     python benchmarks/training_step.py --resolutions 64,128

@@ -90,7 +90,7 @@ class Search:
             for name, buffer in generator.synthesis.named_buffers():  # type: ignore[attr-defined]  # it is a module
                 if name.endswith("noise_const"):
                     self.noises[name] = buffer.detach()[None].repeat(len(start), 1, 1).requires_grad_(True)
-        self.optimiser = torch.optim.Adam([self.latent, *self.noises.values()], lr=0.0, betas=BETAS)
+        self.optimizer = torch.optim.Adam([self.latent, *self.noises.values()], lr=0.0, betas=BETAS)
         self._rng = torch.Generator().manual_seed(config.seed)
         self.best = torch.full((len(start),), torch.inf, device=start.device)
         self.best_step = torch.zeros(len(start), dtype=torch.long, device=start.device)
@@ -107,7 +107,7 @@ class Search:
     def step(self) -> None:
         """Make one step."""
         t = self.step_number / self.steps
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(t)
         drawn = torch.randn(1, *self.latent.shape[1:], generator=self._rng).to(self.latent)
         unit = math.sqrt(self.spec.z_dim) if self.config.space == "z" else self.spread
@@ -121,9 +121,9 @@ class Search:
         if self.noises:
             maps = [noise for noise in self.noises.values() if noise.shape[-1] >= NOISE_LEAST_SIDE]
             loss = loss + NOISE_PENALTY * torch.stack([noise_penalty(noise) for noise in maps]).sum(dim=0)
-        self.optimiser.zero_grad(set_to_none=False)
+        self.optimizer.zero_grad(set_to_none=False)
         loss.sum().backward()
-        self.optimiser.step()
+        self.optimizer.step()
         self.step_number += 1
         with torch.no_grad():
             for noise in self.noises.values():
@@ -160,7 +160,7 @@ class Search:
         return {
             "step": self.step_number, "latent": self.latent.detach(), "rng": self._rng.get_state(),
             "noises": {name: noise.detach() for name, noise in self.noises.items()},
-            "optimiser": self.optimiser.state_dict(), "best": self.best, "best_step": self.best_step,
+            "optimiser": self.optimizer.state_dict(), "best": self.best, "best_step": self.best_step,
             "best_w": self.best_w, "best_z": self.best_z,
         }  # fmt: skip
 
@@ -171,7 +171,7 @@ class Search:
             self.latent.copy_(state["latent"])
             for name, noise in self.noises.items():
                 noise.copy_(state["noises"][name])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimiser"])
         self._rng.set_state(state["rng"])
         self.step_number = int(state["step"])
         for name in ("best", "best_step", "best_w", "best_z"):

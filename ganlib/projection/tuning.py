@@ -49,7 +49,7 @@ class Tuning:
         synthesis = self.generator.synthesis
         assert isinstance(synthesis, torch.nn.Module)
         self._weights = {name: p.requires_grad_(True) for name, p in synthesis.named_parameters()}
-        self.optimiser = torch.optim.Adam(self._weights.values(), lr=LEARNING_RATE)
+        self.optimizer = torch.optim.Adam(self._weights.values(), lr=LEARNING_RATE)
         self._rng = torch.Generator().manual_seed(seed)
         distance.prepare(image)
         self.best, self.first, self.mark, self.mark_step = torch.inf, torch.inf, torch.inf, 0
@@ -68,9 +68,9 @@ class Tuning:
         loss = self.distance(image).sum() + PIXEL_WEIGHT * (image - self.image).square().mean()
         if self.step_number % LOCALITY_EVERY == 0:
             loss = loss + LOCALITY_EVERY * LOCALITY_WEIGHT * self._locality()
-        self.optimiser.zero_grad(set_to_none=False)
+        self.optimizer.zero_grad(set_to_none=False)
         loss.backward()
-        self.optimiser.step()
+        self.optimizer.step()
         self.step_number += 1
         if self.step_number % LOOK_EVERY == 0 or self.step_number == self.steps:
             self.look()
@@ -116,7 +116,7 @@ class Tuning:
         """As `Search.state`."""
         return {
             "step": self.step_number, "weights": {name: p.detach() for name, p in self._weights.items()},
-            "optimiser": self.optimiser.state_dict(), "rng": self._rng.get_state(), "best_weights": self.best_weights,
+            "optimiser": self.optimizer.state_dict(), "rng": self._rng.get_state(), "best_weights": self.best_weights,
             "marks": [self.best, self.first, self.mark, self.mark_step],
         }  # fmt: skip
 
@@ -125,7 +125,7 @@ class Tuning:
         with torch.no_grad():
             for name, weight in self._weights.items():
                 weight.copy_(state["weights"][name])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimiser"])
         self._rng.set_state(state["rng"])
         self.step_number = int(state["step"])
         self.best_weights = {name: t.to(self.w_plus.device) for name, t in state["best_weights"].items()}

@@ -182,7 +182,7 @@ def lattice(error: Tensor, scale: int) -> Tensor:
 
 
 class Trainer:
-    """The network, its average and the optimiser."""
+    """The network, its average and the optimizer."""
 
     def __init__(self, config: UpscalerConfig) -> None:
         self.config = config
@@ -191,7 +191,7 @@ class Trainer:
         self.network = start_network(self.spec, config.seed).to(self.device)
         self.average = build(self.spec).to(self.device).requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=config.rate, betas=(0.9, 0.99))
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.rate, betas=(0.9, 0.99))
         self.distance: Distance | None = None
         if config.perceptual > 0 and features.squeezenet_file() is not None:
             self.distance = open_distance("squeezenet", device=self.device)
@@ -203,7 +203,7 @@ class Trainer:
         way = self.step_number / self.config.steps
         warm = min(1.0, (self.step_number + 1) / 100)
         rate = self.config.rate * warm * (0.02 + 0.98 * (1 + math.cos(math.pi * min(way, 1.0))) / 2)
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = rate
         out = self.network(small)
         cut = _PIXELS_TO_BORDER * SCALE
@@ -220,10 +220,10 @@ class Trainer:
         else:
             unlike = (edges(out) - edges(large))[inside].abs().mean()
         loss = colour + _LATTICE_WEIGHT * pattern + self.config.perceptual * unlike
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
+        self.optimizer.step()
         self.step_number += 1
         share = 1 / min(self.step_number, _EMA_STEPS)
         with torch.no_grad():
@@ -236,7 +236,7 @@ class Trainer:
         """Everything that a continued training needs, as tensors and numbers."""
         return {
             "step": self.step_number, "spec": self.spec.to_dict(), "network": self.network.state_dict(),
-            "average": self.average.state_dict(), "optimiser": self.optimiser.state_dict(),
+            "average": self.average.state_dict(), "optimiser": self.optimizer.state_dict(),
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -245,7 +245,7 @@ class Trainer:
             raise CheckpointError("the state is that of another network", "choose another --outdir")
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimiser"])
         self.step_number = int(state["step"])
 
 

@@ -34,7 +34,7 @@ UNREADABLE = (
 
 
 class Networks:
-    """G, D, the moving average, the optimisers and the augmentation of one run."""
+    """G, D, the moving average, the optimizers and the augmentation of one run."""
 
     def __init__(
         self,
