@@ -108,7 +108,7 @@ def plain_kernels() -> Iterator[None]:
     from ganlib.networks.modulated import SynthesisLayer
 
     def forward(
-        self: Any, x: Any, w: Any, noise_mode: str, rng: Any = None, gain: float = 1.0, grain: Any = None
+        self: Any, x: Any, w: Any, noise_mode: str, rng: Any = None, gain: float = 1.0, noise_gain: Any = None
     ) -> Any:
         if not torch.is_grad_enabled():
             return own(self, x, w, noise_mode, rng, gain)
