@@ -45,6 +45,14 @@ def available_devices() -> list[str]:
     return [*names, "cpu"]
 
 
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 by instructions of its own (AVX512_BF16 or AMX)."""
+    import torch
+
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
 def choose_device(name: str = "auto") -> torch.device:
     """The device called `name`: `auto` (CUDA, else Apple MPS, else CPU), `cpu`, `cuda`, `cuda:1` or `mps`.
 

@@ -6,16 +6,56 @@ than a hundred calls. Here the three linear maps of the form <y, conv(x, w)> are
 derivative of any order is one forward, one transposed or one weight-gradient convolution of the usual kind.
 
 Without gradients to record every function here is the plain PyTorch call, and so it is in a program that is exported.
+
+Within `bfloat16()` wide convolutions, and their derivatives, are computed in bfloat16: what goes in is rounded to 8
+bits of mantissa, products are summed in float32, and what comes out is float32 again. Weights, activations and
+gradients stay float32, so that nothing overflows and nothing else has to know.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
+
+LEAST_CHANNELS = 32  # narrower convolutions were measured to lose more by rounding their pictures than they gain
+
+_is_rounding = False
+
+
+@contextmanager
+def bfloat16(enabled: bool = True) -> Iterator[None]:
+    """Compute the wide convolutions of this file in bfloat16 within the block, if `enabled`, and the derivatives of
+    what was computed there. For processors with instructions of their own for it: see `compute.device`."""
+    global _is_rounding
+    before, _is_rounding = _is_rounding, enabled
+    try:
+        yield
+    finally:
+        _is_rounding = before
+
+
+def is_wide(w: Tensor) -> bool:
+    """Whether a convolution with weights w `[O, I, k, k]` gains by bfloat16."""
+    return min(w.shape[:2]) >= LEAST_CHANNELS
+
+
+def is_rounding() -> bool:
+    """Whether the caller is within `bfloat16()`."""
+    return _is_rounding
+
+
+def _rounds(w: Tensor) -> bool:
+    return _is_rounding and w.dtype == torch.float32 and is_wide(w)
+
+
+def _rounded(x: Tensor, rounds: bool) -> Tensor:
+    return x.to(torch.bfloat16) if rounds else x
 
 
 def _records() -> bool:
@@ -25,14 +65,15 @@ def _records() -> bool:
 def conv2d(x: Tensor, w: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0) -> Tensor:
     """Same as `torch.nn.functional.conv2d` for x `[N, I, H, W]`, w `[O, I, k, k]`, bias `[O]`."""
     if not _records():
-        return F.conv2d(x, w, bias, stride=stride, padding=padding)
+        return _convolve(x, w, bias, stride, padding, _rounds(w))
     return _Forward.apply(x, w, bias, stride, padding)
 
 
 def conv_transpose2d(x: Tensor, w: Tensor, *, stride: int = 1) -> Tensor:
     """Same as `torch.nn.functional.conv_transpose2d` for x `[N, I, H, W]`, w `[I, O, k, k]`, without padding."""
     if not _records():
-        return F.conv_transpose2d(x, w, stride=stride)
+        rounds = _rounds(w)
+        return F.conv_transpose2d(_rounded(x, rounds), _rounded(w, rounds), stride=stride).to(x.dtype)
     n, _, height, width = x.shape
     k = w.shape[-1]
     return _ToInput.apply(x, w, (n, w.shape[1], (height - 1) * stride + k, (width - 1) * stride + k), stride, 0)
@@ -66,6 +107,13 @@ def _layout(x: Tensor) -> torch.memory_format:
     return torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
 
 
+def _convolve(x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int, rounds: bool) -> Tensor:
+    if not rounds:
+        return F.conv2d(x, w, bias, stride=stride, padding=padding)
+    y = F.conv2d(x.bfloat16(), w.bfloat16(), stride=stride, padding=padding).float()
+    return y if bias is None else y.add_(bias[:, None, None])
+
+
 def _gradients(
     y: Tensor, x: Tensor, w: Tensor, stride: int, padding: int, groups: int, wanted: list[bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -81,8 +129,8 @@ class _Forward(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
         ctx.save_for_backward(x, w)
-        ctx.stride, ctx.padding = stride, padding
-        return F.conv2d(x, w, bias, stride=stride, padding=padding)
+        ctx.stride, ctx.padding, ctx.rounds = stride, padding, _rounds(w)
+        return _convolve(x, w, bias, stride, padding, ctx.rounds)
 
     @staticmethod
     def backward(ctx: Any, y: Tensor) -> Any:
@@ -90,7 +138,12 @@ class _Forward(Function):
         wanted = list(ctx.needs_input_grad[:3])
         y = y.contiguous(memory_format=_layout(x))
         if not torch.is_grad_enabled():
-            return *_gradients(y, x, w, ctx.stride, ctx.padding, 1, wanted), None, None
+            if not ctx.rounds:
+                return *_gradients(y, x, w, ctx.stride, ctx.padding, 1, wanted), None, None
+            own, seen, kernel = y.bfloat16(), x.bfloat16(), w.bfloat16()
+            found = _gradients(own, seen, kernel, ctx.stride, ctx.padding, 1, [*wanted[:2], False])
+            bias = y.sum(dim=[0, 2, 3]) if wanted[2] else None
+            return *(g if g is None else g.float() for g in found[:2]), bias, None, None
         gx = _ToInput.apply(y, w, x.shape, ctx.stride, ctx.padding) if wanted[0] else None
         gw = _ToWeight.apply(x, y, w.shape, ctx.stride, ctx.padding) if wanted[1] else None
         return gx, gw, y.sum(dim=[0, 2, 3]) if wanted[2] else None, None, None
@@ -103,8 +156,10 @@ class _ToInput(Function):
     def forward(ctx: Any, y: Tensor, w: Tensor, size: tuple[int, ...], stride: int, padding: int) -> Tensor:
         ctx.save_for_backward(y, w)
         ctx.stride, ctx.padding = stride, padding
-        blank = torch.empty(size, dtype=y.dtype, device=y.device, memory_format=_layout(y))
-        return _gradients(y, blank, w, stride, padding, 1, [True, False, False])[0]
+        rounds = _rounds(w)
+        own, kernel = _rounded(y, rounds), _rounded(w, rounds)
+        blank = torch.empty(size, dtype=own.dtype, device=y.device, memory_format=_layout(y))
+        return _gradients(own, blank, kernel, stride, padding, 1, [True, False, False])[0].to(y.dtype)
 
     @staticmethod
     def backward(ctx: Any, x: Tensor) -> Any:
@@ -123,7 +178,8 @@ class _ToWeight(Function):
         ctx.save_for_backward(x, y)
         ctx.stride, ctx.padding = stride, padding
         blank = torch.empty(size, dtype=y.dtype, device=y.device)
-        return _gradients(y, x, blank, stride, padding, 1, [False, True, False])[1]
+        own, seen, blank = (_rounded(v, _rounds(blank)) for v in (y, x, blank))
+        return _gradients(own, seen, blank, stride, padding, 1, [False, True, False])[1].to(y.dtype)
 
     @staticmethod
     def backward(ctx: Any, w: Tensor) -> Any:

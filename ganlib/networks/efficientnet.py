@@ -111,7 +111,7 @@ class EfficientNet(nn.Module):
 
     def maps(self, rgb: Tensor) -> list[Tensor]:
         """RGB `[N, 3, H, W]` in [0, 255] → what the seven stages see: `[N, 16, H/2, W/2]` … `[N, 320, H/32, W/32]`."""
-        x = F.relu6(self.stem((rgb - 127) / 128))
+        x = F.relu6(self.stem(((rgb - 127) / 128).to(self.stem.weight.dtype)))
         found = []
         for stage in self.stages:
             x = stage(x)

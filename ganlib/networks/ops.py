@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_reduce
+from torch.distributed.nn.functional import all_gather, all_reduce
 
 from ganlib.networks import bilinear
 
@@ -351,6 +351,13 @@ class EqualizedConv2d(nn.Module):
         if self.act == "lrelu":
             x = F.leaky_relu(x, 0.2)
         return x if self.conv_clamp is None else x.clamp(-self.conv_clamp * gain, self.conv_clamp * gain)
+
+
+def gather_batch(x: Tensor) -> Tensor:
+    """Return the rows of all processes' x `[N, …]`, `[world · N, …]`, with gradients; x itself in a single process."""
+    if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
+        return x
+    return torch.cat(all_gather(x.contiguous()))
 
 
 # ---- Batch normalisation (Ioffe and Szegedy 2015) --------------------------------------------------------------------

@@ -128,6 +128,17 @@ class TrainConfig(Options):
         low=0,
         high=LARGEST,
     )
+    energy_weight: float | None = option(
+        None,
+        "weight of the energy distance between generated and real pictures in D's features, against pictures that are "
+        "all alike (0)",
+        group="Loss",
+        low=0,
+        high=LARGEST,
+    )
+    reuse_fakes: bool | None = option(
+        None, "D learns from the pictures of G's own step instead of new ones: faster (no; projected yes)", group="Loss"
+    )
     ema_kimg: float | None = option(
         None, "half-life of the moving-average weights in kimg (batch · 10 / 32)", group="Loss", low=0, high=LARGEST
     )
@@ -185,7 +196,7 @@ class TrainConfig(Options):
     device: str = option("auto", "auto, cuda, mps or cpu", group="Machine")
     precision: str = option(
         "auto",
-        "auto is mixed (half and single) on CUDA and single elsewhere",
+        "auto is mixed (half and single) on CUDA, and on processors that are faster in bfloat16",
         group="Machine",
         choices=("auto", "single", "mixed"),
     )
@@ -242,7 +253,8 @@ def own_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     what goes with the loss counts most, then with the discriminator, then with the family. Unknown kinds add nothing.
     """
     own: dict[str, Any] = {
-        "discriminator": "own", "loss": "logistic", "r1_interval": 16, "pl_weight": 2.0, "glr": 2.5e-3, "dlr": 2.5e-3,
+        "discriminator": "own", "loss": "logistic", "r1_interval": 16, "pl_weight": 2.0, "energy_weight": 0.0,
+        "reuse_fakes": False, "glr": 2.5e-3, "dlr": 2.5e-3,
         "betas": (0.0, 0.99), "batch": 16, "aug": "noaug",
     }  # fmt: skip
     row = networks.ARCHITECTURES.get(values["arch"])

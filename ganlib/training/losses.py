@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganlib.networks.ops import gather_batch
+
 
 def g_logistic(fake_logits: Tensor) -> Tensor:
     """Non-saturating loss of the generator, per sample: softplus(−D(G(z))) (Goodfellow et al. 2014). It is the binary
@@ -125,3 +127,32 @@ def path_lengths(images: Tensor, w_plus: Tensor, noise: Tensor) -> Tensor:
     height, width = images.shape[2:]
     (gradient,) = torch.autograd.grad((images * noise).sum() / math.sqrt(height * width), w_plus, create_graph=True)
     return gradient.square().sum(dim=2).mean(dim=1).sqrt()
+
+
+def energy_distance(
+    fake: list[Tensor], real: list[Tensor], fake_label: Tensor | None, real_label: Tensor | None
+) -> Tensor:
+    """How far generated pictures are from real ones as a set: 2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖ (Székely and Rizzo
+    2013), estimated without bias, in units of E‖y − y'‖; a scalar, the mean over the scales.
+
+    A discriminator judges pictures one by one, and is content with one good picture; here pictures that are all alike
+    cost, since their ‖x − x'‖ is small. With several processes it is that of the whole batch. `fake` and `real` are
+    feature maps `[N, C, H, W]`, one for each scale; with one-hot labels `[N, label_dim]` only pictures of one class are
+    compared."""
+    fake_label, real_label = (None if x is None else gather_batch(x) for x in (fake_label, real_label))
+    total = torch.zeros([], device=fake[0].device)
+    for x, y in zip(fake, real, strict=True):
+        x, y = (gather_batch(maps.float().flatten(1)) for maps in (x, y))
+        across = _mean_distance(x, y, fake_label, real_label)
+        own = _mean_distance(y, y, real_label, real_label)
+        total = total + (2 * across - _mean_distance(x, x, fake_label, fake_label) - own) / own.clamp_min(1e-6)
+    return total / len(fake)
+
+
+def _mean_distance(x: Tensor, y: Tensor, x_label: Tensor | None, y_label: Tensor | None) -> Tensor:
+    """Mean ‖xᵢ − yⱼ‖ of rows of one class, without i = j within a set."""
+    distances = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+    counts = torch.ones_like(distances) if x_label is None or y_label is None else x_label @ y_label.T
+    if x is y:
+        counts = counts * (1 - torch.eye(len(x), device=x.device))
+    return (distances * counts).sum() / counts.sum().clamp_min(1)

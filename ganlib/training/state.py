@@ -17,10 +17,12 @@ from torch import Tensor, nn
 from ganlib import networks, runs
 from ganlib.base.errors import CheckpointError, RunError
 from ganlib.base.filesystem import open_regular, reason
+from ganlib.compute.device import has_bfloat16
 from ganlib.networks.base import DiscriminatorSpec, GeneratorSpec
 from ganlib.training.augment.ada_control import AdaptiveStrength
 from ganlib.training.augment.augmentations import AUGMENTATIONS
 from ganlib.training.config import TrainConfig
+from ganlib.training.precision import choose_bfloat16
 
 MOST_BYTES = 2**36  # of a state
 STATE_NAME = "training-state-latest.pt"
@@ -47,6 +49,7 @@ class Networks:
         self.D = networks.build_discriminator(spec, judge).train().to(device)
         self.G_ema = copy.deepcopy(self.G).eval().requires_grad_(False)
         self.pl_mean = torch.zeros([], device=device)
+        self.precision = config.precision
         self.uses_path_length = bool(config.pl_weight) and spec.num_ws > 1
         self.gamma = config.r1_gamma(spec.resolution)
         assert config.r1_interval is not None and config.glr and config.dlr and config.betas
@@ -58,6 +61,7 @@ class Networks:
         frozen = {p for layer in layers[: config.freezed] for p in layer.parameters(recurse=False)}
         self.trained_D = [p for p in self.D.parameters() if p not in frozen]
         self.train_D(True)
+        self.bfloat16 = choose_bfloat16(config.precision, self.G, spec.resolution, device)
 
         # A lazy regulariser acts once in k steps: Adam is slowed in proportion (StyleGAN2, appendix B).
         lazy = PL_INTERVAL if self.uses_path_length else 0
@@ -105,7 +109,8 @@ class Networks:
         return {
             "G": self.G.state_dict(), "D": self.D.state_dict(), "G_ema": self.G_ema.state_dict(),
             "opt_G": self.opt_G.state_dict(), "opt_D": self.opt_D.state_dict(), "pl_mean": self.pl_mean,
-            "p": self.p, "control": None if self.control is None else self.control.state_dict(),
+            "p": self.p, "bfloat16": self.bfloat16,
+            "control": None if self.control is None else self.control.state_dict(),
         }  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> list[str]:
@@ -117,6 +122,12 @@ class Networks:
             getattr(self, name).load_state_dict(state[name])
         self.pl_mean.copy_(state["pl_mean"])
         changes = []
+        if "bfloat16" in state and state["bfloat16"] != self.bfloat16:
+            # A trial may end otherwise than it did; the run goes on as it began, where this machine can.
+            if self.precision == "auto" and (has_bfloat16() or not state["bfloat16"]):
+                self.bfloat16 = bool(state["bfloat16"])
+            else:
+                changes.append(f"wide convolutions in {'bfloat16' if self.bfloat16 else 'float32'}")
         groups = (("G", self.opt_G.param_groups[0]), ("D", self.opt_D.param_groups[0]))
         for (name, group), (lr, betas) in zip(groups, rates, strict=True):
             for key, value in (("lr", lr), ("betas", betas)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from ganlib.compute.distributed import Processes
+from ganlib.networks import bilinear
 from ganlib.networks.base import GeneratorSpec
 from ganlib.training.config import TrainConfig
 from ganlib.training.data_loader import Reals
-from ganlib.training.losses import LOSSES, gradient_penalty, path_lengths, squared_gradient
+from ganlib.training.losses import LOSSES, energy_distance, gradient_penalty, path_lengths, squared_gradient
 from ganlib.training.phases import Phase
 from ganlib.training.state import PL_INTERVAL, Draws, Networks
 from ganlib.training.watch.statistics import Averages
@@ -32,6 +33,7 @@ LOOK_SECONDS = 0.2  # between two looks at a request to stop within a step
 
 Rng = torch.Generator | list[torch.Generator]
 Rounds = list[tuple[Tensor, Tensor | None]]  # real pictures and labels of each round
+Fakes = tuple[Tensor, Tensor | None]  # generated pictures of a process's share and their labels
 
 
 @dataclass(frozen=True)
@@ -58,15 +60,19 @@ class Unfinished:
     """Names of the updates that were made."""
     drawn: Tensor
     """State of the generator that all numbers of a step are drawn from, before the next update."""
+    fakes: Fakes | None = None
+    """What G's update leaves for D's."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return tensors and plain values only; `from_dict` restores it."""
-        return {"updates": list(self.updates), "drawn": self.drawn}
+        return {"updates": list(self.updates), "drawn": self.drawn, "fakes": self.fakes}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | None) -> Unfinished | None:
         """Return what `to_dict` gave; None of None."""
-        return None if values is None else cls(tuple(values["updates"]), values["drawn"])
+        if values is None:
+            return None
+        return cls(tuple(values["updates"]), values["drawn"], values.get("fakes"))
 
 
 class _Asked(Exception):
@@ -92,6 +98,7 @@ class Steps:
         self.draws = Draws(config.seed, processes.device)
         self.averages, self.say = Averages(), say
         self.at_once = config.batch_gpu
+        self._reused: Fakes | None = None  # pictures of G's update, where D's sees the same
         self._cutoff: int | None = None  # first style input that the other z of a mixture takes
         self.mixed = processes.device.type == "cuda" and spec.params.get("num_fp16_res", 0) > 0
         self._statistics = [
@@ -132,16 +139,19 @@ class Steps:
         if nets.r1_interval > 1 and number % nets.r1_interval == 0:
             updates.append(("penalty", nets.opt_D, self._lazy_penalty))
         made = () if begun is None else begun.updates
+        self._reused = None
         if begun is not None:
             self.draws.generator.set_state(begun.drawn)
+            self._reused = begun.fakes
         for name, optimiser, add_gradients in updates:
             if name in made:
                 continue
             before = self.draws.generator.get_state()
             try:
-                self._update(optimiser, add_gradients, batch, reals)
+                with bilinear.bfloat16(nets.bfloat16):
+                    self._update(optimiser, add_gradients, batch, reals)
             except _Asked:
-                return Unfinished(made, before)
+                return Unfinished(made, before, self._reused)
             made = (*made, name)
         if nets.control is not None:
             nets.control.step(batch, add_up=self.processes.sum_)
@@ -255,19 +265,32 @@ class Steps:
         nets, rounds = self.nets, len(own)
         latents = self._latents(batch, rounds)
         nets.train_D(False)
-        w_means = []
+        w_means, made = [], []
+        has_energy = (self.config.energy_weight or 0.0) > 0
         for part, (real, real_label) in zip(latents, own, strict=True):
             w, w_plus = self._mix_styles(part)
             w_means.append(w.detach().mean(dim=0))
-            logits = nets.D(self._augmented(nets.G.training_images(w_plus, part.noise), part), part.label)
+            fake = nets.G.training_images(w_plus, part.noise)
+            made.append((fake.detach(), part.label))
+            seen: list[Tensor] = []
+            logits = nets.D(self._augmented(fake, part), part.label, seen if has_energy else None)
             real_logits = None
             if self.loss.is_relative:
                 with torch.no_grad():
                     real_logits = nets.D(self._augmented(real, part), real_label)
             loss = self.loss.of_G(logits, real_logits)
-            (loss.mean() / rounds).backward()
+            total = loss.mean()
+            if has_energy:
+                with torch.no_grad():
+                    truth = list(nets.D.features(self._augmented(real, part), real_label))
+                distance = energy_distance(seen, truth, part.label, real_label)
+                self.averages.add("Loss/G/energy", distance)
+                total = total + (self.config.energy_weight or 0.0) * distance
+            (total / rounds).backward()
             self.averages.add("Loss/G/loss", loss)
             self._observe("fake", logits)
+        if self.config.reuse_fakes:
+            self._reused = _interleaved(made)
         nets.train_D(True)
         if self.spec.truncatable:
             mean = torch.stack(w_means).mean(dim=0)
@@ -298,7 +321,12 @@ class Steps:
         shares = self.draws.uniform(batch, 1, 1, 1) if self.loss.has_gradient_penalty else None
         every_step = nets.r1_interval == 1
         for i, (part, (real, real_label)) in enumerate(zip(latents, own, strict=True)):
-            fake = self._fakes(part)
+            if self._reused is None:
+                fake = self._fakes(part)
+            else:
+                pictures, labels = self._reused
+                fake = pictures[i::rounds]
+                part = replace(part, label=None if labels is None else labels[i::rounds])
             if every_step:
                 real, fake = real.detach().requires_grad_(True), fake.requires_grad_(self.loss.is_relative)
             seen_fake, seen_real = self._augmented(fake, part), self._augmented(real, part)
@@ -405,6 +433,13 @@ class Steps:
             for gradient in gradients:  # half precision overflows now and then; one such step must not end the run
                 torch.nan_to_num_(gradient, nan=0.0, posinf=1e5, neginf=-1e5)
         optimiser.step()
+
+
+def _interleaved(parts: list[Fakes]) -> Fakes:
+    """Put rounds, of which the i-th holds every so-many-th picture from i on, back into the order of the share."""
+    pictures = torch.stack([fake for fake, _ in parts], dim=1).flatten(0, 1)
+    labels = [label for _, label in parts if label is not None]
+    return pictures, torch.stack(labels, dim=1).flatten(0, 1) if labels else None
 
 
 def _normal_like(image: Tensor, rng: Rng) -> Tensor:

@@ -20,7 +20,14 @@ from tests.training.conftest import TINY_OF, Stopper, pictures, write_set
 from tests.training.test_families import equal, free_port, weights
 from tests.training.test_stopping import Caller
 
-FEW = {"discriminator": "projected", "d_width": 4, "feature_side": 64, "aug": "diffaug", "kimg": 0.032}
+FEW = {
+    "energy_weight": 1.0,
+    "discriminator": "projected",
+    "d_width": 4,
+    "feature_side": 64,
+    "aug": "diffaug",
+    "kimg": 0.032,
+}
 
 
 def config(data, arch="stylegan2", **changes):
