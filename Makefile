@@ -41,6 +41,7 @@ app: setup
 
 lint: $(VENV)/test.stamp
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
 # What most changes break: the architecture, options, files of earlier versions, and a contract for every network.
