@@ -183,7 +183,7 @@ def _as_kind(value: Any, kind: Any) -> Any:
         for choice in arguments:
             if type(value) is type(choice) and value == choice:
                 return choice
-        raise ValueError(listed(arguments))
+        raise ValueError(format_choices(arguments))
     if origin is tuple:
         return _as_tuple(value, arguments)
     if isinstance(kind, type) and hasattr(kind, "from_dict"):  # other options, and what else goes through JSON
@@ -225,7 +225,7 @@ def _check_limits(value: Any, facts: Facts) -> None:
             _check_limits(item, facts)
     elif isinstance(value, str):
         if facts.choices is not None and value not in facts.choices:
-            raise ValueError(listed(facts.choices))
+            raise ValueError(format_choices(facts.choices))
         if facts.longest is not None and len(value) > facts.longest:
             raise ValueError(f"at most {facts.longest} characters")
     elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -276,7 +276,7 @@ def _as_float(value: int | float) -> float:
     return number
 
 
-def listed(choices: Collection[Any]) -> str:
+def format_choices(choices: Collection[Any]) -> str:
     """Return the choices as a text: `a, b or c`."""
     words = [str(choice) for choice in choices]
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -67,7 +67,7 @@ def _search(args: argparse.Namespace) -> None:
 def _list(args: argparse.Namespace) -> None:
     from ganlib.models import hub
 
-    entries = hub.cached()
+    entries = hub.list_cached()
     for entry in entries:
         print(printable(f"{entry.title}  {entry.filename}, {entry.bytes / 1e6:.1f} MB, {entry.fetched[:10]}"))
         print(printable(f"    {entry.licence or 'licence not known'}; {entry.path}"))
@@ -79,9 +79,9 @@ def _forget(args: argparse.Namespace) -> None:
     from ganlib.base.errors import InputError
     from ganlib.models import hub
 
-    found = [entry for entry in hub.cached() if args.title in (entry.title, entry.filename)]
+    found = [entry for entry in hub.list_cached() if args.title in (entry.title, entry.filename)]
     if not found:
-        names = ", ".join(entry.title for entry in hub.cached())
+        names = ", ".join(entry.title for entry in hub.list_cached())
         raise InputError(f"no downloaded file of {args.title!r}", f"there are: {names or 'none'}")
     for entry in found:
         hub.forget(entry)

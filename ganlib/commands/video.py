@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganlib.base.errors import InputError
-from ganlib.base.options import listed
+from ganlib.base.options import format_choices
 from ganlib.commands.flags import CHECKPOINTS, printable, read_classes, read_options, values_from_flags
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument(
         "--react", action="append", default=[], metavar="NAME:BAND:SIGMAS",
-        help=f"a direction, by name or title, follows the sound: {listed(BANDS)}; may be given again",
+        help=f"a direction, by name or title, follows the sound: {format_choices(BANDS)}; may be given again",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="F.mp4", help=suffix_words(FORMATS))
     parser.add_argument("--estimate", action="store_true", help="say what it will cost, from a trial, and do nothing")

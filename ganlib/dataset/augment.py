@@ -60,7 +60,7 @@ def plan(kinds: Sequence[str], count: int | None) -> list[tuple[str, ...]]:
     return rounds[:wanted]
 
 
-def augmented(pixels: np.ndarray, kinds: Sequence[str], *, name: str, number: int) -> np.ndarray:
+def augment(pixels: np.ndarray, kinds: Sequence[str], *, name: str, number: int) -> np.ndarray:
     """Return a copy of uint8 `[S, S, 3]` made by all of `kinds`; chance is a function of `name` and `number` alone."""
     seed = int.from_bytes(hashlib.sha256(f"{number} {name}".encode("utf-8", "surrogatepass")).digest()[:8], "little")
     rng = np.random.default_rng(seed)

@@ -52,7 +52,7 @@ class _Store(Protocol):
 
 
 class Output:
-    """The set `dest` while it is written. Made by `opened`; `done` holds what an interrupted preparation had made."""
+    """The set `dest` while it is written. Made by `open_output`; `done` holds what an interrupted preparation had made."""
 
     def __init__(self, dest: Path, fingerprint: str) -> None:
         """Go on with what has the same `fingerprint`; anything else that was left is dropped."""
@@ -131,7 +131,7 @@ class Output:
 
 
 @contextmanager
-def opened(dest: Path, fingerprint: str) -> Iterator[Output]:
+def open_output(dest: Path, fingerprint: str) -> Iterator[Output]:
     """Yield the `Output` of `dest`, which no other process can write to meanwhile.
 
     Raises InputError where its folder cannot be made, where it is a folder of other things, and where another process

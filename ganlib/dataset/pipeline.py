@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from ganlib.base.errors import DataError
-from ganlib.dataset.augment import augmented, plan
+from ganlib.dataset.augment import augment, plan
 from ganlib.dataset.config import PrepareConfig
 from ganlib.dataset.crops import Method, cut, frame_picture, has_plain_ground
 from ganlib.dataset.exclusion import read_exclusions
@@ -64,7 +64,7 @@ class Maker:
         if square is None:
             return [(item, b"")]
         copies = [
-            (replace(item, copy="+".join(kinds)), encode(augmented(square, kinds, name=name, number=i)))
+            (replace(item, copy="+".join(kinds)), encode(augment(square, kinds, name=name, number=i)))
             for i, kinds in enumerate(plan(config.augment, config.copies))
         ]
         return [(item, encode(square)), *copies]
@@ -104,7 +104,7 @@ def decide(
     method = {"center": "whole"}.get(config.crop, config.crop)
     if method == "auto":
         seen = []
-        for name in spread(names, PROBED):
+        for name in pick_evenly(names, PROBED):
             if should_stop():
                 raise Stopped
             try:
@@ -125,7 +125,7 @@ def decide(
 _FRAMES = {"auto": (True, True), "scan": (True, False), "picture": (False, True), "none": (False, False)}
 
 
-def spread(names: Sequence[str], most: int | None) -> list[str]:
+def pick_evenly(names: Sequence[str], most: int | None) -> list[str]:
     """Return `most` of the names, evenly spread; all of them if None."""
     if most is None or most >= len(names):
         return list(names)

@@ -19,11 +19,11 @@ from ganlib.dataset.config import HUB, PrepareConfig
 from ganlib.dataset.exclusion import EXCLUDED, read_exclusions
 from ganlib.dataset.files import Files, is_picture_name
 from ganlib.dataset.labels import CARD_NAME, LABELS_NAME
-from ganlib.dataset.output import Output, opened
-from ganlib.dataset.pipeline import Maker, Picture, decide, spread
+from ganlib.dataset.output import Output, open_output
+from ganlib.dataset.pipeline import Maker, Picture, decide, pick_evenly
 from ganlib.dataset.reader import Dataset
 from ganlib.dataset.report import NO_LABEL, NO_PICTURE, TOO_SMALL, Item, PrepareReport, summarise
-from ganlib.dataset.sources import Located, located
+from ganlib.dataset.sources import Located, locate
 from ganlib.dataset.text import find_own, match, read_object
 from ganlib.dataset.workers import in_order
 from ganlib.media.images import contact_sheet, encode
@@ -46,14 +46,14 @@ def prepare(config: PrepareConfig, *, reporter: Reporter | None = None) -> Prepa
     """
     config.validate()
     reporter = reporter or SilentReporter()
-    with located(config, reporter) as found:
+    with locate(config, reporter) as found:
         return _prepare(config, found, reporter)
 
 
 def _prepare(config: PrepareConfig, found: Located, reporter: Reporter) -> PrepareReport:
     source, dest = found.path, Path(config.dest)
     with Files(source, should_stop=reporter.should_stop) as files:
-        names = spread(files.pictures, config.max_pictures)
+        names = pick_evenly(files.pictures, config.max_pictures)
         if not names:
             raise _no_pictures(config, files)
         classes, said = find_classes(files, config.labels)
@@ -78,7 +78,7 @@ def _prepare(config: PrepareConfig, found: Located, reporter: Reporter) -> Prepa
         reporter.log(_printable(f"{item.name}: {item.reason}"))
     if len(skipped) > LOGGED:
         reporter.log(f"… and {len(skipped) - LOGGED} more files that are not looked at")
-    with opened(dest, fingerprint) as output:
+    with open_output(dest, fingerprint) as output:
         items = _make(output, source, maker, pictures, config.workers, reporter)
         report = summarise(dest, [*items, *skipped], maker.method, classes)
         if report.kept == 0:

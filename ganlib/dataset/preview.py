@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from ganlib.base.errors import DataError
 from ganlib.dataset.config import PrepareConfig
 from ganlib.dataset.files import ALL, GLANCE, Files
-from ganlib.dataset.pipeline import decide, spread
+from ganlib.dataset.pipeline import decide, pick_evenly
 from ganlib.dataset.reader import Dataset
 from ganlib.media.images import encode, resize
 from ganlib.runs import Stopped
@@ -61,7 +61,7 @@ def preview(
         maker = decide(files, names, config, should_stop)
         found = []
         known = set(names)
-        for name in spread(names, count) if only is None else [name for name in only if name in known]:
+        for name in pick_evenly(names, count) if only is None else [name for name in only if name in known]:
             if should_stop():
                 raise Stopped
             try:
@@ -112,7 +112,7 @@ def mosaic(
             hint = "It should hold PNG, JPEG, WebP, GIF, BMP or TIFF files."
             raise DataError(f"{source} has no pictures{f': {left_out}' if left_out else ''}", hint)
         cells: list[np.ndarray] = []
-        for name in spread(names, count):
+        for name in pick_evenly(names, count):
             if should_stop():
                 raise Stopped
             if cells and time.monotonic() > until:

@@ -329,7 +329,7 @@ def _open_inception(device: torch.device) -> FeatureExtractor:
 
 
 def _open_efficientnet(device: torch.device) -> FeatureExtractor:
-    network = efficientnet.frozen(device)
+    network = efficientnet.load_frozen(device)
     return _extractor("efficientnet", network, efficientnet.SIDE, efficientnet.SHA256, device)
 
 

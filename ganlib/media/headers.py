@@ -21,7 +21,7 @@ DAMAGE += (RuntimeError, struct.error, zlib.error)
 BOMB: tuple[type[Exception], ...] = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
-def opened(data: bytes) -> ImageFile.ImageFile:
+def open_header(data: bytes) -> ImageFile.ImageFile:
     """Return a picture file with its header read and nothing decoded. Raises what Pillow does.
 
     Pillow itself refuses headers of many pixels, but for JPEG that would refuse what can be decoded reduced.
@@ -36,7 +36,7 @@ def opened(data: bytes) -> ImageFile.ImageFile:
 
 def reduction(data: bytes, *, max_pixels: int = MAX_PIXELS, least_side: int) -> int:
     """Return how many times smaller `decode` makes a picture that it decodes: 1, or for a JPEG also 2, 4 or 8."""
-    with opened(data) as file:
+    with open_header(data) as file:
         return times_smaller(file, max_pixels, least_side) or 1
 
 
@@ -93,7 +93,7 @@ def depth_of(data: bytes) -> int:
 
     `decode` makes 8 of them. Raises what Pillow does for what is no picture.
     """
-    with opened(data) as file:
+    with open_header(data) as file:
         if file.format == "PNG":
             return max(8, data[24])
         if file.format == "TIFF":

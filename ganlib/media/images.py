@@ -21,10 +21,19 @@ from torch import Tensor
 
 from ganlib.base.errors import DataError, InputError
 from ganlib.base.filesystem import check_regular, open_regular, read_regular
-from ganlib.base.options import listed
+from ganlib.base.options import format_choices
 from ganlib.compute.device import Room
 from ganlib.media.bands import is_banded
-from ganlib.media.headers import BOMB, DAMAGE, MAX_PIXELS, READABLE, opened, pixels_held, pixels_to_open, times_smaller
+from ganlib.media.headers import (
+    BOMB,
+    DAMAGE,
+    MAX_PIXELS,
+    READABLE,
+    open_header,
+    pixels_held,
+    pixels_to_open,
+    times_smaller,
+)
 from ganlib.media.unpacking import unpack
 
 MOST_DIFFERENCE = 64.0  # grey levels at which `difference` is black
@@ -163,7 +172,7 @@ def _look(
     parts_pixels: int,
 ) -> Look:
     try:
-        with opened(data) as file:
+        with open_header(data) as file:
             width, height = file.size
             decoded = times_smaller(file, max_pixels, least_side)
             if decoded is None and width * height <= parts_pixels and is_banded(file):
@@ -209,7 +218,7 @@ def look_at(path: Path, *, background: tuple[int, int, int] = (255, 255, 255)) -
 def size_of(data: bytes, *, name: str = "picture") -> tuple[int, int]:
     """Return width and height of a picture file's bytes, upright, from its header. Raises DataError."""
     try:
-        with ROOM.take(pixels_to_open(data)), opened(data) as file:
+        with ROOM.take(pixels_to_open(data)), open_header(data) as file:
             width, height = file.size
             try:
                 is_turned = int(file.getexif().get(0x0112, 1)) >= 5
@@ -277,7 +286,7 @@ def encode(
     model made it (IPTC's digital source type). Raises InputError for another kind.
     """
     if kind not in PICTURE_FORMATS:
-        raise InputError(f"no picture format '{kind[:40]}'", f"Use {listed(PICTURE_FORMATS)}.")
+        raise InputError(f"no picture format '{kind[:40]}'", f"Use {format_choices(PICTURE_FORMATS)}.")
     out = BytesIO()
     PICTURE_FORMATS[kind].save(Image.fromarray(pixels), out, recipe, mark_ai, quality)
     return out.getvalue()

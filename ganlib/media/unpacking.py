@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageFile, features
 
 from ganlib.media.bands import bands, is_banded
-from ganlib.media.headers import DAMAGE, opened
+from ganlib.media.headers import DAMAGE, open_header
 
 LEAST_WHOLE = 0.75  # of the rows of a JPEG that is cut off, for the rest of it to be used
 _BLOCK_ROWS = 16  # rows that a JPEG's decoder may have left half done where the bytes end
@@ -33,7 +33,7 @@ def unpack(data: bytes, drafted: int, times: int, background: tuple[int, int, in
 
     Alpha lies on `background`; without one it is kept, `[H, W, 4]`. No second copy of a whole picture is made. Raises
     what Pillow does for other damage."""
-    with opened(data) as file:
+    with open_header(data) as file:
         if drafted > 1:
             file.draft(None, (file.width // drafted, file.height // drafted))
         pixels, flaw = _unpack(file, times, background)

@@ -188,7 +188,7 @@ def is_lower_better(name: str) -> bool:
     return kind is None or kind.is_lower_better
 
 
-def preferred(name: str) -> tuple[float, bool, str]:
+def preference_key(name: str) -> tuple[float, bool, str]:
     """A key to sort names of metrics by, the one first that decides which snapshot is best: the kind's rank, and within
     it NVIDIA's full 50,000 pictures first."""
     kind = kind_of(name)

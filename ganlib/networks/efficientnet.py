@@ -145,7 +145,7 @@ def weights_file() -> Path:
 
 
 @cache
-def frozen(device: torch.device) -> EfficientNet:
+def load_frozen(device: torch.device) -> EfficientNet:
     """The network with its weights on a device, channels last; the same one for all who ask.
 
     Raises `CheckpointError` where the weights are not installed or damaged."""

@@ -141,7 +141,7 @@ class Discriminator(base.Discriminator):
         """The eyes on a device, in bfloat16 or not."""
         key = str(device), rounds
         if key not in self._frozen_eyes:
-            eyes = efficientnet.frozen(device)
+            eyes = efficientnet.load_frozen(device)
             self._frozen_eyes[key] = copy.deepcopy(eyes).bfloat16() if rounds else eyes
         return self._frozen_eyes[key]
 

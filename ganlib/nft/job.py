@@ -29,7 +29,7 @@ from ganlib.nft.candidates import BLOCK, CandidateFeatures, Chooser, Viewer
 from ganlib.nft.config import NftConfig
 from ganlib.nft.documents import Drop, write_words
 from ganlib.nft.films import write_film
-from ganlib.nft.metadata import Places, check_rights, filled, words_of
+from ganlib.nft.metadata import Places, check_rights, fill_template, words_of
 from ganlib.nft.traits import traits_of
 from ganlib.runs import Reporter, SilentReporter, Stopped, write_bytes, write_json
 from ganlib.runs.files import read_json
@@ -128,7 +128,7 @@ class _Maker:
         traits = traits_of(self.config, self.viewer.card, titles, self.candidates[:1], look)[0]
         count = self.config.count or len(self.candidates)
         last = self.config.start + count - 1  # the longest number
-        filled(self.config, words_of(self.config, last, count, self.candidates[0], traits, count))
+        fill_template(self.config, words_of(self.config, last, count, self.candidates[0], traits, count))
 
     def _digest(self) -> str:
         """sha256 over all that decides pictures and films."""

@@ -99,7 +99,7 @@ def words_of(
     return {**traits, **words, "seed": seed, "rank": rank}
 
 
-def filled(config: NftConfig, words: Mapping[str, str | int]) -> tuple[str, str, str]:
+def fill_template(config: NftConfig, words: Mapping[str, str | int]) -> tuple[str, str, str]:
     """Return name, description and page of a piece. Raises `InputError` for a template with an unknown word, for a name
     that is too long, and for a page that is no address."""
     name = fill(config.name, words, "name")
@@ -123,8 +123,8 @@ def item_of(
     sha256: str,
     rights: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the JSON of a piece. Raises `InputError` as `filled`."""
-    name, description, page = filled(config, words)
+    """Return the JSON of a piece. Raises `InputError` as `fill_template`."""
+    name, description, page = fill_template(config, words)
     files = [{"uri": image_uri, "type": TYPES[config.suffix]}]
     item: dict[str, Any] = {"name": name, "description": description}
     if config.wants_metaplex:

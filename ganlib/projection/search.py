@@ -40,7 +40,7 @@ def learning_rate(t: float) -> float:
     return LEARNING_RATE * (0.5 - 0.5 * math.cos(math.pi * falling)) * min(1.0, t / RAMP_UP)
 
 
-def wandering(t: float) -> float:
+def noise_deviation(t: float) -> float:
     """Deviation of the noise on w at share t of the search, in units of the spread of w."""
     return float(WANDERING * max(0.0, 1.0 - t / WANDERING_ENDS) ** 2)
 
@@ -111,7 +111,7 @@ class Search:
             group["lr"] = learning_rate(t)
         drawn = torch.randn(1, *self.latent.shape[1:], generator=self._rng).to(self.latent)
         unit = math.sqrt(self.spec.z_dim) if self.config.space == "z" else self.spread
-        latent = self.latent + drawn * (wandering(t) * unit)
+        latent = self.latent + drawn * (noise_deviation(t) * unit)
         synthesis = self.generator.synthesis
         assert isinstance(synthesis, torch.nn.Module)
         image = functional_call(synthesis, self.noises, (self.w_plus(latent),), {"noise_mode": self.mode})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import UnidentifiedImageError
 
 from ganlib.base.errors import DataError, GanlibError, InputError
-from ganlib.base.options import listed
+from ganlib.base.options import format_choices
 from ganlib.runs import replacing
 from ganlib.video import codecs, muxing
 from ganlib.video import container as inside
@@ -125,13 +125,13 @@ def format_of(path: Path) -> FilmFormat | None:
 
 def names_of(fact: str) -> str:
     """Return the formats for which a fact is so, in words: `mp4 or webm`."""
-    return listed([row.name for row in FORMATS.values() if getattr(row, fact)])
+    return format_choices([row.name for row in FORMATS.values() if getattr(row, fact)])
 
 
 def suffix_words(names: Collection[str]) -> str:
     """Return how films of these formats may end, in words: `.mp4 or .gif`."""
     suffixes = [FORMATS[name].suffixes for name in names]
-    return listed([each[0] for each in suffixes] + ["a new folder"] * any("" in each for each in suffixes))
+    return format_choices([each[0] for each in suffixes] + ["a new folder"] * any("" in each for each in suffixes))
 
 
 def read_description(path: Path) -> dict[str, Any]:

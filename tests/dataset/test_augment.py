@@ -11,7 +11,7 @@ import pytest
 
 from ganlib.base.errors import InputError
 from ganlib.dataset import Dataset, PrepareConfig, prepare
-from ganlib.dataset.augment import KINDS, augmented, plan
+from ganlib.dataset.augment import KINDS, augment, plan
 from ganlib.media.images import encode
 from ganlib.runs import SilentReporter
 
@@ -33,18 +33,18 @@ def test_fixed_kinds_are_exact():
         "rot180": RAMP[::-1, ::-1], "rot270": RAMP.swapaxes(0, 1)[:, ::-1],
     }  # fmt: skip
     for kind, pixels in expected.items():
-        assert np.array_equal(augmented(RAMP, [kind], name="a", number=0), pixels), kind
-    both = augmented(RAMP, ["mirror", "rot90"], name="a", number=0)
+        assert np.array_equal(augment(RAMP, [kind], name="a", number=0), pixels), kind
+    both = augment(RAMP, ["mirror", "rot90"], name="a", number=0)
     assert np.array_equal(both, RAMP[:, ::-1].swapaxes(0, 1)[::-1])
 
 
 @pytest.mark.parametrize("kind", ["perspective", "hue", "saturation"])
 def test_chance_belongs_to_name_and_number(kind):
-    one = augmented(RAMP, [kind], name="a", number=0)
+    one = augment(RAMP, [kind], name="a", number=0)
     assert one.shape == RAMP.shape and one.dtype == np.uint8
-    assert np.array_equal(one, augmented(RAMP, [kind], name="a", number=0))
-    assert not np.array_equal(one, augmented(RAMP, [kind], name="b", number=0))
-    assert not np.array_equal(one, augmented(RAMP, [kind], name="a", number=1))
+    assert np.array_equal(one, augment(RAMP, [kind], name="a", number=0))
+    assert not np.array_equal(one, augment(RAMP, [kind], name="b", number=0))
+    assert not np.array_equal(one, augment(RAMP, [kind], name="a", number=1))
     assert np.abs(one.astype(int) - RAMP).mean() > 1
 
 
@@ -53,23 +53,23 @@ def test_colours_change_and_lightness_and_greys_stay():
     grey = np.full((8, 8, 3), 77, np.uint8)
     for kind in ("hue", "saturation"):
         calm = (RAMP // 4 + 96).astype(np.uint8)  # no colour leaves the range
-        changed = augmented(calm, [kind], name="a", number=3)
+        changed = augment(calm, [kind], name="a", number=3)
         assert np.abs(changed @ np.array([0.299, 0.587, 0.114]) - calm @ np.array([0.299, 0.587, 0.114])).max() < 1.5
-        assert np.abs(augmented(grey, [kind], name="a", number=0).astype(int) - 77).max() <= 1
+        assert np.abs(augment(grey, [kind], name="a", number=0).astype(int) - 77).max() <= 1
     assert luma.std() > 0
 
 
 def test_perspective_shows_nothing_from_beyond_the_picture():
     light = np.full((64, 64, 3), 200, np.uint8)
     for number in range(20):
-        assert (augmented(light, ["perspective"], name="a", number=number) == 200).all()
+        assert (augment(light, ["perspective"], name="a", number=number) == 200).all()
 
 
 def test_copies_are_planned_without_repetition():
     assert plan((), None) == []
     assert plan(("mirror", "hue"), None) == [("mirror",), ("hue",)]
     assert plan(("mirror", "rot90"), 3) == [("mirror",), ("rot90",), ("mirror", "rot90")]
-    turned = {augmented(RAMP, kinds, name="", number=0).tobytes() for kinds in plan(("mirror", "rot90", "rot180"), 7)}
+    turned = {augment(RAMP, kinds, name="", number=0).tobytes() for kinds in plan(("mirror", "rot90", "rot180"), 7)}
     assert len(turned) == 7 and RAMP.tobytes() not in turned
     assert plan(("mirror", "hue"), 5)[3:] == [("hue",), ("mirror", "hue")]
     for kinds, count in ((("mirror",), 2), (("rot90", "rot270"), 3), ((), 1), (("glitter",), 1), (("hue", "hue"), 1)):

@@ -109,7 +109,7 @@ def test_what_is_decoded_in_bands_is_what_is_decoded_whole(mode: str, monkeypatc
             with monkeypatch.context() as patch:
                 patch.setattr(bands, "LARGE_PIXELS", 100)
                 patch.setattr(bands, "BAND_PIXELS", 5000)
-                with headers.opened(data) as file:
+                with headers.open_header(data) as file:
                     assert bands.is_banded(file) == (mode not in ("1", "I;16"))
                 banded = [images.decode(data, background=ground) for ground in ((9, 200, 30), None)]
             for one, other in zip(whole, banded, strict=True):

@@ -112,6 +112,6 @@ def test_a_damaged_file_is_refused(tmp_path, monkeypatch):
     damaged = tmp_path / "weights.pth"
     damaged.write_bytes(Path(weights_file()).read_bytes()[:-1])
     monkeypatch.setattr(efficientnet, "weights_file", lambda: damaged)
-    efficientnet.frozen.cache_clear()
+    efficientnet.load_frozen.cache_clear()
     with pytest.raises(CheckpointError, match="not the known EfficientNet-lite0"):
         extractors.open_extractor("efficientnet")

@@ -42,7 +42,7 @@ def test_the_mixtures_are_those_of_the_paper():
     """Section 3.2 once more, in another way: einsum over channels, and bilinear enlarging by its kernel."""
     D, img = judge(), pictures(2)
     rgb = F.interpolate((img + 1) * 127.5, (64, 64), mode="bilinear")
-    maps = efficientnet.frozen(torch.device("cpu")).pyramid(rgb)
+    maps = efficientnet.load_frozen(torch.device("cpu")).pyramid(rgb)
     generator = torch.Generator().manual_seed(3)
     widths, channels = (8, 16, 32, 64), (24, 40, 112, 320)
     ccm = [torch.randn(o, i, 1, 1, generator=generator)[:, :, 0, 0] / math.sqrt(i) / s
@@ -82,7 +82,7 @@ def test_frozen_parts_are_neither_trained_nor_saved_nor_hashed(tmp_path):
         optimizer.step()
     assert img.grad is not None and float(img.grad.abs().sum()) > 0
     assert all(torch.equal(a, b) for a, b in zip(before, D.mixtures(img), strict=True))
-    assert not any(p.grad is not None for p in efficientnet.frozen(torch.device("cpu")).parameters())
+    assert not any(p.grad is not None for p in efficientnet.load_frozen(torch.device("cpu")).parameters())
     assert not any("eyes" in name or "frozen" in name for name in D.state_dict())
     assert sum(p.numel() for p in D.parameters()) < 200_000, "the eyes have 3 million"
     assert not torch.equal(other.mixtures(img)[0], before[0]), "the seed decides the projections"

@@ -205,7 +205,7 @@ def test_a_kind_of_copies_is_a_choice_of_prepare(monkeypatch):
     assert "negative" in help_of("prepare")
     pixels = np.full((2, 2, 3), 5, np.uint8)
     assert copying.plan(("negative",), None) == [("negative",)]
-    assert (copying.augmented(pixels, ("negative",), name="a", number=0) == 250).all()
+    assert (copying.augment(pixels, ("negative",), name="a", number=0) == 250).all()
 
 
 def test_a_format_of_pictures_is_a_choice_of_upscale(checkpoints, monkeypatch, tmp_path, repository):

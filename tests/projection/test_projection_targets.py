@@ -15,7 +15,7 @@ from ganlib.projection import crop_square, find_targets, project, read_target
 from ganlib.projection.figures import ordinariness
 from ganlib.projection.outputs import thinned
 from ganlib.projection.prior import INSIDE, OUTSIDE, cluster_centroids, measure_prior
-from ganlib.projection.search import LEARNING_RATE, learning_rate, noise_penalty, wandering
+from ganlib.projection.search import LEARNING_RATE, learning_rate, noise_deviation, noise_penalty
 from ganlib.projection.target import to_network
 from tests.projection.test_projection import options
 
@@ -158,7 +158,9 @@ def test_the_schedule_is_the_published_one():
     assert learning_rate(0.0) == 0.0 and learning_rate(0.025) == pytest.approx(LEARNING_RATE / 2)
     assert learning_rate(0.05) == learning_rate(0.75) == pytest.approx(0.1)
     assert learning_rate(0.875) == pytest.approx(0.05) and learning_rate(1.0) == pytest.approx(0.0)
-    assert wandering(0.0) == 0.05 and wandering(0.375) == pytest.approx(0.0125) and wandering(0.8) == 0.0
+    assert (
+        noise_deviation(0.0) == 0.05 and noise_deviation(0.375) == pytest.approx(0.0125) and noise_deviation(0.8) == 0.0
+    )
 
 
 def test_a_film_shows_the_whole_way():

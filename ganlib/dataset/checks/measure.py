@@ -17,7 +17,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ganlib.dataset.checks.border import find_border
-from ganlib.media.headers import opened, reduction
+from ganlib.media.headers import open_header, reduction
 from ganlib.media.images import decode_what_is_there, encode, resize
 
 VERSION = 1  # raised by one when a measure changes, so that stored ones are not mixed with new ones
@@ -105,7 +105,7 @@ def measure(data: bytes, *, name: str = "picture") -> Measured:
     pixels, _ = decode_what_is_there(data, name=name, least_side=LOOK_SIDE)  # as the preparation does
     height, width = pixels.shape[:2]
     times = reduction(data, least_side=LOOK_SIDE)
-    with opened(data) as file:  # `decode` has accepted these bytes
+    with open_header(data) as file:  # `decode` has accepted these bytes
         mode = file.mode
     digest = hashlib.sha256(np.array([height, width], np.int64).tobytes() + pixels.tobytes()).hexdigest()
     look = _at_most(pixels, LOOK_SIDE)

@@ -18,7 +18,7 @@ from ganlib.runs import Reporter
 
 
 @contextmanager
-def located(config: PrepareConfig, reporter: Reporter) -> Iterator[Located]:
+def locate(config: PrepareConfig, reporter: Reporter) -> Iterator[Located]:
     """Yield the source of `config` as files; what was made for it is removed when all went well.
 
     Raises InputError where the user's word is needed, DataError where the source cannot be read or fetched, and Stopped
@@ -30,7 +30,7 @@ def located(config: PrepareConfig, reporter: Reporter) -> Iterator[Located]:
 
 
 def is_ready(config: PrepareConfig) -> bool:
-    """Return whether the source is files already, so that `located` neither fetches nor makes anything."""
+    """Return whether the source is files already, so that `locate` neither fetches nor makes anything."""
     source = Path(config.source)
     made = config.source.startswith(HUB) or source.suffix.lower() in film.SUFFIXES | {".txt"}
     return source.is_dir() or not made

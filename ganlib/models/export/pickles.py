@@ -19,7 +19,7 @@ from torch import nn
 
 from ganlib import networks
 from ganlib.models.export.classes import Pair, Part, Place, describe
-from ganlib.models.export.tensors import Report, nvidia_refusal, registered
+from ganlib.models.export.tensors import Report, nvidia_refusal, to_nvidia_layout
 from ganlib.networks.base import Discriminator, Generator, GeneratorSpec
 
 # What programs call the modules with the classes of StyleGAN2 and of StyleGAN3; empty where they have none.
@@ -91,7 +91,7 @@ def _network(module: nn.Module, place: Place, home: str, arguments: Mapping[str,
 def _state(module: nn.Module, part: Part | None = None, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What an object holds, but for its children; `part` None is a module of PyTorch itself."""
     parameters = {name: nn.Parameter(t.detach().cpu(), False) for name, t in module.named_parameters(recurse=False)}
-    buffers = {name: registered(name, t) for name, t in module.named_buffers(recurse=False)}
+    buffers = {name: to_nvidia_layout(name, t) for name, t in module.named_buffers(recurse=False)}
     state: dict[str, Any] = {
         "training": False, "_parameters": OrderedDict(parameters), "_buffers": OrderedDict(buffers),
         "_non_persistent_buffers_set": set(), "_is_full_backward_hook": None,

@@ -49,10 +49,10 @@ def nvidia_file(G: Generator, D: Discriminator | None, report: Report) -> dict[s
 def _all_tensors(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers, those too that a checkpoint of this studio need not store."""
     whole = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    return {name: registered(name, tensor) for name, tensor in sorted(whole.items())}
+    return {name: to_nvidia_layout(name, tensor) for name, tensor in sorted(whole.items())}
 
 
-def registered(name: str, tensor: Tensor) -> Tensor:
+def to_nvidia_layout(name: str, tensor: Tensor) -> Tensor:
     """Return a tensor as NVIDIA's classes have it: a long low-pass filter is one row, not its outer product."""
     tensor = tensor.detach().cpu().contiguous()
     return tensor.sum(dim=0) if name.endswith(_FILTER) and len(tensor) >= _LONG_FILTER else tensor

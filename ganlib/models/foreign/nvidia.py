@@ -28,7 +28,7 @@ from ganlib.models.foreign.parts import (
     same_taps,
     taps_of,
 )
-from ganlib.models.foreign.pickles import UNKNOWN_HINT, Budget, damaged, refused, short
+from ganlib.models.foreign.pickles import UNKNOWN_HINT, Budget, damaged_error, refused_error, short
 from ganlib.models.foreign.values import EMPTY_MODULE, Array, Network, View, is_tensor
 from ganlib.networks import stylegan3
 from ganlib.networks.base import GeneratorSpec
@@ -91,13 +91,13 @@ def read_module(network: Network) -> Module:
         if not isinstance(part, Network):
             raise CheckpointError(f"its layer {short(path)} is none of a known kind", UNKNOWN_HINT)
         if depth > _DEEPEST or len(found.modules) >= _MOST_MODULES:
-            raise refused("its layers are nested without end")
+            raise refused_error("its layers are nested without end")
         found.modules[path] = part
         prefix = f"{path}." if path else ""
         for table in (part.state.get("_parameters"), part.state.get("_buffers")):
             for name, value in _table(table).items():
                 if value is not None and not is_tensor(value):
-                    raise refused(f"its tensor {short(f'{prefix}{name}')} is none")
+                    raise refused_error(f"its tensor {short(f'{prefix}{name}')} is none")
                 if value is not None:
                     found.tensors[f"{prefix}{name}"] = value
         children = _table(part.state.get("_modules"))
@@ -109,9 +109,9 @@ def _table(value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if type(value) is not dict or not all(isinstance(key, str) and len(key) < 100 for key in value):
-        raise refused("a layer in it has no proper table of tensors")
+        raise refused_error("a layer in it has no proper table of tensors")
     if len(value) > _MOST_MODULES:
-        raise refused("a layer in it has far more parts than a model needs")
+        raise refused_error("a layer in it has far more parts than a model needs")
     return value
 
 
@@ -195,7 +195,7 @@ def generator_parts(network: Network, budget: Budget) -> Parts:
         if part.kind == "SynthesisLayer" and part.state.get("use_noise") is False:
             side = part.state.get("resolution")
             if type(side) is not int or not 4 <= side <= 8192:
-                raise damaged(f"its layer {short(path)} has no resolution")
+                raise damaged_error(f"its layer {short(path)} has no resolution")
             budget.copy(4 * side * side)
             tensors[f"{path}.noise_const"] = torch.zeros(side, side)
             tensors[f"{path}.noise_strength"] = torch.zeros([])
@@ -233,7 +233,7 @@ def _check_bands(module: Module, tensors: Mapping[str, Tensor], facts: Mapping[s
     try:
         rows = stylegan3.bands(spec)
     except (ValueError, ArithmeticError) as error:
-        raise damaged(f"its layers have no bands: {short(str(error))}") from error
+        raise damaged_error(f"its layers have no bands: {short(str(error))}") from error
     cutoffs: dict[str, dict[str, float]] = {}
     cutoffs["synthesis.input"] = {"bandwidth": rows[0].cutoff, "sampling_rate": rows[0].rate}
     for number, row in enumerate(rows):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganlib.base.errors import CheckpointError
-from ganlib.models.foreign.pickles import UNKNOWN_HINT, Budget, damaged, short
+from ganlib.models.foreign.pickles import UNKNOWN_HINT, Budget, damaged_error, short
 from ganlib.models.foreign.values import Array, View, is_tensor
 from ganlib.networks.base import MOST_TAPS
 
@@ -43,15 +43,15 @@ class Parts:
 def read_tensors(found: Mapping[str, View | Array], budget: Budget) -> dict[str, Tensor]:
     """Return float32 tensors by name; raises `CheckpointError` where they are more than the file has."""
     if len(found) > MOST_TENSORS:
-        raise damaged(f"it has {len(found)} tensors, far more than a model needs")
+        raise damaged_error(f"it has {len(found)} tensors, far more than a model needs")
     for name, value in found.items():
         if value.numel == 0:
-            raise damaged(f"tensor {short(name)} has no numbers")
+            raise damaged_error(f"tensor {short(name)} has no numbers")
         budget.copy(4 * value.numel)
     try:
         return {name: value.tensor() for name, value in found.items()}
     except (RuntimeError, ValueError, TypeError) as error:
-        raise damaged(f"a tensor in it cannot be read: {short(str(error))}") from error
+        raise damaged_error(f"a tensor in it cannot be read: {short(str(error))}") from error
 
 
 def not_square(width: Any, height: Any) -> CheckpointError:

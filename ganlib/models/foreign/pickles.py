@@ -25,12 +25,12 @@ _MALFORMED = (
 )  # fmt: skip
 
 
-def damaged(what: str) -> CheckpointError:
+def damaged_error(what: str) -> CheckpointError:
     """The error for a file that is not what its own numbers say."""
     return CheckpointError(what, DAMAGED_HINT)
 
 
-def refused(what: str) -> CheckpointError:
+def refused_error(what: str) -> CheckpointError:
     """The error for a file that asks for what no model needs."""
     return CheckpointError(what, REFUSED_HINT)
 
@@ -53,13 +53,13 @@ class Budget:
         """Spend operations."""
         self._steps -= count
         if self._steps < 0:
-            raise refused(f"reading it takes over {MOST_STEPS} operations, far more than a model needs")
+            raise refused_error(f"reading it takes over {MOST_STEPS} operations, far more than a model needs")
 
     def copy(self, count: int) -> None:
         """Spend bytes that a value adds to those of the file."""
         self._bytes -= count
         if self._bytes < 0:
-            raise refused("it unfolds to far more data than its size")
+            raise refused_error("it unfolds to far more data than its size")
 
 
 class Stream:
@@ -75,18 +75,18 @@ class Stream:
         left = max(0, self.size - self._file.tell())
         count = left if count is None or count < 0 else count
         if count > left:
-            raise damaged(f"it ends {count - left} bytes early")
+            raise damaged_error(f"it ends {count - left} bytes early")
         if count > self.most_bytes:
-            raise refused(f"a table in it takes {count} bytes")
+            raise refused_error(f"a table in it takes {count} bytes")
         return self._file.read(count)
 
     def readline(self) -> bytes:
         """Return one line, which must not be endless."""
         line = self._file.readline(MOST_LINE_BYTES)
         if len(line) == MOST_LINE_BYTES:
-            raise damaged("a name in it has no end")
+            raise damaged_error("a name in it has no end")
         if b"\\" in line:
-            raise refused("a name in it has a backslash")
+            raise refused_error("a name in it has a backslash")
         return line
 
     def tell(self) -> int:
@@ -120,7 +120,7 @@ class Inert:
 
     def build(self, state: Any, budget: Budget) -> None:
         """Take the state, or raise `CheckpointError`."""
-        raise refused("it sets attributes of a value that has none")
+        raise refused_error("it sets attributes of a value that has none")
 
 
 Table = Mapping[str, Name]
@@ -150,16 +150,16 @@ class PickleReader:
                 elif opcode.name in _HANDLERS:
                     _HANDLERS[opcode.name](self, argument)
                 elif opcode.name not in ("FRAME", "PROTO", "STOP"):
-                    raise refused(f"it uses the operation {opcode.name} of the pickle format")
+                    raise refused_error(f"it uses the operation {opcode.name} of the pickle format")
             return self._pop()
         except _MALFORMED as error:
-            raise damaged("it is not a whole pickle") from error
+            raise damaged_error("it is not a whole pickle") from error
 
     # ---- Stack -----------------------------------------------------------------------------------------------------
 
     def _pop(self) -> Any:
         if len(self._stack) <= (self._marks[-1] if self._marks else 0):
-            raise damaged("it is not a whole pickle: a value is missing")
+            raise damaged_error("it is not a whole pickle: a value is missing")
         return self._stack.pop()
 
     def _take(self, count: int) -> tuple[Any, ...]:
@@ -227,7 +227,7 @@ class PickleReader:
     def _top(self, kind: type) -> Any:
         value = self._pop()
         if type(value) is not kind:
-            raise refused(f"it fills {short(value)} as if it were a {kind.__name__}")
+            raise refused_error(f"it fills {short(value)} as if it were a {kind.__name__}")
         self._stack.append(value)
         return value
 
@@ -247,30 +247,30 @@ class PickleReader:
     def _name_of_stack(self, _: Any) -> None:
         module, name = self._take(2)
         if not isinstance(module, str) or not isinstance(name, str):
-            raise refused("it asks for something whose name is no text")
+            raise refused_error("it asks for something whose name is no text")
         self._name(f"{module}.{name}")
 
     def _make(self, _: Any) -> None:
         target, arguments = self._take(2)
         if not isinstance(target, Name) or target.make is None or type(arguments) is not tuple:
             called = target.name if isinstance(target, Name) else short(target)
-            raise refused(f"it calls {called}, which is only a value")
+            raise refused_error(f"it calls {called}, which is only a value")
         try:
             self._stack.append(target.make(self, *arguments))
         except _MALFORMED as error:
-            raise refused(f"it uses {target.name} with arguments that make no sense") from error
+            raise refused_error(f"it uses {target.name} with arguments that make no sense") from error
 
     def _build(self, _: Any) -> None:
         target, state = self._take(2)
         if isinstance(target, Inert):
             target.build(state, self.budget)
         elif type(target) is not dict:  # attributes of a mapping, such as the versions of a state dict, say nothing
-            raise refused(f"it sets attributes of {target.name if isinstance(target, Name) else short(target)}")
+            raise refused_error(f"it sets attributes of {target.name if isinstance(target, Name) else short(target)}")
         self._stack.append(target)
 
     def _external(self, _: Any) -> None:
         if self.persistent is None:
-            raise refused("it refers to data outside itself")
+            raise refused_error("it refers to data outside itself")
         self._stack.append(self.persistent(self._pop()))
 
 
@@ -278,7 +278,7 @@ def plain_key(key: Any) -> Any:
     """Return the key of a mapping: text, a whole number or nothing. Others could be slow to compare without end."""
     if isinstance(key, str | bytes) or key is None or (isinstance(key, int) and abs(key) < 2**63):
         return key
-    raise refused(f"a mapping in it has {short(key)} as a key")
+    raise refused_error(f"a mapping in it has {short(key)} as a key")
 
 
 _PUSHED = {

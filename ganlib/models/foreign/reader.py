@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from ganlib.base.errors import CheckpointError
 from ganlib.base.filesystem import NotRegularError, check_regular, open_regular
-from ganlib.base.options import listed
+from ganlib.base.options import format_choices
 from ganlib.models import checkpoints
 from ganlib.models.checkpoints import Checkpoint
 from ganlib.models.foreign.builder import build_networks
@@ -210,7 +210,7 @@ IMPORTS: dict[str, Import] = {
 
 def known_formats() -> str:
     """What can be imported, in words."""
-    return f"{listed([row.title for row in IMPORTS.values()])} can be imported".replace(" or ", " and ")
+    return f"{format_choices([row.title for row in IMPORTS.values()])} can be imported".replace(" or ", " and ")
 
 
 def import_model(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ganlib.base.errors import CheckpointError
 from ganlib.models.foreign.parts import Parts, finite, only_tensors, read_tensors, taps_of
-from ganlib.models.foreign.pickles import UNKNOWN_HINT, Budget, damaged, short
+from ganlib.models.foreign.pickles import UNKNOWN_HINT, Budget, damaged_error, short
 from ganlib.models.foreign.values import Array, View, is_tensor
 
 NOISE_SEED = 0
@@ -48,7 +48,7 @@ def is_rosinality(table: Mapping[Any, Any]) -> bool:
 
 def _shaped(value: Tensor, shape: str, name: str) -> Tensor:
     if (shape == "1" and value.shape[:1] != (1,)) or (shape == "0" and value.numel() != 1):
-        raise damaged(f"its tensor {short(name)} has an unexpected shape")
+        raise damaged_error(f"its tensor {short(name)} has an unexpected shape")
     return {"1": lambda: value[0], "0": lambda: value.reshape([]), "flat": value.flatten, "=": lambda: value}[shape]()
 
 
@@ -136,7 +136,7 @@ def _complete_noise(parts: Parts, budget: Budget) -> None:
     for layer in missing:
         side = int(layer.split(".")[1][1:])
         if side > 8192:
-            raise damaged(f"it has a layer for pictures of {side} px")
+            raise damaged_error(f"it has a layer for pictures of {side} px")
         budget.copy(4 * side * side)
         parts.G[f"{layer}.noise_const"] = torch.randn(side, side, generator=rng)
     if missing:

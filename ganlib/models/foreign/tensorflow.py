@@ -22,7 +22,7 @@ from ganlib.models.foreign.parts import (
     not_square,
     read_tensors,
 )
-from ganlib.models.foreign.pickles import UNKNOWN_HINT, Budget, damaged, refused, short
+from ganlib.models.foreign.pickles import UNKNOWN_HINT, Budget, damaged_error, refused_error, short
 from ganlib.models.foreign.values import Array, Record, View
 
 _DEEPEST, _MOST_VARIABLES = 4, 5000
@@ -94,21 +94,21 @@ def _collect(network: Record) -> tuple[Tensors, dict[str, Any]]:
         part, depth = pending.pop(0)
         listed, components = part.state.get("variables", []), part.state.get("components", {})
         if type(listed) is not list or type(components) is not dict or len(listed) > _MOST_VARIABLES:
-            raise refused("a network in it has no proper list of variables")
+            raise refused_error("a network in it has no proper list of variables")
         if depth > _DEEPEST or len(pending) > 20 or len(variables) > _MOST_VARIABLES:
-            raise refused("its networks are nested without end")
+            raise refused_error("its networks are nested without end")
         for item in listed:
             name, value = item if type(item) is tuple and len(item) == 2 else (None, None)
             if (number := finite(value)) is not None:
                 value = Array.of_number(number)
             if not isinstance(name, str) or not isinstance(value, View | Array):
-                raise refused("a variable in it is no named array of numbers")
+                raise refused_error("a variable in it is no named array of numbers")
             variables[name] = value
         static = part.state.get("static_kwargs")
         options |= _plain_options(static) if isinstance(static, dict) else {}
         for component in components.values():
             if not isinstance(component, Record):
-                raise refused("a component in it is no network")
+                raise refused_error("a component in it is no network")
             pending.append((component, depth + 1))
     return variables, options
 
@@ -147,7 +147,7 @@ def _side_of(options: dict[str, Any]) -> int:
 
 def _whole(side: Any) -> int:
     if type(side) is not int or not 8 <= side <= 8192 or side & (side - 1):
-        raise damaged("it does not say a resolution that is a power of two")
+        raise damaged_error("it does not say a resolution that is a power of two")
     return side
 
 
@@ -183,7 +183,7 @@ def _translate(variables: dict[str, Tensor], rules: list[Rule], layers: dict[str
                 try:
                     result[target.format(*words)] = (_plain if bias else change)(value).contiguous()
                 except (RuntimeError, IndexError) as error:
-                    raise damaged(f"its variable {short(name)} has another shape than its name says") from error
+                    raise damaged_error(f"its variable {short(name)} has another shape than its name says") from error
                 break
         else:
             if not re.fullmatch(_STATE_ONLY, known):
@@ -199,7 +199,7 @@ def _noises(variables: dict[str, Tensor]) -> dict[str, Tensor]:
             number, value = int(match[1]), variables.pop(name)
             layer = f"synthesis.b{4 << (number + 1) // 2}.conv{1 if number == 0 else (number - 1) % 2}"
             if value.ndim != 4:
-                raise damaged(f"its variable {name} is no noise map")
+                raise damaged_error(f"its variable {name} is no noise map")
             result[f"{layer}.noise_const"] = value[0, 0].contiguous()
     return result
 

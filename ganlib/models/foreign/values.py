@@ -24,9 +24,9 @@ from ganlib.models.foreign.pickles import (
     PickleReader,
     Stream,
     Table,
-    damaged,
+    damaged_error,
     plain_key,
-    refused,
+    refused_error,
     short,
 )
 
@@ -61,7 +61,7 @@ class Storage:
         if self._kept is None:
             data = self.fetch() if self.fetch is not None else b""
             if len(data) != self.bytes:
-                raise damaged(f"a tensor has {len(data)} bytes where {self.bytes} were announced")
+                raise damaged_error(f"a tensor has {len(data)} bytes where {self.bytes} were announced")
             if self.dtype == torch.bool:  # a byte that is neither 0 nor 1 is no truth value
                 self._kept = torch.frombuffer(bytearray(data), dtype=torch.uint8) != 0 if data else torch.empty(0)
             else:
@@ -100,7 +100,7 @@ class DType(Inert):
         """Take the byte order."""
         order = state[1] if isinstance(state, tuple) and len(state) >= 2 else None
         if order not in ("<", ">", "|", "="):
-            raise refused("an array in it has a dtype that is no number")
+            raise refused_error("an array in it has a dtype that is no number")
         self.order = order
 
     def numpy(self) -> np.dtype:
@@ -129,21 +129,21 @@ class Array(Inert):
     def build(self, state: Any, budget: Budget) -> None:
         """Take shape, dtype and bytes; Python 2 wrote the bytes as text."""
         if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[2], DType):
-            raise refused("an array in it is not one of numbers")
+            raise refused_error("an array in it is not one of numbers")
         _, shape, dtype, fortran, data = state
         if isinstance(data, str):
             budget.copy(len(data))
             data = _latin1(data)
         if not isinstance(data, bytes | bytearray) or not is_shape(shape):
-            raise refused("an array in it is not one of numbers")
+            raise refused_error("an array in it is not one of numbers")
         if math.prod(shape) * dtype.numpy().itemsize != len(data):
-            raise damaged(f"an array has {len(data)} bytes, which its shape {list(shape)} does not need")
+            raise damaged_error(f"an array has {len(data)} bytes, which its shape {list(shape)} does not need")
         self.shape, self._dtype, self._fortran, self._data = shape, dtype, fortran is True, data
 
     def permute(self, axes: tuple[Any, ...]) -> None:
         """Let axis i be what axis `axes[i]` was."""
         if not all(type(axis) is int for axis in axes) or sorted(axes) != list(range(len(self.shape))):
-            raise refused("an array in it lies in memory in an unknown way")
+            raise refused_error("an array in it lies in memory in an unknown way")
         self._axes = axes
 
     @property
@@ -170,7 +170,7 @@ class Record(Inert):
     def build(self, state: Any, budget: Budget) -> None:
         """Take the attributes."""
         if type(state) is not dict:
-            raise refused(f"it sets attributes of {self.kind} that are no table")
+            raise refused_error(f"it sets attributes of {self.kind} that are no table")
         self.state = state
 
 
@@ -200,7 +200,7 @@ def is_tensor(value: Any) -> bool:
 def _mapping(reader: PickleReader, items: Any = ()) -> dict[Any, Any]:
     """OrderedDict and EasyDict; Python 2 gives a list of pairs."""
     if not isinstance(items, list | tuple):
-        raise refused("a mapping in it is made of no pairs")
+        raise refused_error("a mapping in it is made of no pairs")
     reader.budget.step(len(items))
     pairs = [(key, value) for key, value in items]
     return {plain_key(key): value for key, value in pairs}
@@ -208,7 +208,7 @@ def _mapping(reader: PickleReader, items: Any = ()) -> dict[Any, Any]:
 
 def _set(reader: PickleReader, items: Any = ()) -> set[Any]:
     if not isinstance(items, list | tuple):
-        raise refused("a set in it is made of no list")
+        raise refused_error("a set in it is made of no list")
     reader.budget.step(len(items))
     return set(map(plain_key, items))
 
@@ -216,32 +216,32 @@ def _set(reader: PickleReader, items: Any = ()) -> set[Any]:
 def _persistent(reader: PickleReader, meta: Any) -> Network:
     """The class's name and the state; the source text beside them is never looked at."""
     if type(meta) is not dict or not isinstance(meta.get("class_name"), str) or type(meta.get("state")) is not dict:
-        raise refused("a network in it has no class name or no state")
+        raise refused_error("a network in it has no class name or no state")
     return Network(meta["class_name"], meta["state"])
 
 
 def _bare(reader: PickleReader, *arguments: Any, kind: str) -> Network:
     """An object of a class that the file names and does not bring along; its state comes next."""
     if arguments:
-        raise refused(f"it makes a {kind} with arguments")
+        raise refused_error(f"it makes a {kind} with arguments")
     return Network(kind)
 
 
 def _tensor(reader: PickleReader, storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> View:
     if not isinstance(storage, Storage) or type(offset) is not int or offset < 0:
-        raise refused("a tensor in it has no numbers")
+        raise refused_error("a tensor in it has no numbers")
     if not is_shape(shape) or not is_shape(stride) or len(shape) != len(stride):
-        raise refused("a tensor in it has no proper shape")
+        raise refused_error("a tensor in it has no proper shape")
     numel = math.prod(shape)
     last = offset + sum((side - 1) * step for side, step in zip(shape, stride, strict=True)) if numel else 0
     if numel > storage.numel or (numel and last >= storage.numel):
-        raise damaged(f"a tensor of shape {list(shape)} needs more numbers than the file holds for it")
+        raise damaged_error(f"a tensor of shape {list(shape)} needs more numbers than the file holds for it")
     return View(storage, offset, shape, stride)
 
 
 def _parameter(reader: PickleReader, data: Any, *_: Any) -> View:
     if not isinstance(data, View):
-        raise refused("a parameter in it is no tensor")
+        raise refused_error("a parameter in it is no tensor")
     return data
 
 
@@ -250,10 +250,10 @@ def _nested(reader: PickleReader, payload: Any) -> Storage:
     from ganlib.models.foreign.torchfiles import read_legacy  # the two read each other's values
 
     if not isinstance(payload, bytes):
-        raise refused("a tensor in it has no bytes")
+        raise refused_error("a tensor in it has no bytes")
     value = read_legacy(Stream(io.BytesIO(payload), len(payload)), NESTED, reader.budget, reader.asked)
     if not isinstance(value, Storage):
-        raise refused("a tensor in it hides another value")
+        raise refused_error("a tensor in it hides another value")
     return value
 
 
@@ -261,27 +261,27 @@ def _latin1(text: str) -> bytes:
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError as error:
-        raise damaged("bytes in it are no bytes") from error
+        raise damaged_error("bytes in it are no bytes") from error
 
 
 def _encode(reader: PickleReader, text: Any, encoding: Any = None) -> bytes:
     """How protocol 2 writes bytes."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise refused("it encodes text in a way that models do not need")
+        raise refused_error("it encodes text in a way that models do not need")
     reader.budget.copy(len(text))
     return _latin1(text)
 
 
 def _empty_array(reader: PickleReader, kind: Any, shape: Any, code: Any) -> Array:
     if not isinstance(kind, Name) or kind.name != "numpy.ndarray" or not is_shape(shape):
-        raise refused("an array in it is not one of numbers")
+        raise refused_error("an array in it is not one of numbers")
     return Array()
 
 
 def _filled_array(reader: PickleReader, data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> Array:
     """How protocol 5 writes arrays; numpy 2 may permute the axes."""
     if order not in ("C", "F", "K") or (order == "K") != (type(axes) is tuple):
-        raise refused("an array in it lies in memory in an unknown way")
+        raise refused_error("an array in it lies in memory in an unknown way")
     array = Array()
     array.build((1, shape, dtype, order == "F", data), reader.budget)
     if axes is not None:
@@ -291,26 +291,26 @@ def _filled_array(reader: PickleReader, data: Any, dtype: Any, shape: Any, order
 
 def _dtype(reader: PickleReader, code: Any, *_: Any) -> DType:
     if not isinstance(code, str) or not re.fullmatch("f[248]|[iu][1248]|b1", code):
-        raise refused(f"an array in it has the dtype {short(code)}, which is no number")
+        raise refused_error(f"an array in it has the dtype {short(code)}, which is no number")
     return DType(code)
 
 
 def _scalar(reader: PickleReader, dtype: Any, data: Any) -> Any:
     data = _latin1(data) if isinstance(data, str) else data
     if not isinstance(dtype, DType) or not isinstance(data, bytes) or len(data) != dtype.numpy().itemsize:
-        raise refused("a number in it has no value")
+        raise refused_error("a number in it has no value")
     return np.frombuffer(data, dtype=dtype.numpy())[0].item()
 
 
 def _record(reader: PickleReader, *arguments: Any, kind: str) -> Record:
     if arguments:
-        raise refused(f"it makes a {kind} with arguments")
+        raise refused_error(f"it makes a {kind} with arguments")
     return Record(kind)
 
 
 def _shape(reader: PickleReader, sides: Any) -> tuple[Any, ...]:
     if not is_shape(sides):
-        raise refused("a shape in it is none")
+        raise refused_error("a shape in it is none")
     return sides
 
 

@@ -1,10 +1,10 @@
 """Models of the Hugging Face Hub and of the catalogue: find, download, publish. Licence and card travel with them.
 
-Nothing is asked of the network by importing this, by `cached` or by `catalogue`. A download is one named file; the
+Nothing is asked of the network by importing this, by `list_cached` or by `catalogue`. A download is one named file; the
 files of other tools are read by `ganlib.models.foreign`, which runs nothing in them.
 """
 
-from ganlib.models.hub.cache import Cached, cached, downloads_folder, forget
+from ganlib.models.hub.cache import Cached, downloads_folder, forget, list_cached
 from ganlib.models.hub.catalogue import Catalogue, Entry, catalogue, find_entry, read_catalogue
 from ganlib.models.hub.client import check_repo_id, network_errors
 from ganlib.models.hub.downloads import DownloadJob, download, fetch_catalogue, perform, run_job
@@ -23,7 +23,6 @@ __all__ = [
     "HubFile",
     "HubModel",
     "Published",
-    "cached",
     "catalogue",
     "check_repo_id",
     "check_revision",
@@ -32,6 +31,7 @@ __all__ = [
     "fetch_catalogue",
     "find_entry",
     "forget",
+    "list_cached",
     "look",
     "network_errors",
     "perform",

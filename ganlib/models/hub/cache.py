@@ -78,7 +78,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def cached() -> list[Cached]:
+def list_cached() -> list[Cached]:
     """Return what was downloaded, newest first; asks nobody. Damaged entries are left out."""
     root = downloads_folder()
     found = [_read(path) for path in sorted(root.glob(f"*/{ENTRY}"))] if root.is_dir() else []

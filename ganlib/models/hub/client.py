@@ -66,7 +66,9 @@ def network_errors() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def asking(what: str, *, repo_id: str = "", token: str | None = None, may_write: bool = False) -> Iterator[None]:
+def translate_errors(
+    what: str, *, repo_id: str = "", token: str | None = None, may_write: bool = False
+) -> Iterator[None]:
     """Translate the client's errors inside into `HubError`s. `what` completes "cannot …".
 
     `token` appears in no message, whatever a server sends back. `may_write` also translates what its uploads raise.

@@ -16,9 +16,9 @@ from ganlib.base.options import Options, option
 from ganlib.models import checkpoints, foreign
 from ganlib.models.checkpoints import Checkpoint
 from ganlib.models.foreign.safety import FILE_NAME, SafetyReport
-from ganlib.models.hub.cache import Cached, cached, downloads_folder, now, place_for, plain_name, remember
+from ganlib.models.hub.cache import Cached, downloads_folder, list_cached, now, place_for, plain_name, remember
 from ganlib.models.hub.catalogue import Entry, find_entry
-from ganlib.models.hub.client import asking, check_repo_id, endpoint, find_token
+from ganlib.models.hub.client import check_repo_id, endpoint, find_token, translate_errors
 from ganlib.models.hub.models import HubFile, HubModel, choose_file, look
 from ganlib.models.hub.transfer import Wanted, check_room, fetch
 from ganlib.models.rights import UNKNOWN, read_licence, stricter
@@ -121,7 +121,7 @@ def fetch_catalogue(
     _check_name(name)
     filename = row.address.partition("?")[0].rpartition("/")[2] or row.name
     path = place_for(row.name, filename, row.address)
-    known = next((old for old in cached() if old.path == path), None)
+    known = next((old for old in list_cached() if old.path == path), None)
     if known is None or (row.sha256 and known.sha256 != row.sha256):
         check_room(dest, row.bytes or 0, f"the model made of {row.title}")
         wanted = Wanted(row.address, row.title, bytes=row.bytes, sha256=row.sha256 or "", schemes=SCHEMES)
@@ -140,11 +140,11 @@ def _fetch_from_hub(
 ) -> Cached:
     """The downloaded file: the one that is there already where it is the same version."""
     path = place_for(model.id, file.name, file.sha256 or file.git_sha1 or model.commit)
-    for old in cached():
+    for old in list_cached():
         if old.path == path and file.sha256 in ("", old.sha256):
             return old
     check_room(dest, file.bytes or 0, f"the model {model.id}")
-    with asking(f"fetch {file.name} of {model.id}", repo_id=model.id, token=token):
+    with translate_errors(f"fetch {file.name} of {model.id}", repo_id=model.id, token=token):
         import huggingface_hub
 
         secret, version = find_token(token), model.commit or revision
@@ -173,7 +173,7 @@ def _branch(revision: str | None) -> str:
 
 def _find_cached(repo_id: str, filename: str | None, revision: str | None) -> Cached | None:
     """The newest copy of what is asked for, if any."""
-    for old in cached():
+    for old in list_cached():
         same = old.repo_id == repo_id and filename in (None, old.filename)
         if same and _branch(revision) in (old.revision, old.commit):
             return old

@@ -9,7 +9,7 @@ from typing import Any
 
 from ganlib.base.errors import HubError, InputError
 from ganlib.models import checkpoints, foreign
-from ganlib.models.hub.client import TIMEOUT_SECONDS, asking, check_repo_id, endpoint, find_token, open_api
+from ganlib.models.hub.client import TIMEOUT_SECONDS, check_repo_id, endpoint, find_token, open_api, translate_errors
 from ganlib.models.rights import read_licence, rights_words
 
 TAG = "latent-atelier"
@@ -85,7 +85,7 @@ def search(text: str = "", *, tag: str = TAG, limit: int = 24, token: str | None
         raise InputError(f"{limit} models cannot be listed", f"ask for 1 to {MOST_FOUND}")
     wanted = {"search": text.strip(), "filter": tag.strip(), "sort": "downloads", "limit": str(limit)}
     wanted = {name: value for name, value in wanted.items() if value} | {"full": "true", "cardData": "true"}
-    with asking("search the Hub", token=token):
+    with translate_errors("search the Hub", token=token):
         from huggingface_hub.hf_api import ModelInfo
         from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
@@ -103,7 +103,7 @@ def search(text: str = "", *, tag: str = TAG, limit: int = 24, token: str | None
 def look(repo_id: str, *, revision: str | None = None, token: str | None = None) -> HubModel:
     """Return one model with the sizes and digests of its files. Raises `HubError`, and `InputError` for a bad name."""
     repo_id = check_repo_id(repo_id)
-    with asking(f"look at {repo_id}", repo_id=repo_id, token=token):
+    with translate_errors(f"look at {repo_id}", repo_id=repo_id, token=token):
         info = open_api(token).model_info(
             repo_id, revision=revision or None, files_metadata=True, timeout=TIMEOUT_SECONDS
         )

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from ganlib.base.errors import HubError, InputError
 from ganlib.models.checkpoints import SUFFIX, Checkpoint, change_card, load_generator, read_card
-from ganlib.models.hub.client import LOGIN_HINT, TIMEOUT_SECONDS, asking, check_repo_id, endpoint, find_token, open_api
+from ganlib.models.hub.client import (
+    LOGIN_HINT,
+    TIMEOUT_SECONDS,
+    check_repo_id,
+    endpoint,
+    find_token,
+    open_api,
+    translate_errors,
+)
 from ganlib.models.rights import read_licence, rights_words, stricter
 from ganlib.runs import Reporter, SilentReporter, Stopped
 
@@ -91,7 +99,7 @@ def publish(
         model = change_card(model.path, licence=settled)
     total = model.bytes + len(sheet) + len(card.encode())
     reporter.progress(0, total, f"asking for {repo_id}")
-    with asking(f"publish {model.name} as {repo_id}", repo_id=repo_id, token=token, may_write=True):
+    with translate_errors(f"publish {model.name} as {repo_id}", repo_id=repo_id, token=token, may_write=True):
         from huggingface_hub import CommitOperationAdd
 
         api = open_api(token)

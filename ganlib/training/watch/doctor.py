@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ganlib.metrics.kinds import is_lower_better, preferred
+from ganlib.metrics.kinds import is_lower_better, preference_key
 from ganlib.runs import format_seconds
 from ganlib.training.losses import LOSSES
 from ganlib.training.watch.folder import mean_of, snapshot_kimg
@@ -333,7 +333,7 @@ def seconds_left(records: Sequence[Mapping[str, Any]], config: Mapping[str, Any]
 
 def main_metric(metrics: Metrics) -> str:
     """The metric that decides which snapshot is best: a full FID before others, then KID; empty if there is none."""
-    return min((name for name in metrics if metric_points(metrics[name])), key=preferred, default="")
+    return min((name for name in metrics if metric_points(metrics[name])), key=preference_key, default="")
 
 
 def metric_points(records: Sequence[Mapping[str, Any]]) -> list[tuple[int, str, float]]:

@@ -61,7 +61,7 @@ def _search() -> None:
     found = st.session_state.get("hub-found")
     if isinstance(found, GanlibError):
         show_error(found)
-        if hub.cached():
+        if hub.list_cached():
             st.caption("What was fetched before can be opened without the Hub: it is listed beside.")
     elif found == []:
         st.markdown("Nothing was found. Try fewer words, or look among any GAN.")
@@ -123,7 +123,7 @@ def _downloads(was_active: bool) -> None:
             st.markdown(f"**{plain(str(config.get('repo_id') or config.get('entry') or ''))}**")
             if job_card(run, ""):
                 _outcome(run)
-    known = hub.cached()
+    known = hub.list_cached()
     if known:
         st.markdown("#### On this machine")
         st.caption("Files as they were fetched; a model can be made of them without a network.")

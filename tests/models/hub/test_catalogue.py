@@ -82,7 +82,7 @@ def test_an_entry_is_fetched_checked_and_imported_with_its_rights(hub_server, fo
     asked = len(hub_server.asked)
     assert hub.fetch_catalogue(entry).path == card.path
     assert len(hub_server.asked) == asked
-    assert hub.cached()[0].entry == "a-1"
+    assert hub.list_cached()[0].entry == "a-1"
 
 
 def test_a_wrong_checksum_of_the_catalogue_is_refused(hub_server, foreign_file, monkeypatch):

@@ -91,7 +91,7 @@ def test_a_model_of_ours_is_fetched_checked_and_put_with_the_others(hub_server, 
     assert card.path.read_bytes() == model
     assert listener.progresses[-1] == (len(model), len(model))
     assert hub_server.count("GET", "/resolve/") == 1
-    (cached,) = hub.cached()
+    (cached,) = hub.list_cached()
     assert (cached.repo_id, cached.filename, cached.bytes) == ("me/fruit", "fruit.safetensors", len(model))
     assert hub.download("me/fruit").path == card.path
     assert hub_server.count("GET", "/resolve/") == 1, "what was fetched is not fetched again"
@@ -103,7 +103,7 @@ def test_changing_a_model_leaves_the_downloaded_file_alone(hub_server, model):
     hub_server.repositories["me/fruit"] = Repository({"fruit.safetensors": model})
     card = hub.download("me/fruit")
     change_card(card.path, title="Another")
-    assert hub.cached()[0].path.read_bytes() == model
+    assert hub.list_cached()[0].path.read_bytes() == model
 
 
 def test_the_stricter_of_card_and_page_is_the_licence(hub_server, model):
@@ -167,7 +167,7 @@ def test_a_stopped_download_goes_on_in_the_next_process(hub_server, model):
     hub_server.cut_after = [900] * 20
     with pytest.raises(Stopped):
         hub.download("me/fruit", reporter=Listener(stop_after=900))
-    assert hub.cached() == []
+    assert hub.list_cached() == []
     hub_server.cut_after, hub_server.asked = [], []
     assert hub.download("me/fruit").path.read_bytes() == model
     assert [wanted for verb, path, wanted in hub_server.asked if "/cdn/" in path] == ["bytes=900-"]
@@ -206,7 +206,7 @@ def test_a_wrong_checksum_is_thrown_away(hub_server, model, suffix):
     hub_server.lies[name] = "ab" * 32
     with pytest.raises(HubError, match="not what was promised: its sha256"):
         hub.download("me/fruit")
-    assert hub.cached() == []
+    assert hub.list_cached() == []
     assert [path for path in hub.downloads_folder().rglob("*") if path.is_file() and path.stat().st_size] == []
 
 
@@ -305,7 +305,7 @@ def test_offline_the_list_and_the_copies_still_serve(hub_server, model, monkeypa
     with pytest.raises(HubError, match="HF_HUB_OFFLINE") as caught:
         hub.search("fruit")
     assert "hub list" in caught.value.hint
-    assert [entry.repo_id for entry in hub.cached()] == ["me/fruit"]
+    assert [entry.repo_id for entry in hub.list_cached()] == ["me/fruit"]
     listener = Listener()
     assert hub.download("me/fruit", dest=Path("other"), reporter=listener).path.read_bytes() == model
     assert "the copy of" in listener.lines[0]
@@ -321,7 +321,7 @@ def test_no_network_is_said_at_once(place, monkeypatch):
         with pytest.raises(HubError, match="cannot be reached") as caught:
             call()
         assert "hub list" in caught.value.hint
-    assert hub.cached() == []
+    assert hub.list_cached() == []
 
 
 def test_two_processes_do_not_write_one_half_file(hub_server, place, model):
@@ -355,15 +355,15 @@ def test_a_network_that_wants_a_sign_in_is_said(hub_server):
 def test_damaged_entries_of_the_cache_are_left_out(hub_server, model):
     hub_server.repositories["me/fruit"] = Repository({"fruit.safetensors": model})
     hub.download("me/fruit")
-    (entry,) = hub.cached()
+    (entry,) = hub.list_cached()
     file = entry.path.parent / "entry.json"
     good = json.loads(file.read_text())
     for text in ("{", "[]", '{"file": 3}', json.dumps(good | {"bytes": 1}), json.dumps(good | {"file": "../../x"})):
         file.write_text(text)
-        assert hub.cached() == []
+        assert hub.list_cached() == []
     file.write_text(json.dumps(good))
-    hub.forget(hub.cached()[0])
-    assert hub.cached() == []
+    hub.forget(hub.list_cached()[0])
+    assert hub.list_cached() == []
     assert read_card(Path("checkpoints/fruit.safetensors")).title == "Tiny"
 
 
@@ -401,7 +401,7 @@ def test_the_commands_find_fetch_and_list(hub_server, model, capsys):
     assert main(["hub", "list"]) == 0
     assert "fruit.safetensors" in capsys.readouterr().out
     assert main(["hub", "forget", title]) == 0
-    assert hub.cached() == [] and Path("checkpoints/fruit.safetensors").exists()
+    assert hub.list_cached() == [] and Path("checkpoints/fruit.safetensors").exists()
     assert main(["hub", "forget", title]) == 2
     assert main(["hub", "download", "me/other"]) == 2
     assert "hint: " in capsys.readouterr().err

@@ -57,7 +57,7 @@ def test_a_model_goes_up_with_card_and_sheet_and_comes_back_the_same(hub_server,
     assert head_of(repository.files["README.md"].decode())["license"] == "cc0-1.0"
     assert len(repository.commits) == 1
     model.unlink()
-    assert hub.download("me/tiny").digest == read_card(hub.cached()[0].path).digest
+    assert hub.download("me/tiny").digest == read_card(hub.list_cached()[0].path).digest
 
 
 def test_a_branch_is_made_and_the_page_is_public_on_request(hub_server, model, token):
