@@ -62,10 +62,10 @@ def main() -> int:
             large = pixels[:high, :wide]
             rng = np.random.default_rng(number)
             small = degrade(large, 4, rng, clean=1.0 if kind == "clean" else 0.0)
-            made = {"Lanczos": enlarged(None, small, large)}
-            made |= {name: enlarged(upscaler, small, large) for name, upscaler in upscalers.items()}
+            made = {"Lanczos": enlarge(None, small, large)}
+            made |= {name: enlarge(upscaler, small, large) for name, upscaler in upscalers.items()}
             for name, picture in made.items():
-                rows[name].append(judged(picture, large, distances))
+                rows[name].append(judge(picture, large, distances))
             if number % 8 == 3:
                 sheet += [images.resize(picture, 256, 256) for picture in (*made.values(), large)]
         names = ["PSNR, dB", "SSIM", *(distance.name for distance in distances)]
@@ -79,7 +79,7 @@ def main() -> int:
     return 0
 
 
-def enlarged(upscaler: Upscaler | None, small: np.ndarray, large: np.ndarray) -> np.ndarray:
+def enlarge(upscaler: Upscaler | None, small: np.ndarray, large: np.ndarray) -> np.ndarray:
     """`small` at the size of `large`, uint8; by Lanczos where there is no network."""
     from ganlib.media import images
     from ganlib.superres import choose_size
@@ -91,7 +91,7 @@ def enlarged(upscaler: Upscaler | None, small: np.ndarray, large: np.ndarray) ->
     return upscaler.to_size(small, target)
 
 
-def judged(picture: np.ndarray, large: np.ndarray, distances: list[Distance]) -> list[float]:
+def judge(picture: np.ndarray, large: np.ndarray, distances: list[Distance]) -> list[float]:
     """PSNR, SSIM and each distance."""
     import torch
 

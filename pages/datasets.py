@@ -4,7 +4,7 @@ import streamlit as st
 
 from ganlib.base.errors import InputError
 from pages._ui.common.frame import error_boundary, open_page
-from pages._ui.common.paths import existing
+from pages._ui.common.paths import accept_path
 from pages._ui.datasets import place
 from pages._ui.datasets.browse import show_set
 from pages._ui.datasets.intake import show_intake
@@ -35,10 +35,10 @@ with error_boundary():
     try:
         if path := query.get("set"):
             place.write({"set": path})
-            show_set(existing(path))
+            show_set(accept_path(path))
         elif source := query.get("source"):
             place.write({"source": source} | ({"step": query["step"]} if "step" in query else {}))
-            show_source(existing(source), query.get("step", ""))
+            show_source(accept_path(source), query.get("step", ""))
         else:
             place.write({})
             start()

@@ -17,7 +17,15 @@ from pages._ui.components import picture_stage, slider_bank, snippet
 from pages._ui.components.mount import tag
 from pages._ui.explore.children import show_children, show_crossing
 from pages._ui.explore.directions import on_sliders, show_directions
-from pages._ui.explore.history import Bench, fitted, groups_of, recipe_words, values_of, what_is_wrong, with_values
+from pages._ui.explore.history import (
+    Bench,
+    fit_to_model,
+    groups_of,
+    recipe_words,
+    values_of,
+    what_is_wrong,
+    with_values,
+)
 from pages._ui.explore.latent_map import show_map
 from pages._ui.explore.style_mixing import show_grid
 from pages._ui.models.rights import warn
@@ -36,19 +44,19 @@ if is_new or state["bench"].digest != model.digest:
     before: Recipe = model_cache.seed_recipe(model, 0) if is_new else state["bench"].recipe
     if before.label is None and before.seeds:  # it comes from a model without classes
         before = replace(before, label=model_cache.seed_recipe(model, before.seeds[0][0]).label)
-    state["bench"] = Bench.begin(model.digest, fitted(before, spec, model_cache.directions(model))[0])
+    state["bench"] = Bench.begin(model.digest, fit_to_model(before, spec, model_cache.directions(model))[0])
 bench: Bench = state["bench"]
 directions = on_sliders(model)
 
 
 def show(recipe: Recipe, note: str = "") -> None:
     """Put a recipe from elsewhere on the bench, as far as this model can make it."""
-    recipe, left_out = fitted(recipe, spec, model_cache.directions(model))
+    recipe, left_out = fit_to_model(recipe, spec, model_cache.directions(model))
     bench.show(recipe)
     bench.note = note + (f" Left out: {', '.join(left_out)}." if left_out else "")
 
 
-if fitted(bench.recipe, spec, model_cache.directions(model))[1]:
+if fit_to_model(bench.recipe, spec, model_cache.directions(model))[1]:
     show(bench.recipe)  # a direction that it used was deleted
 with error_boundary():
     if (query := arrived("explore", "seeds", "base")) is not None:
@@ -70,7 +78,7 @@ def walk(back: bool) -> None:
     before = bench.recipe
     while bench.past if back else bench.future:
         (bench.undo if back else bench.redo)()
-        possible, _ = fitted(bench.recipe, spec, model_cache.directions(model))
+        possible, _ = fit_to_model(bench.recipe, spec, model_cache.directions(model))
         bench.recipe = bench.settled = possible
         if possible != before:
             break

@@ -50,7 +50,7 @@ if (query := arrived("gallery", "show")) is not None:
 # What a person does arrives here, before the fragment below runs again.
 def move(by: int) -> None:
     with error_boundary():
-        wall.change(wall.view.stepped(by) if by else wall.view.shuffled())
+        wall.change(wall.view.step(by) if by else wall.view.shuffle())
         state["seeds"] = wall.view.seeds
 
 
@@ -123,7 +123,7 @@ def gallery() -> None:
         )
         st.container(key="hint", width="content").caption(HINT)
     recipes = {"Favourites": favourites, "Selection": [recipe_of(id) for id in wall.selection]}.get(tab or "All")
-    recipes = model_cache.sorted_by(model, view.recipes(model) if recipes is None else recipes, view.order)
+    recipes = model_cache.sort_recipes(model, view.recipes(model) if recipes is None else recipes, view.order)
     if not wall.is_dragging:
         write_address("gallery", model.name, view.to_query())
     if recipes:

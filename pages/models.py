@@ -5,7 +5,7 @@ import streamlit as st
 from ganlib.base.errors import InputError
 from pages._ui.common.frame import error_boundary, open_page, plain
 from pages._ui.models import place
-from pages._ui.models.about import existing, show_model
+from pages._ui.models.about import find_model_file, show_model
 from pages._ui.models.blends import show_blend
 from pages._ui.models.catalogue import show_catalogue
 from pages._ui.models.imports import show_import
@@ -39,7 +39,7 @@ def choose_view() -> str:
 with error_boundary():
     try:
         if name := query.get("model"):
-            path = existing(name)
+            path = find_model_file(name)
             place.write({"model": name})
             show_model(path)
         else:

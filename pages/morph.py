@@ -9,7 +9,7 @@ from ganlib.base import workspace
 from ganlib.base.errors import InputError
 from ganlib.latents.paths import CURVES, EASINGS, Keyframe
 from ganlib.latents.recipes import Recipe, parse_seeds
-from ganlib.video import ASPECTS, RenderJob, estimate, settled
+from ganlib.video import ASPECTS, RenderJob, estimate, fit_to_track
 from pages._ui.common import model_cache
 from pages._ui.common.address import arrived, write_address
 from pages._ui.common.frame import error_boundary, fragment, open_page, plain, show_error
@@ -133,7 +133,7 @@ def show_settings() -> RenderJob | None:
     width, height = job.frame_size(model.spec.resolution)
     pictures = f"{len(track.stops):d} picture{'s' * (len(track.stops) != 1)}"
     with error_boundary():
-        lasting = settled(job)
+        lasting = fit_to_track(job)
         st.caption(f"{pictures} · {lasting.seconds:.1f} s · {lasting.num_frames:d} frames · {width:d} × {height:d}")
         job.validate()
         warn(model)

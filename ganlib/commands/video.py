@@ -57,7 +57,7 @@ def execute(args: argparse.Namespace) -> int:
     from ganlib.models.checkpoints import find_checkpoint, read_card
     from ganlib.render.renderer import Renderer
     from ganlib.runs import SilentReporter, Stopped, TerminalReporter, format_seconds, signals_ask
-    from ganlib.video import estimate, formats, letter_warnings, own_device, render_video, settled, torchrun_rank
+    from ganlib.video import estimate, fit_to_track, formats, letter_warnings, own_device, render_video, torchrun_rank
 
     row = formats.format_of(args.out)
     if row is None or (args.out.is_file() and not args.out.suffix):
@@ -65,7 +65,7 @@ def execute(args: argparse.Namespace) -> int:
         raise InputError(f"cannot tell the format of '{args.out}'", hint)
     file = find_checkpoint(args.network, CHECKPOINTS)
     card = read_card(file)
-    job = settled(_job(args, row.name, card, _path(args, card)))
+    job = fit_to_track(_job(args, row.name, card, _path(args, card)))
     for words in filter(None, (job.path.class_warning(card.spec), *letter_warnings(job))):
         print(printable(f"warning: {words}"), file=sys.stderr)
     if args.dry_run:

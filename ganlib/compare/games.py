@@ -18,7 +18,7 @@ from ganlib.base.options import check_types
 from ganlib.compare.quiz import MOST_ROUNDS, Play, Round, Side
 from ganlib.latents.recipes import MAX_SEED
 from ganlib.runs import write_json
-from ganlib.runs.files import locked, mtime, read_json
+from ganlib.runs.files import lock, mtime, read_json
 
 FOLDER = "games"
 MOST_KEPT = 200
@@ -90,7 +90,7 @@ def answer(root: Path, name: str, i: int, side: Side, seconds: float) -> tuple[S
 
     Pages that have the same game open wait for each other, and an answer counts once. Raises `InputError` as
     `Play.answer`, OSError on a full disk."""
-    with locked(Path(root) / ".games", patience_seconds=10.0):
+    with lock(Path(root) / ".games", patience_seconds=10.0):
         before = sitting_of(root, name)
         if before is None:
             return None

@@ -20,7 +20,7 @@ from ganlib.base.errors import DataError, InputError
 from ganlib.base.filesystem import reason
 from ganlib.base.options import check_types
 from ganlib.runs import write_json
-from ganlib.runs.files import locked, read_json
+from ganlib.runs.files import lock, read_json
 
 FILE = "votes.json"
 MOST_GAMES = 10_000
@@ -136,7 +136,7 @@ def keep_game(root: Path, game: Game) -> None:
     more than 10,000 are dropped. Raises `DataError` for a damaged file, OSError on a full disk."""
     row = asdict(game) | {"at": game.at or datetime.now(UTC).isoformat(timespec="seconds")}
     Path(root).mkdir(parents=True, exist_ok=True)
-    with locked(Path(root) / ".votes", patience_seconds=10.0):
+    with lock(Path(root) / ".votes", patience_seconds=10.0):
         rows = [asdict(known) for known in load_games(root)]
         write_json(Path(root) / FILE, {"games": [*rows, row][-MOST_GAMES:]})
 

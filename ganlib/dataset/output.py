@@ -23,7 +23,7 @@ from ganlib.base.errors import InputError, RunError
 from ganlib.base.filesystem import read_regular
 from ganlib.dataset.labels import CARD_NAME, LABELS_NAME
 from ganlib.dataset.report import Item
-from ganlib.runs.files import locked
+from ganlib.runs.files import lock
 
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold; the same input gives the same bytes
 _LOCAL_HEADER = 30  # bytes before the name of an entry in a zip
@@ -52,7 +52,7 @@ class _Store(Protocol):
 
 
 class Output:
-    """The set `dest` while it is written. Made by `open_output`; `done` holds what an interrupted preparation had made."""
+    """The set `dest` while it is written, by `open_output`; `done` holds what an interrupted preparation had made."""
 
     def __init__(self, dest: Path, fingerprint: str) -> None:
         """Go on with what has the same `fingerprint`; anything else that was left is dropped."""
@@ -147,7 +147,7 @@ def open_output(dest: Path, fingerprint: str) -> Iterator[Output]:
     with ExitStack() as stack:
         if os.name == "posix":
             try:
-                stack.enter_context(locked(state_path(dest)))
+                stack.enter_context(lock(state_path(dest)))
             except RunError as error:
                 raise InputError(f"{dest} is being prepared by another process", "Wait for it, or end it.") from error
         output = Output(dest, fingerprint)

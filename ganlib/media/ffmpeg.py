@@ -95,7 +95,7 @@ def run_ffmpeg(arguments: Sequence[str]) -> None:
 
 
 @contextmanager
-def reading(arguments: Sequence[str]) -> Iterator[IO[bytes]]:
+def open_reader(arguments: Sequence[str]) -> Iterator[IO[bytes]]:
     """Start ffmpeg, whose standard output is read; raises GanlibError if it fails. Leaving early ends it."""
     with _process(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -33,7 +33,7 @@ from ganlib.metrics.path_length import PathSteps, open_path_distance
 from ganlib.models import checkpoints
 from ganlib.models.checkpoints import SUFFIX, Checkpoint
 from ganlib.runs import OnlyStops, Reporter, SilentReporter
-from ganlib.runs.files import locked
+from ganlib.runs.files import lock
 from ganlib.runs.records import read_records
 
 WORK = ".rows"  # features on their way, in the folder of the results
@@ -92,7 +92,7 @@ def _alone(outdir: Path) -> Iterator[None]:
     outdir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         try:
-            stack.enter_context(locked(outdir / ".measuring", patience_seconds=1.0))
+            stack.enter_context(lock(outdir / ".measuring", patience_seconds=1.0))
         except RunError as error:
             problem = f"something is being measured into {outdir}"
             raise RunError(problem, "wait for it, or name another folder") from error

@@ -35,6 +35,7 @@ from ganlib.projection.target import crop_square, find_targets, read_target, to_
 from ganlib.projection.tuning import Tuning
 from ganlib.runs import Reporter, SilentReporter, Stopped, replacing, write_bytes, write_json
 from ganlib.runs.files import read_json
+from ganlib.runs.records import thin
 
 DELTA = "tuned-delta.safetensors"
 STATE_EVERY = 50  # steps between two states on disk
@@ -275,7 +276,7 @@ class _Project:
         return figures.measure(pixels, target.pixels, tuning.best), card, card.path
 
     def _film(self, target: _Target, way: list[Tensor], tuning: Tuning | None, w_plus: Tensor, mode: str) -> Path:
-        chosen = [way[k] for k in outputs.thinned(len(way), outputs.FILM_FRAMES)] + [w_plus]
+        chosen = [*thin(way, outputs.FILM_FRAMES), w_plus]
         pictures: Iterator[np.ndarray] = outputs.render_way(self.generator, _alike(chosen), mode)
         count = len(chosen)
         if tuning is not None:

@@ -97,12 +97,6 @@ def save_tuned(path: Path, generator: Generator, card: Checkpoint, picture: str)
 # ---- The film ------------------------------------------------------------------------------------------------------
 
 
-def thinned(count: int, most: int) -> list[int]:
-    """Indices of at most `most` of `count` things, evenly spread, with the first and the last."""
-    frames = min(count, most)
-    return sorted({round(i * (count - 1) / max(frames - 1, 1)) for i in range(frames)})
-
-
 def render_way(generator: Generator, way: Sequence[Tensor], mode: str) -> Iterator[np.ndarray]:
     """Yield uint8 `[n, R, R, 3]` for w_plus on the way, `[1 or num_ws, w_dim]` each."""
     for start in range(0, len(way), _BATCH):

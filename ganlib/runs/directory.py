@@ -19,8 +19,8 @@ from typing import Any, Literal
 
 from ganlib.base.errors import InputError, RunError
 from ganlib.base.filesystem import open_regular
-from ganlib.runs.files import is_locked, keep_reserve, locked, mtime, read_json, write_json
-from ganlib.runs.records import read_records, thinned
+from ganlib.runs.files import is_locked, keep_reserve, lock, mtime, read_json, write_json
+from ganlib.runs.records import read_records, thin
 from ganlib.runs.reporters import finite, fraction
 
 State = Literal["queued", "running", "stopped", "lost", "failed", "done"]
@@ -155,7 +155,7 @@ class RunDir:
         that many records, the last and the first among them; None means all.
         """
         records = read_records(self.path / "stats.jsonl")
-        return records if limit is None else thinned(records, limit)
+        return records if limit is None else thin(records, limit)
 
     @property
     def number(self) -> int:
@@ -213,7 +213,7 @@ def create_run(
 def _write_job(root: Path, slug: str, job: dict[str, Any]) -> Path:
     """Make the next numbered directory below `root`, with job.json in it."""
     root.mkdir(parents=True, exist_ok=True)
-    with locked(root / ".numbers", patience_seconds=30.0):
+    with lock(root / ".numbers", patience_seconds=30.0):
         taken = [int(match[1]) for path in root.iterdir() if (match := _NUMBERED.fullmatch(path.name))]
         path = root / f"{max(taken, default=-1) + 1:05d}-{slug}"
         job["command"] = job["command"] or f"python -m ganlib run {path}"

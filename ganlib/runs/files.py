@@ -209,7 +209,7 @@ def _refuse_other(path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, *, patience_seconds: float = 0.0) -> Iterator[None]:
+def lock(path: Path, *, patience_seconds: float = 0.0) -> Iterator[None]:
     """Hold `path` exclusively. Raises RunError if somebody else holds it for longer than the patience."""
     if fcntl is None:
         raise RunError("jobs need a POSIX system with flock", "On Windows, run the studio inside WSL.")

@@ -6,8 +6,9 @@ import math
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ganlib.base.filesystem import MOST_LINES_BYTES, open_regular
 from ganlib.runs.files import parse_json
@@ -17,6 +18,7 @@ PROGRESS_KEY = "Progress/kimg"
 _FINGERPRINT = 64  # bytes before the place that was read up to: they tell a file that grew from another one
 
 Record = dict[str, Any]
+Item = TypeVar("Item")
 
 
 class _Growing:
@@ -64,12 +66,12 @@ def read_records(path: Path) -> list[Record]:
             return []
 
 
-def thinned(records: list[Record], limit: int) -> list[Record]:
-    """At most `limit` records, evenly spread, the last and (from two on) the first among them."""
-    if limit >= len(records) or limit < 2:
-        return records[max(len(records) - max(limit, 0), 0) :]
-    last = len(records) - 1
-    return [records[round(i * last / (limit - 1))] for i in range(limit)]
+def thin(items: Sequence[Item], limit: int) -> list[Item]:
+    """At most `limit` of the items, evenly spread, the last and (from two on) the first among them."""
+    if limit >= len(items) or limit < 2:
+        return list(items[max(len(items) - max(limit, 0), 0) :])
+    last = len(items) - 1
+    return [items[round(i * last / (limit - 1))] for i in range(limit)]
 
 
 def _add(records: list[Record], line: bytes) -> None:

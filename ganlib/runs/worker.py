@@ -16,7 +16,7 @@ from typing import Any
 
 from ganlib.base.errors import GanlibError, RunError
 from ganlib.runs.directory import RESERVE_NAME, RunDir, State
-from ganlib.runs.files import append_text, is_disk_full, keep_reserve, locked, plain, write_json_on_full_disk_too
+from ganlib.runs.files import append_text, is_disk_full, keep_reserve, lock, plain, write_json_on_full_disk_too
 from ganlib.runs.reporters import PROGRESS_SECONDS, Estimate, Reporter, TerminalReporter, fraction
 from ganlib.runs.signals import signals_ask
 
@@ -54,7 +54,7 @@ def work(
         exclusive = bool(job["exclusive"])
     with ExitStack() as stack:
         try:
-            stack.enter_context(locked(path / "lock", patience_seconds=LOCK_PATIENCE_SECONDS))
+            stack.enter_context(lock(path / "lock", patience_seconds=LOCK_PATIENCE_SECONDS))
         except RunError:
             hint = "Wait until it has ended, or stop it first."
             raise RunError(f"{path.name} is already being worked on", hint) from None
@@ -202,12 +202,12 @@ class _JobReporter:
 
 
 @contextmanager
-def _turn(lock: Path, reporter: _JobReporter) -> Iterator[None]:
+def _turn(path: Path, reporter: _JobReporter) -> Iterator[None]:
     """Wait for the one place that exclusive jobs share. Raises Stopped if asked to stop meanwhile."""
     while True:
         with ExitStack() as stack:
             try:
-                stack.enter_context(locked(lock))
+                stack.enter_context(lock(path))
             except RunError:
                 if reporter.should_stop():
                     raise Stopped from None

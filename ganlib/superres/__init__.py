@@ -2,12 +2,12 @@
 
 networks    SRVGGNetCompact and RRDBNet, their sizes read from tensors
 weights     files of networks, opened safely; our own with a card
-known       models by name: embedded, to be fetched, a person's own
-enlarging   one picture: tiles, alpha, sizes
+registry    models by name: embedded, to be fetched, a person's own
+upscaler    one picture: tiles, alpha, sizes
 films       frame by frame, with the sound kept
 config      every choice, as one value
 job         many files; what is done stays done
-degrading   pictures as they are met, to learn from
+degradation pictures as they are met, to learn from
 training    a network of our own
 """
 

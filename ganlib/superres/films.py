@@ -18,7 +18,7 @@ from typing import IO
 import numpy as np
 
 from ganlib.base.errors import DataError
-from ganlib.media.ffmpeg import TO_YUV, as_file, encoder, input_of, look, raw_input, reading, run_ffmpeg
+from ganlib.media.ffmpeg import TO_YUV, as_file, encoder, input_of, look, open_reader, raw_input, run_ffmpeg
 from ganlib.runs import Reporter, Stopped, replacing, write_bytes, write_json
 from ganlib.runs.files import read_json
 from ganlib.superres.upscaler import Target, Upscaler
@@ -84,7 +84,7 @@ def upscale_film(
     begun = _open_parts(parts, key)
     each = target.work(upscaler.scale)
     finished = begun
-    with reading(_reading_options(film)) as stream:
+    with open_reader(_reading_options(film)) as stream:
         _skip(stream, film, begun * PART_FRAMES)
         frames = _frames(stream, film)
         while (first := next(frames, None)) is not None:

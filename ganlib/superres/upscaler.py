@@ -139,7 +139,7 @@ class Upscaler:
         self._check_room(target)
         with out_of_memory_hint(_FEWER):
             alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
-            rgb = pixels if alpha is None else bled(pixels)
+            rgb = pixels if alpha is None else bleed_colours(pixels)
             for width, height in target.steps(self.scale):
                 rgb = self.native(images.resize(rgb, width, height), tick)
             rgb = images.resize(rgb, target.width, target.height)
@@ -237,7 +237,7 @@ def _tiles(width: int, height: int, side: int) -> list[tuple[int, int, int, int]
     return rows[::-1]
 
 
-def bled(pixels: np.ndarray) -> np.ndarray:
+def bleed_colours(pixels: np.ndarray) -> np.ndarray:
     """Return RGB uint8 `[H, W, 3]` of RGBA `[H, W, 4]`, where unseen pixels have the mean colour of those seen nearby.
 
     What a file has under alpha 0 is often black, and would show as a dark rim once it is enlarged."""
@@ -246,7 +246,7 @@ def bled(pixels: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(pixels[..., :3])
     height, width = unseen.shape
     small = Image.fromarray(pixels).convert("RGBa").resize((-(-width // 2), -(-height // 2)), Image.Resampling.BOX)
-    coarse = Image.fromarray(bled(_straight(small)))
+    coarse = Image.fromarray(bleed_colours(_straight(small)))
     near = np.asarray(coarse.resize((width, height), Image.Resampling.BILINEAR))
     return np.where(unseen[..., None], near, pixels[..., :3])
 

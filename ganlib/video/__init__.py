@@ -3,14 +3,14 @@
 job         every choice, as one value
 schedule    when each frame is on the path; even speed
 sound       the track: onsets, bands, keyframes on beats
-pictures    the model's pictures and how they are framed; previews
+frames      the model's pictures and how they are framed; previews
 overlays    caption, logo, card
 codecs      what ffmpeg is told for each codec
 formats     the formats of films, one row each
 segments    pieces on the disk; going on where a killed render stopped; ranks
-joining     from the pieces to the file
-inside      the recipe in the file
-rendering   all of it in order: `render_video`, `run_job`
+muxing      from the pieces to the file
+container   the recipe in the file
+pipeline    all of it in order: `render_video`, `run_job`
 """
 
 from ganlib.video.codecs import CODECS
@@ -30,7 +30,7 @@ from ganlib.video.job import (
 from ganlib.video.overlays import letter_warnings
 from ganlib.video.pipeline import PARTS, frames, own_device, render_video, run_job, torchrun_rank
 from ganlib.video.schedule import frame_times
-from ganlib.video.sound import onsets, read_track, settled
+from ganlib.video.sound import fit_to_track, onsets, read_track
 from ganlib.video.writer import FILM_FORMATS, write_film
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "Reaction",
     "RenderJob",
     "estimate",
+    "fit_to_track",
     "format_of",
     "frame_times",
     "frames",
@@ -61,7 +62,6 @@ __all__ = [
     "read_track",
     "render_video",
     "run_job",
-    "settled",
     "suffix_words",
     "torchrun_rank",
     "write_film",

@@ -15,7 +15,7 @@ from PIL import Image
 from ganlib.base.errors import DataError, GanlibError
 from ganlib.base.filesystem import open_regular, read_text_regular
 from ganlib.dataset.files import open_zip
-from ganlib.media.ffmpeg import input_of, reading
+from ganlib.media.ffmpeg import input_of, open_reader
 from ganlib.models.checkpoints import find_checkpoint, read_card
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def text_of_pictures(path: Path) -> str:
 
 def comment_of_film(path: Path) -> str:
     """Return what a film that ffmpeg reads says as its comment."""
-    with reading([*input_of(path), "-f", "ffmetadata", "-"]) as stream:
+    with open_reader([*input_of(path), "-f", "ffmetadata", "-"]) as stream:
         lines = stream.read(_MOST_BYTES).decode("utf-8", errors="replace").splitlines()
     for line in lines:
         key, _, value = line.partition("=")

@@ -14,7 +14,7 @@ from ganlib.render.renderer import Renderer
 from ganlib.video.frames import Framing, Rendering
 from ganlib.video.job import RenderJob
 from ganlib.video.segments import SEGMENT_FRAMES
-from ganlib.video.sound import settled
+from ganlib.video.sound import fit_to_track
 
 _TRIAL = 8  # frames in a row
 _SOUND_BYTES = 24_000  # of a second
@@ -37,7 +37,7 @@ def estimate(job: RenderJob, renderer: Renderer) -> Estimate:
     `render_video` does for odd settings.
     """
     job.validate()
-    job = settled(job)
+    job = fit_to_track(job)
     framing = Framing(job, renderer.spec.resolution)
     coding, suffix = job.row.coding(job, SEGMENT_FRAMES), job.row.piece_suffix
     count = min(_TRIAL, job.path_frames)

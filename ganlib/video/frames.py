@@ -60,7 +60,7 @@ class Rendering:
             )  # fmt: skip
 
 
-def enlarging(job: RenderJob) -> Enlarge:
+def make_enlarge(job: RenderJob) -> Enlarge:
     """Return what brings pictures to the size of a film: its upscaling model, or Lanczos where it has none.
 
     Raises InputError or CheckpointError for a model that is not here, or is none."""
@@ -85,16 +85,16 @@ class Framing:
     def __init__(self, job: RenderJob, resolution: int, enlarge: Enlarge | None = None) -> None:
         """`enlarge` brings pictures to the film's size; None means as the job says."""
         self.side, self.size = job.side(resolution), job.frame_size(resolution)
-        self._background, self._enlarge = job.background, enlarge or enlarging(job)
+        self._background, self._enlarge = job.background, enlarge or make_enlarge(job)
         self._overlay = Overlay(job, self.size)
 
     def frames(self, pixels: np.ndarray, start: int) -> np.ndarray:
         """Return uint8 `[n, height, width, 3]` of pictures `[n, R, R, 3]` that begin at the film's frame `start`."""
         square = self._enlarge(pixels, self.side, self.side)
-        return self._overlay.apply(surrounded(square, self.size, self._background), start)
+        return self._overlay.apply(pad_to_canvas(square, self.size, self._background), start)
 
 
-def surrounded(pixels: np.ndarray, size: tuple[int, int], background: str) -> np.ndarray:
+def pad_to_canvas(pixels: np.ndarray, size: tuple[int, int], background: str) -> np.ndarray:
     """Return pictures `[n, H, W, 3]` in the middle of a canvas of (width, height); `mirror` repeats them mirrored."""
     if background != "mirror":
         return images.surround(pixels, *size, background=background)
@@ -125,7 +125,7 @@ def preview_frames(
         times = times[np.arange(min(len(times), max_frames)) * len(times) // min(len(times), max_frames)]
     pixels = np.concatenate(list(Rendering(job.path, renderer).pictures(times)))
     size = replace(job, size=side, format="png", bitrate=None, size_limit=None).frame_size(side)  # sides may be odd
-    return surrounded(images.resize(pixels, side, side), size, job.background)
+    return pad_to_canvas(images.resize(pixels, side, side), size, job.background)
 
 
 def preview(job: RenderJob, renderer: Renderer, *, max_frames: int = 48, side: int = 128) -> bytes:

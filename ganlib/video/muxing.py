@@ -14,7 +14,7 @@ import numpy as np
 
 from ganlib.base.errors import GanlibError, InputError
 from ganlib.media import images
-from ganlib.media.ffmpeg import as_file, input_of, reading, run_ffmpeg
+from ganlib.media.ffmpeg import as_file, input_of, open_reader, run_ffmpeg
 from ganlib.runs import Reporter, Stopped, write_bytes
 from ganlib.video.codecs import CODECS
 
@@ -55,7 +55,7 @@ def list_parts(parts: list[Path], lengths: list[int], fps: float) -> Path:
     return path
 
 
-def joined(listing: Path) -> list[str]:
+def concat_options(listing: Path) -> list[str]:
     """The options by which ffmpeg reads the pieces as one input."""
     return ["-f", "concat", "-safe", "0", "-i", as_file(listing)]
 
@@ -63,7 +63,7 @@ def joined(listing: Path) -> list[str]:
 def join_streamed(pieces: Pieces, dest: Path) -> None:
     """Write a file of the coded pieces, with the job's track."""
     job, listing = pieces.job, pieces.listing
-    inputs, maps = joined(listing), ["-map", "0:v:0", "-c:v", "copy"]
+    inputs, maps = concat_options(listing), ["-map", "0:v:0", "-c:v", "copy"]
     if job.sound:
         fade = min(job.fade_seconds, job.seconds)
         filters = [f"afade=t=out:st={job.seconds - fade:.4f}:d={fade:.4f}"] if fade > 0 else []
@@ -116,11 +116,11 @@ def _code_gif(job: RenderJob, listing: Path, dest: Path, size: tuple[int, int], 
     every = max(1, job.num_frames // _PALETTE_FRAMES)
     select = f"select='not(mod(n,{every}))',{scaled[0]}"
     generate = f"{select},palettegen=stats_mode=full:reserve_transparent=0:max_colors={colours}"
-    run_ffmpeg([*joined(listing), "-vf", generate, "-frames:v", "1", "-update", "1", "-y", as_file(palette)])
+    run_ffmpeg([*concat_options(listing), "-vf", generate, "-frames:v", "1", "-update", "1", "-y", as_file(palette)])
     graph = f"[0:v]{chain}[film];[film][1:v]paletteuse={BAYER}"
     rate = ["-r", f"{job.fps / step:.6g}"]
     times = "0" if loops(job) else "-1"
-    inputs = [*joined(listing), "-i", as_file(palette)]
+    inputs = [*concat_options(listing), "-i", as_file(palette)]
     run_ffmpeg([*inputs, "-lavfi", graph, *rate, "-loop", times, "-f", "gif", "-y", as_file(dest)])
 
 
@@ -128,7 +128,7 @@ def code_apng(pieces: Pieces, dest: Path) -> None:
     """Write an animated PNG, lossless."""
     plays = "0" if loops(pieces.job) else "1"
     coding = ["-c:v", "apng", "-pix_fmt", "rgb24", "-pred", "mixed", "-plays", plays, "-f", "apng"]
-    run_ffmpeg([*joined(pieces.listing), *coding, "-y", as_file(dest)])
+    run_ffmpeg([*concat_options(pieces.listing), *coding, "-y", as_file(dest)])
 
 
 def code_webp(pieces: Pieces, dest: Path) -> None:
@@ -136,7 +136,7 @@ def code_webp(pieces: Pieces, dest: Path) -> None:
     quality = round(100 - pieces.job.crf * 1.2)
     times = "0" if loops(pieces.job) else "1"
     coding = ["-c:v", "libwebp_anim", "-lossless", "0", "-quality", str(quality), "-loop", times, "-f", "webp"]
-    run_ffmpeg([*joined(pieces.listing), *coding, "-y", as_file(dest)])
+    run_ffmpeg([*concat_options(pieces.listing), *coding, "-y", as_file(dest)])
 
 
 def write_pictures(pieces: Pieces, dest: Path) -> None:
@@ -151,7 +151,7 @@ def write_pictures(pieces: Pieces, dest: Path) -> None:
 
     try:
         save("film.json", pieces.comment.encode())
-        for i, frame in enumerate(decoded(joined(pieces.listing), pieces.size)):
+        for i, frame in enumerate(decode_frames(concat_options(pieces.listing), pieces.size)):
             if pieces.reporter.should_stop():
                 raise Stopped
             save(f"frame{i:06d}.png", images.encode(frame))
@@ -160,11 +160,11 @@ def write_pictures(pieces: Pieces, dest: Path) -> None:
             archive.close()
 
 
-def decoded(source: list[str], size: tuple[int, int]) -> Iterator[np.ndarray]:
+def decode_frames(source: list[str], size: tuple[int, int]) -> Iterator[np.ndarray]:
     """Yield every frame of an input of ffmpeg, uint8 `[height, width, 3]`, one in memory at a time."""
     num_bytes = size[0] * size[1] * 3
     raw = ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    with reading([*source, *raw]) as stream:
+    with open_reader([*source, *raw]) as stream:
         pipe = io.BufferedReader(stream, num_bytes) if isinstance(stream, io.RawIOBase) else stream
         while len(data := pipe.read(num_bytes)) == num_bytes:
             yield np.frombuffer(data, np.uint8).reshape(size[1], size[0], 3)

@@ -28,7 +28,7 @@ from ganlib.video.job import MAX_SIDE, RenderJob
 from ganlib.video.overlays import letter_warnings
 from ganlib.video.schedule import frame_times, sound_levels
 from ganlib.video.segments import SEGMENT_FRAMES, join_plan, make_parts, open_plan, wait_for_parts
-from ganlib.video.sound import read_track, settled
+from ganlib.video.sound import fit_to_track, read_track
 
 _REVISION = 1  # raised by one when the same job gives other frames than before
 _MAX_COMMENT = 100_000  # characters; the operating system limits one argument to 131,071 bytes
@@ -44,7 +44,7 @@ def frames(
     The noise mode and seed are those of the first keyframe, so that noise does not flicker.
     """
     job.validate()
-    job = settled(job)
+    job = fit_to_track(job)
     levels = sound_levels(job)
     times = frame_times(job, renderer, levels=levels)
     framing = Framing(job, renderer.spec.resolution, enlarge)
@@ -101,7 +101,7 @@ def render_video(
         raise InputError(f"a film of {size[0]} × {size[1]} pixels", hint)
     if job.sound:
         read_track(Path(job.sound))  # before minutes are spent on pictures for a track that cannot be heard
-    job = settled(job)
+    job = fit_to_track(job)
     if rank * SEGMENT_FRAMES >= job.num_frames:
         return dest  # there are fewer pieces than processes
     folder = dest.with_name(f".{dest.name}.{PARTS}") if parts is None else Path(parts)

@@ -23,7 +23,7 @@ from ganlib.render.renderer import Renderer
 from ganlib.runs import Reporter, Stopped
 from ganlib.video.frames import Rendering
 from ganlib.video.job import RenderJob
-from ganlib.video.sound import envelopes, quickened, read_track
+from ganlib.video.sound import apply_pulse, envelopes, read_track
 
 _PROBES = 12  # of a segment
 _PROBES_PER_SWING = 28  # of noise, over the whole path
@@ -64,7 +64,7 @@ def frame_times(
     shares = np.arange(count) / (count if path.loop else count - 1)
     if job.pulse:
         assert levels
-        shares = quickened(shares, levels["loudness"], job.pulse)
+        shares = apply_pulse(shares, levels["loudness"], job.pulse)
     times = shares * path.seconds
     if path.curve == "cubic" and path.turns_back and not job.even_speed:
         times = _never_still(path, times)

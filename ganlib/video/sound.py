@@ -13,7 +13,7 @@ import numpy as np
 
 from ganlib.base.errors import DataError, GanlibError
 from ganlib.latents.paths import LatentPath
-from ganlib.media.ffmpeg import input_of, reading
+from ganlib.media.ffmpeg import input_of, open_reader
 from ganlib.video.job import BANDS, RenderJob
 
 RATE = 22_050
@@ -36,7 +36,7 @@ def read_track(path: Path) -> np.ndarray:
         raise DataError(f"there is no sound file {path}", hint)
     try:
         options = ["-t", str(MAX_SECONDS), *input_of(path), "-map", "0:a:0", "-ac", "1", "-ar", str(RATE)]
-        with reading([*options, "-f", "f32le", "-"]) as stream:
+        with open_reader([*options, "-f", "f32le", "-"]) as stream:
             samples = np.frombuffer(stream.read(), "<f4")
     except GanlibError as error:
         raise DataError(f"{path.name} has no sound that can be read: {error.message[:200]}", hint) from error
@@ -83,7 +83,7 @@ def envelopes(samples: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
-def settled(job: RenderJob) -> RenderJob:
+def fit_to_track(job: RenderJob) -> RenderJob:
     """Return the job with the durations that it will have: stretched to its track, its keyframes moved to onsets.
 
     A job without a track, or that asks for neither, comes back as it is. Raises DataError for a track that cannot be
@@ -99,12 +99,12 @@ def settled(job: RenderJob) -> RenderJob:
         frames = tuple(replace(each, seconds=each.seconds * stretch) for each in job.path.keyframes)
         job = replace(job, path=replace(job.path, keyframes=frames))
     if job.beats:
-        job = replace(job, path=snapped(job.path, onsets(samples) - card))
+        job = replace(job, path=snap_keyframes(job.path, onsets(samples) - card))
     job.validate()
     return job
 
 
-def snapped(path: LatentPath, times: np.ndarray) -> LatentPath:
+def snap_keyframes(path: LatentPath, times: np.ndarray) -> LatentPath:
     """Return the path with its inner keyframes at the nearest of `times` in seconds; the whole lasts as long as before.
 
     Order stays, and no segment becomes shorter than a tenth of a second: a keyframe without a time near enough to
@@ -125,7 +125,7 @@ def snapped(path: LatentPath, times: np.ndarray) -> LatentPath:
     return replace(path, keyframes=(*frames, *path.keyframes[len(frames) :]))
 
 
-def quickened(times: np.ndarray, level: np.ndarray, pulse: float) -> np.ndarray:
+def apply_pulse(times: np.ndarray, level: np.ndarray, pulse: float) -> np.ndarray:
     """Return shares of the way, 0 to 1 `[T]`, for shares `times`: steps are 1 + `pulse` · `level` as long as before.
 
     `level`, 0 to 1 `[T]`, is that of the step that begins at each time; the ends stay.

@@ -19,7 +19,7 @@ from ganlib.dataset import Dataset, PrepareConfig, prepare
 from ganlib.dataset.output import state_path
 from ganlib.media.images import encode
 from ganlib.runs import SilentReporter, Stopped
-from ganlib.runs.files import locked
+from ganlib.runs.files import lock
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE = 300.0
@@ -151,7 +151,7 @@ def test_a_folder_set_is_replaced_whole_and_other_folders_are_left_alone(tmp_pat
 
 def test_two_cannot_write_the_same_set(tmp_path):
     source, dest = pictures(tmp_path / "in", 3), tmp_path / "out.zip"
-    with locked(state_path(dest)), pytest.raises(InputError, match="another process"):
+    with lock(state_path(dest)), pytest.raises(InputError, match="another process"):
         prepare(PrepareConfig(str(source), str(dest), 16))
 
 

@@ -15,7 +15,15 @@ from ganlib.models.checkpoints import read_card
 from ganlib.networks import tiny_generator
 from ganlib.video import ASPECTS, RenderJob
 from pages._ui.common.model_cache import file_name
-from pages._ui.explore.history import Bench, fitted, groups_of, recipe_words, values_of, what_is_wrong, with_values
+from pages._ui.explore.history import (
+    Bench,
+    fit_to_model,
+    groups_of,
+    recipe_words,
+    values_of,
+    what_is_wrong,
+    with_values,
+)
 from pages._ui.gallery.wall_state import View, Wall
 from pages._ui.morph.choices import FPS, GROUNDS, SIZES, Film, codings
 from pages._ui.morph.films import command_of, size_words
@@ -62,7 +70,7 @@ def test_grain_is_set_for_each_layer():
     assert values_of(recipe, SPEC)["n:5"] == 2.5
     assert with_values(recipe, values_of(recipe, SPEC) | {"n:2": 1, "n:5": 1}, SPEC) == Recipe.of_seed(1)
     for other in (tiny_generator("dcgan").spec, tiny_generator(resolution=8).spec):
-        assert fitted(recipe, other)[0].grain == () and "grain by layer" in fitted(recipe, other)[1]
+        assert fit_to_model(recipe, other)[0].grain == () and "grain by layer" in fit_to_model(recipe, other)[1]
 
 
 def test_the_bank_has_what_the_model_can_do():
@@ -83,14 +91,14 @@ def test_pictures_that_can_move_have_sliders_for_it():
     assert with_values(recipe, values, spec) == recipe
     assert with_values(recipe, values | {"turn": 45}, spec) == Recipe.of_seed(1, translate=(0.123456, 2.0), rotate=45)
     assert with_values(recipe, values | {"down": -0.5}, spec).translate == (0.1235, -0.5)
-    assert fitted(Recipe.of_seed(1), spec)[1] == []
-    assert fitted(recipe, SPEC) == (Recipe.of_seed(1), ["the picture's place"])
+    assert fit_to_model(Recipe.of_seed(1), spec)[1] == []
+    assert fit_to_model(recipe, SPEC) == (Recipe.of_seed(1), ["the picture's place"])
     assert "turned by 45°" in recipe_words(Recipe.of_seed(1, rotate=45))
 
 
 def test_a_recipe_is_fitted_to_another_model():
     recipe = Recipe.of_seed(1, label=4, cutoff=18, mix=((3, 5), (14, 6)))
-    fitting, left_out = fitted(recipe, SPEC)
+    fitting, left_out = fit_to_model(recipe, SPEC)
     assert fitting == Recipe.of_seed(1, mix=((3, 5),))
     assert len(left_out) == 2
 
@@ -182,14 +190,14 @@ def test_a_timeline_reorders_removes_and_times():
 def test_views_step_within_their_list_and_beyond_it():
     view = View(seeds="0-99", per_page=24)
     for start in (24, 48, 72, 96):
-        view = view.stepped(1)
+        view = view.step(1)
         assert (view.seeds, view.start) == ("0-99", start)
-    assert view.stepped(1).seeds == "100-123"
-    assert View("10-13").stepped(-1).seeds == "6-9"
-    assert View("2-5").stepped(-1).seeds == "0-3"
-    assert View(f"{MAX_SEED}").stepped(1).seeds == f"{MAX_SEED}-{MAX_SEED}"
+    assert view.step(1).seeds == "100-123"
+    assert View("10-13").step(-1).seeds == "6-9"
+    assert View("2-5").step(-1).seeds == "0-3"
+    assert View(f"{MAX_SEED}").step(1).seeds == f"{MAX_SEED}-{MAX_SEED}"
     with pytest.raises(InputError):
-        View("x").stepped(1)
+        View("x").step(1)
 
 
 def test_a_selection_follows_the_variation_of_its_wall():

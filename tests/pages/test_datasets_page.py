@@ -20,7 +20,7 @@ from ganlib.dataset.config import LABELS
 from ganlib.dataset.figures import measure_set
 from ganlib.dataset.preview import mosaic, preview
 from ganlib.media.images import decode, encode
-from pages._ui.datasets.choices import Cut, cut_of, decide, kept, left_out, settle
+from pages._ui.datasets.choices import Cut, cut_of, decide, read_kept, read_left_out, settle
 from pages._ui.datasets.intake import keep_uploads, safe_name
 
 
@@ -141,15 +141,17 @@ def test_figures_of_a_set(tmp_path):
 
 
 def test_choices_outlive_the_session(source, checkpoints):
-    assert left_out(str(source)) is None and cut_of(str(source)) == Cut()
+    assert read_left_out(str(source)) is None and cut_of(str(source)) == Cut()
     suggested = {"a.png": "copy", "b.png": "blurred"}
-    assert settle(str(source), suggested) == suggested == left_out(str(source))
+    assert settle(str(source), suggested) == suggested == read_left_out(str(source))
     decide(str(source), suggested, leave=["c.png"], keep=["b.png"])
-    assert left_out(str(source)) == {"a.png": "copy", "c.png": "by hand"} and list(kept(str(source))) == ["b.png"]
+    assert read_left_out(str(source)) == {"a.png": "copy", "c.png": "by hand"} and list(read_kept(str(source))) == [
+        "b.png"
+    ]
     # Another examination suggests other pictures; what a person said stands.
     assert settle(str(source), {"b.png": "grey", "d.png": "grey"}) == {"d.png": "grey", "c.png": "by hand"}
     decide(str(source), {}, leave=["b.png"], keep=["c.png"])
-    assert left_out(str(source)) == {"b.png": "by hand"} and list(kept(str(source))) == ["c.png"]
+    assert read_left_out(str(source)) == {"b.png": "by hand"} and list(read_kept(str(source))) == ["c.png"]
     config = Cut().config(str(source), "x.zip")
     assert Path(config.exclude).exists() and Path(config.keep).exists()
 
@@ -186,12 +188,12 @@ def test_from_a_folder_to_a_set(repository, checkpoints, source, tmp_path):
 
     app = open_page(repository, source=str(source))
     assert told(app) == "" and "22 pictures looked at" in shown(app).replace("*", "")
-    out = left_out(str(source))
+    out = read_left_out(str(source))
     assert out is not None and ("walls/again.png" in out) != ("walls/photo 03.png" in out)
     app.button(key="keep-all").click().run()
-    assert not left_out(str(source))
+    assert not read_left_out(str(source))
     app.button(key="leave-all").click().run()
-    copies = left_out(str(source))
+    copies = read_left_out(str(source))
     assert copies is not None and len(copies) == 1 and "cop" in next(iter(copies.values()))
 
     app = open_page(repository, source=str(source), step="framing")

@@ -23,14 +23,14 @@ LOWER = {"drop-count": 0}
 def asked(monkeypatch) -> dict[str, tuple[Any, str]]:
     """Key of a field → the options that it asks for, as pages are shown."""
     found: dict[str, tuple[Any, str]] = {}
-    stated = fields.stated
+    stated = fields.facts_and_default
 
     def noting(options: Any, name: str, key: str | None = None) -> Any:
         if key:
             found[key] = options, name
         return stated(options, name, key)
 
-    monkeypatch.setattr(fields, "stated", noting)
+    monkeypatch.setattr(fields, "facts_and_default", noting)
     return found
 
 

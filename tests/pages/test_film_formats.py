@@ -14,7 +14,7 @@ from ganlib.latents.paths import Keyframe, LatentPath
 from ganlib.latents.recipes import Recipe
 from ganlib.render.renderer import Renderer
 from ganlib.runs import SilentReporter
-from ganlib.video.muxing import Pieces, decoded, joined
+from ganlib.video.muxing import Pieces, concat_options, decode_frames
 from tests.commands.test_help import help_of
 from tests.test_reference import reference
 
@@ -22,7 +22,7 @@ from tests.test_reference import reference
 def write_stack(pieces: Pieces, dest: Path) -> None:
     width, height = pieces.size
     with dest.open("wb") as file:
-        for frame in decoded(joined(pieces.listing), pieces.size):
+        for frame in decode_frames(concat_options(pieces.listing), pieces.size):
             file.write(f"P6 {width} {height} 255\n".encode() + frame.tobytes())
 
 

@@ -253,7 +253,7 @@ def test_an_order_of_the_wall_is_a_choice_of_the_gallery(checkpoints, monkeypatc
     monkeypatch.setitem(model_cache.SORTS, "backwards", backwards)
     (model,), _ = list_checkpoints(checkpoints)
     recipes = [Recipe.of_seed(seed, psi=0.7) for seed in (3, 1, 2)]
-    assert model_cache.sorted_by(model, recipes, "backwards") == recipes[::-1]
+    assert model_cache.sort_recipes(model, recipes, "backwards") == recipes[::-1]
     app = AppTest.from_file(str(Path(repository) / "pages" / "gallery.py"), default_timeout=180)
     app.query_params["model"] = "tiny"
     app.run()

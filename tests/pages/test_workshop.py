@@ -17,7 +17,7 @@ from ganlib.latents.recipes import Edit, Recipe
 from ganlib.models.checkpoints import list_checkpoints
 from ganlib.networks import tiny_generator
 from pages._ui.explore.children import child_of
-from pages._ui.explore.history import fitted, groups_of, recipe_words, values_of, with_values
+from pages._ui.explore.history import fit_to_model, groups_of, recipe_words, values_of, with_values
 from pages._ui.explore.style_mixing import cells
 from tests.pages.conftest import snippets
 
@@ -77,9 +77,9 @@ def test_moving_a_slider_edits_the_recipe_and_zero_takes_the_edit_away():
 
 def test_directions_that_a_model_lacks_are_left_out_and_named():
     recipe = replace(Recipe.of_seed(3), edits=(Edit("size", 1.0), Edit("gone", 2.0)))
-    fit, left_out = fitted(recipe, SPEC, [SIZE])
+    fit, left_out = fit_to_model(recipe, SPEC, [SIZE])
     assert fit.edits == (Edit("size", 1.0),) and "gone" in left_out[0]
-    assert fitted(recipe, SPEC)[0] == recipe
+    assert fit_to_model(recipe, SPEC)[0] == recipe
 
 
 # --- children ---------------------------------------------------------------------------------------------------------

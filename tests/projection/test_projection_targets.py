@@ -13,10 +13,10 @@ from ganlib.base.errors import DataError, InputError
 from ganlib.networks import tiny_generator
 from ganlib.projection import crop_square, find_targets, project, read_target
 from ganlib.projection.figures import ordinariness
-from ganlib.projection.outputs import thinned
 from ganlib.projection.prior import INSIDE, OUTSIDE, cluster_centroids, measure_prior
 from ganlib.projection.search import LEARNING_RATE, learning_rate, noise_deviation, noise_penalty
 from ganlib.projection.target import to_network
+from ganlib.runs.records import thin
 from tests.projection.test_projection import options
 
 
@@ -164,9 +164,9 @@ def test_the_schedule_is_the_published_one():
 
 
 def test_a_film_shows_the_whole_way():
-    assert thinned(5, 144) == [0, 1, 2, 3, 4]
-    assert thinned(1001, 3) == [0, 500, 1000]
-    assert (thinned(0, 9), thinned(1, 9)) == ([], [0])
+    assert thin(range(5), 144) == [0, 1, 2, 3, 4]
+    assert thin(range(1001), 3) == [0, 500, 1000]
+    assert (thin(range(0), 9), thin(range(1), 9)) == ([], [0])
 
 
 def test_noise_with_a_pattern_is_penalised():

@@ -18,7 +18,7 @@ from ganlib.media import images
 from ganlib.superres import EMBEDDED, choices, choose_size, download_model, find_model, open_upscaler, registry
 from ganlib.superres.networks import NetworkSpec, build, infer_spec, tensors_of
 from ganlib.superres.training import lattice, start_network
-from ganlib.superres.upscaler import Upscaler, bled
+from ganlib.superres.upscaler import Upscaler, bleed_colours
 from ganlib.superres.weights import Card, open_network, read_card, save
 
 SRVGG = NetworkSpec("srvgg", 4, 6, 3)
@@ -334,6 +334,6 @@ def test_alpha_is_apart_and_leaves_no_dark_rim():
     assert large.shape == (160, 160, 4) and large[80, 80, 3] == 255 and large[5, 5, 3] == 0
     seen = large[large[..., 3] > 8][:, :3].astype(int)
     assert np.abs(seen - (200, 100, 50)).max() < 24  # the tiny network is not quite exact
-    assert (bled(pixels) == bled(pixels[::-1])[::-1]).mean() > 0.9
+    assert (bleed_colours(pixels) == bleed_colours(pixels[::-1])[::-1]).mean() > 0.9
     opaque = np.dstack([picture(40, 40), np.full((40, 40), 255, np.uint8)])
     assert np.array_equal(upscaler().to_size(opaque, target)[..., :3], upscaler().to_size(opaque[..., :3], target))

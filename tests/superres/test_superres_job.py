@@ -15,7 +15,7 @@ from ganlib.__main__ import main
 from ganlib.base.errors import DataError, InputError
 from ganlib.latents.recipes import Recipe, embed_text, parse_embedded
 from ganlib.media import headers, images
-from ganlib.media.ffmpeg import as_file, encoder, raw_input, reading, run_ffmpeg
+from ganlib.media.ffmpeg import as_file, encoder, open_reader, raw_input, run_ffmpeg
 from ganlib.runs import RunDir, SilentReporter, Stopped, create_run
 from ganlib.superres import UpscaleConfig, films, read_records, upscale
 from ganlib.superres.films import probe
@@ -58,7 +58,7 @@ def make_film(path: Path, frames: int = 10, *, sound: str = "aac") -> Path:
 
 
 def frames_of(path: Path, width: int, height: int) -> np.ndarray:
-    with reading(["-i", as_file(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]) as stream:
+    with open_reader(["-i", as_file(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]) as stream:
         return np.frombuffer(stream.read(), np.uint8).reshape(-1, height, width, 3)
 
 

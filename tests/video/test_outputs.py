@@ -148,12 +148,12 @@ def test_onsets_are_where_the_clicks_are(tmp_path):
 def test_keyframes_are_cut_on_beats_and_the_track_decides_the_length(tmp_path):
     track = write_track(tmp_path / "track.wav")
     job = job_of(seeds=(1, 2, 3, 4), seconds=0.75, sound=str(track), beats=True)
-    assert np.cumsum(video.settled(job).path.segment_seconds) == pytest.approx([0.5, 1.2, 2.1, 3.0], abs=0.03)
-    fitted = video.settled(replace(job, length="track", path=replace(job.path)))
+    assert np.cumsum(video.fit_to_track(job).path.segment_seconds) == pytest.approx([0.5, 1.2, 2.1, 3.0], abs=0.03)
+    fitted = video.fit_to_track(replace(job, length="track", path=replace(job.path)))
     assert fitted.path.seconds == pytest.approx(3.0)
     short = job_of(seconds=0.5, sound=str(track), length="track")
-    assert video.settled(short).path.segment_seconds == pytest.approx((1.0, 1.0, 1.0), abs=0.02)
-    assert video.settled(video.settled(short)) == video.settled(short)
+    assert video.fit_to_track(short).path.segment_seconds == pytest.approx((1.0, 1.0, 1.0), abs=0.02)
+    assert video.fit_to_track(video.fit_to_track(short)) == video.fit_to_track(short)
 
 
 @pytest.mark.parametrize("kind, codec", [("mp4", "aac"), ("webm", "opus")])
@@ -235,7 +235,7 @@ def test_a_loop_of_two_does_not_halt_where_it_turns(renderer):
 
 def test_even_speed_keeps_keyframes_on_their_beats_and_turns_without_repeating(renderer, tmp_path):
     track = write_track(tmp_path / "track.wav")
-    job = video.settled(job_of(seeds=(1, 2, 3, 4), seconds=0.75, sound=str(track), beats=True, even_speed=True))
+    job = video.fit_to_track(job_of(seeds=(1, 2, 3, 4), seconds=0.75, sound=str(track), beats=True, even_speed=True))
     times = video.frame_times(job, renderer)
     plain = job.path.times(20)
     knots = np.cumsum(job.path.segment_seconds)

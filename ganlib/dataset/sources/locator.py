@@ -26,7 +26,7 @@ def locate(config: PrepareConfig, reporter: Reporter) -> Iterator[Located]:
     """
     found = _find(config, reporter)
     yield found
-    found.finished()
+    found.finish()
 
 
 def is_ready(config: PrepareConfig) -> bool:

@@ -21,7 +21,7 @@ class Located:
     licence: str = ""
     credit: str = ""
 
-    def finished(self) -> None:
+    def finish(self) -> None:
         """Remove what was made for this preparation alone."""
         if self.temporary:
             shutil.rmtree(self.path, ignore_errors=True)

@@ -25,7 +25,7 @@ from ganlib.base.errors import HubError, RunError
 from ganlib.base.filesystem import open_regular, read_text_regular
 from ganlib.models.hub.client import DISK_HINT, OFFLINE_HINT, TIMEOUT_SECONDS, offline_error, status_error
 from ganlib.runs import Reporter, SilentReporter, Stopped
-from ganlib.runs.files import is_disk_full, locked
+from ganlib.runs.files import is_disk_full, lock
 
 MOST_BYTES = 8 * 2**30
 SPARE_BYTES = 256 * 2**20  # that stay free on the disk
@@ -92,7 +92,7 @@ def _alone(dest: Path, wanted: Wanted) -> Iterator[None]:
     """Keep a second process from writing to the same half file."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(locked(dest.with_name(f".{dest.name}.lock"), patience_seconds=1.0))
+            stack.enter_context(lock(dest.with_name(f".{dest.name}.lock"), patience_seconds=1.0))
         except RunError as error:
             raise HubError(f"{wanted.what} is being fetched already", "wait until that download has ended") from error
         yield

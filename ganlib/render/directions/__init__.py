@@ -9,9 +9,9 @@ from ganlib.render.directions.discovery import (
     Components,
     between,
     eigen_directions,
+    fix_signs,
     principal_components,
     sample_w,
-    signed,
     style_directions,
 )
 from ganlib.render.directions.job import DirectionsConfig, find_directions, judge, run_job
@@ -25,13 +25,13 @@ __all__ = [
     "eigen_directions",
     "find_attribute_directions",
     "find_directions",
+    "fix_signs",
     "judge",
     "measure_attributes",
     "measure_safe",
     "principal_components",
     "run_job",
     "sample_w",
-    "signed",
     "strip",
     "style_directions",
 ]

@@ -27,14 +27,14 @@ class Components:
     mean: Tensor
     """`[w_dim]` float32."""
     vectors: Tensor
-    """Rows of length 1, `[K, w_dim]` float32, the greatest variance first, signed by `signed`."""
+    """Rows of length 1, `[K, w_dim]` float32, the greatest variance first, signed by `fix_signs`."""
     sigma: Tensor
     """Standard deviation of w along each, `[K]` float32."""
     share: Tensor
     """Part of the whole variance that each explains, `[K]`, falling."""
 
 
-def signed(vectors: Tensor) -> Tensor:
+def fix_signs(vectors: Tensor) -> Tensor:
     """Return rows `[K, D]` with their greatest coordinate positive: an eigenvector has no sign of its own."""
     at = vectors.abs().argmax(dim=1, keepdim=True)
     return vectors * torch.where(vectors.gather(1, at) < 0, -1.0, 1.0).to(vectors)
@@ -42,10 +42,10 @@ def signed(vectors: Tensor) -> Tensor:
 
 def eigen_directions(matrix: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the `count` greatest eigenvalues `[K]` of a symmetric matrix `[D, D]`, falling, and its eigenvectors as
-    rows `[K, D]`, signed by `signed`; float64."""
+    rows `[K, D]`, signed by `fix_signs`; float64."""
     values, vectors = torch.linalg.eigh(matrix.double().cpu())
     count = min(count, len(values))
-    return values.flip(0)[:count], signed(vectors.T.flip(0)[:count])
+    return values.flip(0)[:count], fix_signs(vectors.T.flip(0)[:count])
 
 
 def sample_w(renderer: Renderer, count: int, *, seed: int = 0) -> Tensor:
@@ -105,12 +105,12 @@ def _of_pictures(renderer: Renderer, w: Tensor, centred: Tensor, count: int) -> 
     ridge = _RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
     slopes = torch.linalg.solve(gram + ridge, inputs.T @ (seen @ axes.T)).T
     lengths = slopes.norm(dim=1, keepdim=True)
-    return values, signed(slopes / lengths.clamp(min=1e-30)), covariance.diagonal().sum()
+    return values, fix_signs(slopes / lengths.clamp(min=1e-30)), covariance.diagonal().sum()
 
 
 def style_directions(weights: Sequence[Tensor] | Mapping[str, Tensor], count: int) -> tuple[Tensor, Tensor]:
     """Return what moves the styles most (SeFa, Shen and Zhou, 2021): eigenvalues `[K]`, falling, and directions of
-    length 1 as rows `[K, w_dim]`, float64, signed by `signed`.
+    length 1 as rows `[K, w_dim]`, float64, signed by `fix_signs`.
 
     `weights` are the affine weights A_i `[channels, w_dim]` of the layers looked at. The paper's maximum of
     ‖A n‖² over ‖n‖ = 1 is the greatest eigenvector of Σ A_iᵀA_i. As in its authors' tool each row of A has length 1

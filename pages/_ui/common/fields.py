@@ -26,7 +26,7 @@ STATED, HELD = First.STATED, First.HELD
 Limits = tuple[float | None, float | None]
 
 
-def stated(options: type[Options], name: str, key: str | None = None) -> tuple[Facts, Any]:
+def facts_and_default(options: type[Options], name: str, key: str | None = None) -> tuple[Facts, Any]:
     """Return what an option states, and its default, for the field `key`."""
     known: Any = options  # a dataclass, as all options are
     item = known.__dataclass_fields__[name]
@@ -108,7 +108,7 @@ def toggle(options: type[Options], name: str, label: str, *, value: Any = STATED
 
 def _asked(options: type[Options], name: str, value: Any, more: dict[str, Any]) -> tuple[Facts, Any, dict[str, Any]]:
     """What the option states, what the field begins with, and what else it is told."""
-    facts, default = stated(options, name, more.get("key"))
+    facts, default = facts_and_default(options, name, more.get("key"))
     return facts, default if value is STATED else value, {"help": facts.help} | more
 
 

@@ -200,7 +200,7 @@ def _pictures(path: str, digest: str, edits: str, recipes: tuple[Recipe, ...], s
     return [images.encode(picture, kind, quality=92) for picture in images.resize(pixels, side, side)]
 
 
-def sorted_by(model: Checkpoint, recipes: Sequence[Recipe], how: str) -> list[Recipe]:
+def sort_recipes(model: Checkpoint, recipes: Sequence[Recipe], how: str) -> list[Recipe]:
     """Recipes in an order of `SORTS`; any other word leaves them as they are."""
     if how not in SORTS or len(recipes) < 2:
         return list(recipes)

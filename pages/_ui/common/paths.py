@@ -23,7 +23,7 @@ MOST = 500  # paths that are remembered; the oldest are forgotten
 _guard = threading.Lock()
 
 
-def existing(text: str) -> str:
+def accept_path(text: str) -> str:
     """Return the path of a file or folder that a person chose, and remember it. Raises InputError where nothing is
     there, or something else. A path from an address comes here only after `ask_first`."""
     hint = "Give the path of a folder or a zip, or choose from the list."

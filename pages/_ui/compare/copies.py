@@ -21,7 +21,7 @@ from pages._ui.common.files import file_bytes
 from pages._ui.common.frame import download, error_boundary, fragment, plain, show_error
 from pages._ui.common.frame import sentences as told
 from pages._ui.common.jobs import ACTIVE, job_card, remove
-from pages._ui.common.paths import existing
+from pages._ui.common.paths import accept_path
 from pages._ui.compare.sets import MIRROR, RealSet, label_of, real_picture
 from pages._ui.components import report_sheet, snippet
 
@@ -101,7 +101,7 @@ def _config(model: Checkpoint, reals: RealSet) -> CopiesConfig:
         text = st.session_state.get("copies-place", "").strip()
         if not text:
             raise InputError("no folder is named yet", "Give the path of a folder, a zip, or a collection of Drop.")
-        return CopiesConfig.from_dict(values | {"source": existing(text)})
+        return CopiesConfig.from_dict(values | {"source": accept_path(text)})
     values |= {"network": str(model.path.resolve()), "label": label_of(model)}
     if how == "favourites":
         return CopiesConfig.from_dict(values | {"favourites": True})

@@ -14,7 +14,7 @@ from ganlib.media import images
 from ganlib.models.checkpoints import Checkpoint
 from pages._ui.common import model_cache
 from pages._ui.common.frame import DATASETS, empty_state, plain
-from pages._ui.common.paths import existing
+from pages._ui.common.paths import accept_path
 from pages._ui.common.sets import open_set
 from pages._ui.train.form import data_sets
 
@@ -48,7 +48,7 @@ def choose_set(heading: DeltaGenerator, asked: str) -> RealSet:
         label_visibility="collapsed", accept_new_options=True, width=210,
         help="The real pictures: a set of the Data sets page, or the path of a zip or folder.",
     )  # fmt: skip
-    path = existing((chosen or now).strip())
+    path = accept_path((chosen or now).strip())
     st.session_state["compare-data"] = path
     dataset, changed = open_set(path)
     return RealSet(path, changed, dataset)

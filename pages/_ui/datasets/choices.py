@@ -85,12 +85,12 @@ def keep_path(source: str) -> Path:
     return folder_of(source) / "keep.txt"
 
 
-def left_out(source: str) -> dict[str, str] | None:
+def read_left_out(source: str) -> dict[str, str] | None:
     """Names that are left out, with the reason; None where nothing was decided yet."""
     return _read_list(list_path(source))
 
 
-def kept(source: str) -> dict[str, str]:
+def read_kept(source: str) -> dict[str, str]:
     """Names that a person keeps."""
     return _read_list(keep_path(source)) or {}
 
@@ -99,7 +99,7 @@ def decide(source: str, suggested: Mapping[str, str], *, leave: Collection[str],
     """Take a person's word about pictures: `leave` these out, `keep` those.
 
     Raises GanlibError where it cannot be written."""
-    stays = {name: by for name, by in kept(source).items() if name not in leave}
+    stays = {name: by for name, by in read_kept(source).items() if name not in leave}
     added = {name: by for name, by in _read_hand(source).items() if name not in keep}
     with _writing(source):
         write_exclusions(keep_path(source), stays | dict.fromkeys(keep, "kept by hand"))
@@ -111,9 +111,9 @@ def settle(source: str, suggested: Mapping[str, str]) -> dict[str, str]:
     """Return what is left out: what is `suggested` (name → reason) with a person's word over it; write it down.
 
     Raises GanlibError where it cannot be written."""
-    stays = kept(source)
+    stays = read_kept(source)
     out = {name: reason for name, reason in suggested.items() if name not in stays} | _read_hand(source)
-    if out != left_out(source):
+    if out != read_left_out(source):
         with _writing(source):
             write_exclusions(list_path(source), out)
     return out

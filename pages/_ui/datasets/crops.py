@@ -15,7 +15,7 @@ from pages._ui.common import fields
 from pages._ui.common.frame import error_boundary, is_left, plain
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
-from pages._ui.datasets.choices import Cut, cut_of, keep_cut, kept, left_out
+from pages._ui.datasets.choices import Cut, cut_of, keep_cut, read_kept, read_left_out
 
 SHOWN = 12
 RESOLUTIONS = (16, 32, 64, 128, 256, 512, 1024)
@@ -38,8 +38,10 @@ def show_framing(source: str) -> None:
             kwargs={"source": source, "step": "make"},
         )  # fmt: skip
     with right, error_boundary():
-        without = left_out(source) or {}
-        found = _previews(source, Path(source).stat().st_mtime_ns, cut, tuple(sorted(without)), tuple(kept(source)))
+        without = read_left_out(source) or {}
+        found = _previews(
+            source, Path(source).stat().st_mtime_ns, cut, tuple(sorted(without)), tuple(read_kept(source))
+        )
         count = sum(not one.words for one in found)
         st.caption(f"Before and after, {count} of {len(found)} kept. The red line is the cut.")
         picture_wall(

@@ -14,7 +14,7 @@ from ganlib.base import workspace
 from ganlib.base.errors import GanlibError, InputError
 from ganlib.media.headers import MAX_PIXELS
 from pages._ui.common.frame import plain, show_error
-from pages._ui.common.paths import existing
+from pages._ui.common.paths import accept_path
 from pages._ui.common.uploads import content
 from pages._ui.datasets import place
 
@@ -56,7 +56,7 @@ def show_intake() -> None:
 
 def _take_path() -> None:
     try:
-        place.go(source=existing(st.session_state["intake-path-text"].strip()))
+        place.go(source=accept_path(st.session_state["intake-path-text"].strip()))
     except InputError as error:
         st.session_state["intake-error"] = error
 

@@ -15,7 +15,7 @@ from ganlib.runs import RunDir
 from pages._ui.common.frame import TRAIN, error_boundary, fragment, is_left, plain, sentences
 from pages._ui.common.jobs import ACTIVE, job_card
 from pages._ui.datasets import place
-from pages._ui.datasets.choices import cut_of, keep_cut, kept, left_out
+from pages._ui.datasets.choices import cut_of, keep_cut, read_kept, read_left_out
 from pages._ui.datasets.crops import help_of, in_words
 from pages._ui.datasets.intake import safe_name
 from pages._ui.datasets.jobs import newest
@@ -59,12 +59,12 @@ def _form(source: str) -> None:
     )
     cut = replace(cut, labels=labels, licence=licence.strip(), credit=credit.strip(), augment=tuple(augment))
     keep_cut(source, cut)
-    out = left_out(source)
+    out = read_left_out(source)
     dest = workspace.data_root() / f"{name}-{cut.resolution}.zip"
     decided = (
         "nothing was looked through yet"
         if out is None
-        else f"{len(out):,} left out, {len(kept(source)):,} kept by hand"
+        else f"{len(out):,} left out, {len(read_kept(source)):,} kept by hand"
     )
     st.caption(f"{in_words(cut)} · {decided} · {plain(str(dest))}")
     if dest.exists():

@@ -15,7 +15,7 @@ from ganlib.models.checkpoints import list_checkpoints
 from ganlib.training.watch.folder import list_training
 from pages._ui.common import fields, model_cache
 from pages._ui.common.frame import plain
-from pages._ui.common.paths import existing
+from pages._ui.common.paths import accept_path
 from pages._ui.common.sets import open_set
 from pages._ui.train.form import data_sets
 
@@ -69,7 +69,7 @@ def show_form(asked: str) -> Wish | None:
             MetricsConfig, "card", "Write the figures into the models' cards", value=fields.HELD, key="evaluate-card"
         )
     if data:
-        data = existing(data)
+        data = accept_path(data)
         open_set(data)  # what is no set, or far too large for one, is told before anything is tried
     if not data or not networks or not kinds:
         missing = "a data set" if not data else "a model" if not networks else "what to measure"

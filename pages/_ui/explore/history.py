@@ -189,7 +189,7 @@ def what_is_wrong(text: str) -> str:
     return "" if len(seeds) == 1 else f"These are {len(seeds)} seeds. One seed belongs here."
 
 
-def fitted(
+def fit_to_model(
     recipe: Recipe, spec: GeneratorSpec, directions: Sequence[Direction] | None = None
 ) -> tuple[Recipe, list[str]]:
     """The recipe as far as a model can make it, and words for what had to be left out.

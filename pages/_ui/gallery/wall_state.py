@@ -64,7 +64,7 @@ class View:
         shared = Recipe.from_query({key: query[key] for key in ("psi", "label") if key in query})
         return replace(self, start=0, psi=shared.psi if "psi" in query else self.psi, label=shared.label)
 
-    def stepped(self, by: int) -> "View":
+    def step(self, by: int) -> "View":
         """The next page of seeds (`by` 1) or the one before (-1): within the list, then beyond its ends.
 
         Raises InputError for text that is no list of seeds.
@@ -80,13 +80,13 @@ class View:
         first = min(first, MAX_SEED - count + 1)
         return replace(self, seeds=f"{first}-{first + count - 1}", start=0)
 
-    def followed_by(self, recipe: Recipe, changed: "View") -> Recipe:
+    def follow(self, recipe: Recipe, changed: "View") -> Recipe:
         """A recipe of this view as it is in the changed one; any other recipe stays."""
         if recipe.seeds and recipe == Recipe.of_seed(recipe.seeds[0][0], psi=self.psi, label=recipe.label):
             return replace(recipe, psi=changed.psi)
         return recipe
 
-    def shuffled(self) -> "View":
+    def shuffle(self) -> "View":
         """A wall full of seeds drawn by chance from the first hundred thousand."""
         seeds = random.sample(range(100_000), self.per_page)
         return replace(self, seeds=", ".join(map(str, seeds)), start=0)
@@ -108,7 +108,7 @@ class Wall:
 
     def change(self, view: View) -> None:
         """Show another view; selected pictures of the old one follow its variation."""
-        self.selection = [recipe_id(self.view.followed_by(recipe, view)) for recipe in map(recipe_of, self.selection)]
+        self.selection = [recipe_id(self.view.follow(recipe, view)) for recipe in map(recipe_of, self.selection)]
         self.view = view
         self.rev += 1
 

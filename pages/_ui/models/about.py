@@ -25,7 +25,7 @@ from pages._ui.models.publication import show_publish
 from pages._ui.models.rights import licence_choice, show_rights
 
 
-def existing(name: str) -> Path:
+def find_model_file(name: str) -> Path:
     """Return the file of a model that an address names. Raises `InputError` where there is none."""
     path = workspace.checkpoints_root() / f"{name}.safetensors"
     if "/" in name or "\\" in name or len(name) > 200 or not path.is_file():

@@ -9,7 +9,7 @@ from ganlib.base.errors import InputError
 from ganlib.latents.paths import Keyframe
 from ganlib.latents.recipes import Recipe
 from ganlib.networks.base import GeneratorSpec
-from pages._ui.explore.history import fitted
+from pages._ui.explore.history import fit_to_model
 
 MAX_KEYFRAMES = 60
 SECONDS = 2.0
@@ -75,7 +75,7 @@ class Track:
         if len(keyframes) > MAX_KEYFRAMES:
             raise InputError(f"{len(keyframes)} pictures in one film", f"At most {MAX_KEYFRAMES} fit on this timeline.")
         self.rev += 1
-        fitting = [replace(keyframe, recipe=fitted(keyframe.recipe, spec)[0]) for keyframe in keyframes]
+        fitting = [replace(keyframe, recipe=fit_to_model(keyframe.recipe, spec)[0]) for keyframe in keyframes]
         self.stops = {f"{self.rev}-{i}": keyframe for i, keyframe in enumerate(fitting)}
 
     def set_class(self, id: str, label: int) -> None:

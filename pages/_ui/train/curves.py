@@ -65,10 +65,10 @@ def _line(figure: Any, records: Records, name: str, words: str, colour: str, *, 
     x, y = zip(*points, strict=True)
     line = {"color": colour, "width": 1.5, "dash": "dot" if is_other else "solid"}
     words = f"{words}, the other" if is_other else words
-    figure.add_trace(go.Scatter(x=x, y=y, name=words, line=line, hovertemplate="%{y:.4g}", **drawn_as(x, colour)))
+    figure.add_trace(go.Scatter(x=x, y=y, name=words, line=line, hovertemplate="%{y:.4g}", **trace_style(x, colour)))
 
 
-def drawn_as(x: Sequence[Any], colour: str) -> dict[str, Any]:
+def trace_style(x: Sequence[Any], colour: str) -> dict[str, Any]:
     """How plotly draws a curve: a line, or its only point so large that nobody looks for the line."""
     return {"mode": "lines"} if len(x) > 1 else {"mode": "markers", "marker": {"size": 11, "color": colour}}
 
@@ -105,7 +105,7 @@ def _metric(metrics: Metrics, other: Metrics, colours: Sequence[str]) -> Any:
         line = {"color": colours[0], "width": 1.5, "dash": "dot" if is_other else "solid"}
         x, y = [kimg for kimg, _, _ in points], [value for _, _, value in points]
         words = f"{name}, the other" if is_other else name
-        shape = {"mode": "lines+markers"} if len(x) > 1 else drawn_as(x, colours[0])
+        shape = {"mode": "lines+markers"} if len(x) > 1 else trace_style(x, colours[0])
         figure.add_trace(go.Scatter(x=x, y=y, name=words, line=line, hovertemplate="%{y:.4g}", **shape))
     best = best_snapshot(metrics)
     for kimg, snapshot, value in metric_points(metrics.get(name, [])):

@@ -20,7 +20,7 @@ from ganlib.training.setup import options_without_use
 from ganlib.training.watch.folder import list_training, look_at_data
 from pages._ui.common import fields, model_cache
 from pages._ui.common.frame import error_boundary, is_left, plain, sentences
-from pages._ui.common.paths import existing, remember
+from pages._ui.common.paths import accept_path, remember
 from pages._ui.components.mount import data_url
 from pages._ui.datasets.choices import ONLY_USED
 from pages._ui.train.draft import FIELDS, OWN, Draft, kinds_of
@@ -85,7 +85,7 @@ def _choose_data(draft: Draft) -> bool:
     draft.put("data", (chosen or "").strip())
     if path := draft.values()["data"]:
         with st.container(key="about-data"), error_boundary():
-            path = existing(path)
+            path = accept_path(path)
             words, row = _about_data(path, Path(path).stat().st_mtime_ns if Path(path).exists() else 0)
             words, *doubts = words.splitlines()
             st.image(data_url(row))

@@ -16,7 +16,7 @@ from ganlib.models.checkpoints import Checkpoint, list_checkpoints
 from ganlib.superres import ANIMATION_SUFFIXES, FILM_SUFFIXES, find_sources, picture_size
 from pages._ui.common import model_cache
 from pages._ui.common.frame import is_left, plain, show_error
-from pages._ui.common.paths import existing
+from pages._ui.common.paths import accept_path
 from pages._ui.common.uploads import digest_of, keep_upload
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets.intake import safe_name
@@ -185,7 +185,7 @@ def _folder() -> Sources:
     )  # fmt: skip
     if not text.strip():
         return Sources()
-    path = Path(existing(text.strip())).resolve()
+    path = Path(accept_path(text.strip())).resolve()
     count = len(find_sources([path], bounds=GLANCE, should_stop=is_left))
     st.caption(plain(f"{count} file{'s' * (count != 1)}" if path.is_dir() else path.name))
     return Sources((path,), name=path.name)

@@ -325,11 +325,11 @@ def test_no_network_is_said_at_once(place, monkeypatch):
 
 
 def test_two_processes_do_not_write_one_half_file(hub_server, place, model):
-    from ganlib.runs.files import locked
+    from ganlib.runs.files import lock
 
     hub_server.repositories["me/x"] = Repository({"a.bin": model})
     wanted = transfer.Wanted(f"{hub_server.base}/me/x/resolve/main/a.bin", "a", schemes=("http",))
-    with locked(place / ".a.bin.lock"), pytest.raises(HubError, match="being fetched already"):
+    with lock(place / ".a.bin.lock"), pytest.raises(HubError, match="being fetched already"):
         transfer.fetch(wanted, place / "a.bin")
     transfer.fetch(wanted, place / "a.bin")
 
