@@ -10,8 +10,8 @@ import streamlit as st
 from ganlib.base.errors import GanlibError
 from ganlib.latents.recipes import Recipe
 from pages._ui.common import model_cache
-from pages._ui.common.address import arrived, write_address
 from pages._ui.common.frame import download, error_boundary, fragment, open_page, plain, show_error
+from pages._ui.common.place import Place
 from pages._ui.common.uploads import PICTURE_BYTES, content
 from pages._ui.components import picture_stage, slider_bank, snippet
 from pages._ui.components.mount import tag
@@ -34,6 +34,7 @@ EASEL = 390  # height of the picture on a narrow screen, in pixels
 PIXELS_HELP = "Show pixels crisp instead of smoothed"
 
 heading = open_page("Explore")
+place = Place("explore", needed=("seeds", "base"))
 
 # Read the recipe: from the address, or as it was.
 state = st.session_state
@@ -59,7 +60,8 @@ def show(recipe: Recipe, note: str = "") -> None:
 if fit_to_model(bench.recipe, spec, model_cache.directions(model))[1]:
     show(bench.recipe)  # a direction that it used was deleted
 with error_boundary():
-    if (query := arrived("explore", "seeds", "base")) is not None:
+    query = place.arrive()
+    if place.take_news():
         show(Recipe.from_query(query))
         if is_new:
             bench.past.clear()
@@ -224,4 +226,4 @@ with left:
 (whole,) = st.columns(1)  # a column, as those above: on a narrow screen their order is that of style.css
 with whole, st.container(key="recipe"):
     show_workshop(bench.settled)
-write_address("explore", model.name, bench.settled.to_query())
+place.write({"model": model.name} | bench.settled.to_query())

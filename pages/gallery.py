@@ -9,7 +9,6 @@ import streamlit as st
 from ganlib.latents.paths import Keyframe
 from ganlib.latents.recipes import Recipe, parse_seeds
 from pages._ui.common import model_cache
-from pages._ui.common.address import arrivals, arrived, write_address
 from pages._ui.common.frame import (
     DROP,
     EXPLORE,
@@ -21,6 +20,7 @@ from pages._ui.common.frame import (
     fragment,
     open_page,
 )
+from pages._ui.common.place import Place
 from pages._ui.components import Group, Slider, WallPicture, picture_wall, slider_bank
 from pages._ui.gallery.wall_state import EMPTY, STEPS, View, Wall
 from pages._ui.models.rights import warn
@@ -31,6 +31,7 @@ HINT = "Click opens a picture · shift-click or the tick selects · the heart ke
 PSI = Slider("psi", "How unusual", -1, 1.5, model_cache.DEFAULT_PSI, marks=(0, 1), help="truncation psi")
 
 heading = open_page("Gallery")
+place = Place("gallery", needed=("show",))
 # Read what is wanted: from the address, or as it was.
 model = model_cache.choose_model()
 with heading.container(horizontal=True, horizontal_alignment="right"):
@@ -41,7 +42,8 @@ state = st.session_state
 wall: Wall = state.setdefault("gallery", Wall(model.name))
 if wall.name != model.name:
     wall = state["gallery"] = Wall(model.name, wall.view)
-if (query := arrived("gallery", "show")) is not None:
+query = place.arrive()
+if place.take_news():
     state["seeds"] = query.get("show", wall.view.seeds)[:2000]
     with error_boundary():
         wall.change(wall.view.with_query(query))
@@ -81,7 +83,7 @@ def controls(view: View) -> View:
         for name, icon, help, by in STEPS:
             st.button(help, icon=icon, help=help, on_click=move, args=(by,), key=f"seeds-{name}")
         with st.container(width=260):
-            rev = str(arrivals("gallery"))
+            rev = str(place.arrivals)
             slider_bank([Group("", (PSI,))], {"psi": view.psi}, key="psi", rev=rev, on_change=wall.drag)
         if model.spec.label_dim:
             st.selectbox(
@@ -125,7 +127,7 @@ def gallery() -> None:
     recipes = {"Favourites": favourites, "Selection": [recipe_of(id) for id in wall.selection]}.get(tab or "All")
     recipes = model_cache.sort_recipes(model, view.recipes(model) if recipes is None else recipes, view.order)
     if not wall.is_dragging:
-        write_address("gallery", model.name, view.to_query())
+        place.write({"model": model.name} | view.to_query())
     if recipes:
         show_pictures(view, recipes, set(favourites), name_of=Recipe.caption if tab == "All" else full_name)
     else:

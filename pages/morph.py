@@ -11,8 +11,8 @@ from ganlib.latents.paths import CURVES, EASINGS, Keyframe
 from ganlib.latents.recipes import Recipe, parse_seeds
 from ganlib.video import ASPECTS, RenderJob, estimate, fit_to_track
 from pages._ui.common import model_cache
-from pages._ui.common.address import arrived, write_address
 from pages._ui.common.frame import error_boundary, fragment, open_page, plain, show_error
+from pages._ui.common.place import Place
 from pages._ui.components import Stop, WallPicture, picture_wall, timeline
 from pages._ui.models.rights import warn
 from pages._ui.morph.choices import FPS, GROUNDS, MOVES, SIZES, Film, codings
@@ -31,13 +31,15 @@ SHAPE_HELP = "Width to height of the film; the whole picture stands in its middl
 LOOP_HELP = "The last picture leads back to the first, without a jump"
 
 heading = open_page("Morph")
+place = Place("morph", needed=("k", "seconds", *CHOICES))
 
 # Read the keyframes: from the address, or as they were.
 state = st.session_state
 model = model_cache.choose_model(heading)
 track: Track = state.setdefault("track", Track(model.digest))
 state.setdefault("film", Film())
-if (query := arrived("morph", "k", "seconds", *CHOICES)) is not None:
+query = place.arrive()
+if place.take_news():
     with error_boundary():
         state["film"] = Film.from_query(query)
         for name in CHOICES:
@@ -91,7 +93,7 @@ def morph() -> None:
         with bottom:
             show_preview(model, job)
     keyframes = {"k": to_text(track.keyframes)} if track.stops else {}
-    write_address("morph", model.name, {**keyframes, **state["film"].to_query()})
+    place.write({"model": model.name} | keyframes | state["film"].to_query())
 
 
 def show_settings() -> RenderJob | None:

@@ -1,4 +1,4 @@
-"""Where on a page a person is, where a page has several views. All of it is in the address."""
+"""What of a page is in its address: it can be shared, bookmarked and gone back to."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,16 +14,18 @@ _MOST_WRITTEN = 64
 class Place:
     """The place on one page; `page` is the last part of its address, `paths` its parameters that name files or folders.
 
-    A path that nobody chose here is asked about on arrival, and the page ends there: see `pages._ui.common.paths`."""
+    A path that nobody chose here is asked about on arrival, and the page ends there: see `pages._ui.common.paths`.
+    With `needed`, only an address with one of these parameters is news. It is one without after a click in the
+    navigation, and (for a moment, while one page leads to another) another page's: the page goes on where it was."""
 
-    def __init__(self, page: str, *, paths: Sequence[str] = ()) -> None:
-        self.page, self.paths = page, tuple(paths)
+    def __init__(self, page: str, *, paths: Sequence[str] = (), needed: Sequence[str] = ()) -> None:
+        self.page, self.paths, self.needed = page, tuple(paths), frozenset(needed)
 
     def arrive(self) -> dict[str, str]:
         """Return the address's parameters: a link's, where the browser went back to, or what this page wrote last.
 
-        The browser reports an address with every message, late while a quick hand is at work; so an address that was
-        written here before is no news by itself.
+        The browser reports an address with every message, late while a quick hand is at work, or as it was when the
+        page was opened; so an address that was shown here before is no news by itself.
         """
         known = self._known()
         went, known["went"] = known["went"], None
@@ -31,8 +33,9 @@ class Place:
         is_told, known["told"] = reported == known["told"], reported
         if went is not None:
             known["query"], known["is_news"] = went, True
-        elif not is_told and reported not in known["written"]:
+        elif not is_told and reported not in known["written"] and (not self.needed or self.needed & reported.keys()):
             known["query"], known["is_news"] = reported, True
+            known["written"] += [reported] if reported else []  # without any it is a click in the navigation
         query = dict(known["query"])
 
         def go_back() -> None:
@@ -45,7 +48,13 @@ class Place:
         """Whether a link or the browser's Back brought the address, once."""
         known = self._known()
         is_news, known["is_news"] = known["is_news"], False
+        known["arrivals"] += is_news
         return bool(is_news)
+
+    @property
+    def arrivals(self) -> int:
+        """How often the address brought news; sliders follow it when this grows."""
+        return int(self._known()["arrivals"])
 
     def go(self, **query: str) -> None:
         """Be somewhere else from the next run on; for callbacks."""
@@ -79,9 +88,12 @@ class Place:
             st.rerun()
 
     def _known(self) -> dict[str, Any]:
-        empty: dict[str, Any] = {"query": {}, "told": None, "went": None, "written": [], "is_news": True}
+        """What the page shows, what the browser told last, where it went since, and what was shown, newest last."""
+        empty: dict[str, Any] = {"query": {}, "told": None, "went": None, "written": [], "arrivals": 0}
+        empty["is_news"] = not self.needed
         known: dict[str, Any] = st.session_state.setdefault(f"{self.page}-place", empty)
         if st.session_state.get("address-page") != self.page:
+            # Coming from another page, only what is shown here is no news.
             known |= {"told": None, "went": None, "written": known["written"][-1:]}
             st.session_state["address-page"] = self.page
         return known
