@@ -35,6 +35,7 @@ from ganlib.media.headers import (
     times_smaller,
 )
 from ganlib.media.unpacking import unpack
+from ganlib.runs import free_name
 
 MOST_DIFFERENCE = 64.0  # grey levels at which `difference` is black
 LOOK_PIXELS = 2048 * 2048  # of a picture that is only looked at
@@ -370,10 +371,7 @@ def archive(files: Iterable[tuple[str, bytes]]) -> bytes:
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as folder:
         for name, data in files:
             stem, dot, suffix = name.rpartition(".")
-            unique, count = name, 1
-            while unique in taken:
-                count += 1
-                unique = f"{stem}-{count}{dot}{suffix}"
+            unique = free_name(stem, lambda stem, rest=f"{dot}{suffix}": stem + rest in taken) + dot + suffix
             taken.add(unique)
             folder.writestr(unique, data)
     return out.getvalue()

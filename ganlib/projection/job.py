@@ -33,7 +33,7 @@ from ganlib.projection.search import Search
 from ganlib.projection.starts import choose_labels, choose_starts, priors_of
 from ganlib.projection.target import crop_square, find_targets, read_target, to_network
 from ganlib.projection.tuning import Tuning
-from ganlib.runs import Reporter, SilentReporter, Stopped, replacing, write_bytes, write_json
+from ganlib.runs import Reporter, SilentReporter, Stopped, free_name, replacing, write_bytes, write_json
 from ganlib.runs.files import read_json
 from ganlib.runs.records import thin
 
@@ -317,11 +317,7 @@ def _read_targets(config: ProjectConfig, card: Checkpoint) -> list[_Target]:
         pixels = crop_square(read_target(file), card.spec.resolution, crop=config.crop, box=box)
         if card.spec.img_channels == 1:  # what the model can show of it
             pixels = images.to_pixels(to_network(pixels[None], card.spec))[0]
-        stem = name = outputs.safe_stem(file.stem)
-        number = 1
-        while name in taken:
-            number += 1
-            name = f"{stem}-{number}"
+        name = free_name(outputs.safe_stem(file.stem), taken.__contains__)
         taken.add(name)
         one = len(files) == 1
         save_as = config.save_as if one or not config.save_as else f"{config.save_as}-{name}"[:60].rstrip("-_.")

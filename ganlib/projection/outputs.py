@@ -18,7 +18,7 @@ from ganlib.models import checkpoints, rights
 from ganlib.models.checkpoints import Checkpoint
 from ganlib.networks.base import Generator
 from ganlib.render.renderer import load_w_plus
-from ganlib.runs import OnlyStops, Reporter, write_bytes
+from ganlib.runs import OnlyStops, Reporter, free_name, write_bytes
 from ganlib.video import write_film
 
 FPS = 24
@@ -54,11 +54,12 @@ def keep_latent(folder: Path, name: str, w_plus: Tensor, card: Checkpoint) -> st
     """Write w_plus `[num_ws, w_dim]` to `folder/w_plus/NAME.npz`, so that `Recipe(base=NAME)` is its picture.
 
     Returns the name: where another latent has it, a number is added, and nothing is overwritten."""
-    number, free = 1, name
-    while (path := folder / "w_plus" / f"{free}.npz").exists() and not _is_latent(path, w_plus, card):
-        number += 1
-        free = f"{name}-{number}"
-    if not path.exists():
+
+    def path_of(name: str) -> Path:
+        return folder / "w_plus" / f"{name}.npz"
+
+    free = free_name(name, lambda name: path_of(name).exists() and not _is_latent(path_of(name), w_plus, card))
+    if not (path := path_of(free)).exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, latent_bytes(w_plus))
     return free
@@ -76,14 +77,16 @@ def save_tuned(path: Path, generator: Generator, card: Checkpoint, picture: str)
 
     Where `path` is another model's, a number is added to the name; the same model is not written twice."""
     licence = card.licence or rights.UNKNOWN.id
-    number, free = 1, path
-    while free.exists():
-        known = checkpoints.read_card(free)
-        state = {f"G_ema.{name}": tensor for name, tensor in generator.state_dict().items()}
-        if checkpoints.model_digest(checkpoints.tensors_digest(state), generator.spec) == known.digest:
-            return known
-        number += 1
-        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    state = {f"G_ema.{name}": tensor for name, tensor in generator.state_dict().items()}
+    digest = checkpoints.model_digest(checkpoints.tensors_digest(state), generator.spec)
+
+    def is_another(stem: str) -> bool:
+        there = path.with_stem(stem)
+        return there.exists() and checkpoints.read_card(there).digest != digest
+
+    free = path.with_stem(free_name(path.stem, is_another))
+    if free.exists():
+        return checkpoints.read_card(free)
     free.parent.mkdir(parents=True, exist_ok=True)
     return checkpoints.save_snapshot(
         free, G_ema=generator, kimg=card.kimg, title=f"{card.title}, tuned to {picture}",

@@ -14,7 +14,7 @@ Resuming is running the same directory again. Jobs need a POSIX system (flock); 
 """
 
 from ganlib.runs.directory import RunDir, State, create_run, list_runs, remove, resume, stop, submit
-from ganlib.runs.files import replacing, write_bytes, write_json
+from ganlib.runs.files import free_name, replacing, write_bytes, write_json
 from ganlib.runs.reporters import OnlyStops, Reporter, SilentReporter, TerminalReporter, format_seconds
 from ganlib.runs.signals import signals_ask
 from ganlib.runs.worker import Stopped, work
@@ -29,6 +29,7 @@ __all__ = [
     "TerminalReporter",
     "create_run",
     "format_seconds",
+    "free_name",
     "list_runs",
     "remove",
     "replacing",

@@ -9,8 +9,9 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,11 @@ def is_disk_full(error: BaseException) -> bool:
         seen.append(link)
         link = link.__cause__ or link.__context__
     return False
+
+
+def free_name(name: str, is_taken: Callable[[str], object]) -> str:
+    """Return `name`, else `name-2`, `name-3` …: the first that is not taken."""
+    return next(free for free in chain([name], (f"{name}-{i}" for i in count(2))) if not is_taken(free))
 
 
 def read_json(path: Path) -> Any:

@@ -16,7 +16,7 @@ from ganlib.base.filesystem import read_regular, read_text_regular
 from ganlib.dataset.files import ALL, PICTURE_SUFFIXES, Bounds, Files
 from ganlib.media import images
 from ganlib.media.headers import depth_of
-from ganlib.runs import Reporter, SilentReporter, Stopped, write_bytes
+from ganlib.runs import Reporter, SilentReporter, Stopped, free_name, write_bytes
 from ganlib.runs.files import append_text
 from ganlib.superres.animations import SUFFIXES as ANIMATION_SUFFIXES
 from ganlib.superres.animations import Animation, look_at, read_text, upscale_animation
@@ -244,11 +244,12 @@ def _plan(sources: list[tuple[Path, str]], config: UpscaleConfig) -> list[_Item]
         if source.suffix.lower() == suffix
     }
     for (source, name), (film, target, problem), suffix in zip(sources, looks, suffixes, strict=True):
-        dest = config.dest if is_single else config.dest / f"{name}{suffix}"
-        number = 1
-        while dest in taken or owned.get(dest, source) != source:
-            number += 1
-            dest = config.dest / f"{name}-{number}{suffix}"
+
+        def is_taken(name: str, suffix: str = suffix, source: Path = source) -> bool:
+            dest = config.dest / f"{name}{suffix}"
+            return dest in taken or owned.get(dest, source) != source
+
+        dest = config.dest if is_single else config.dest / f"{free_name(name, is_taken)}{suffix}"
         taken.add(dest)
         if is_single:
             _check_suffix(dest, film)

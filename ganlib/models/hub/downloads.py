@@ -22,7 +22,7 @@ from ganlib.models.hub.client import check_repo_id, endpoint, find_token, transl
 from ganlib.models.hub.models import HubFile, HubModel, choose_file, look
 from ganlib.models.hub.transfer import Wanted, check_room, fetch
 from ganlib.models.rights import UNKNOWN, read_licence, stricter
-from ganlib.runs import Reporter, SilentReporter, Stopped, replacing, write_json
+from ganlib.runs import Reporter, SilentReporter, Stopped, free_name, replacing, write_json
 
 CHECKPOINTS = Path("checkpoints")
 SCHEMES = ("https",)
@@ -262,8 +262,5 @@ def _free_path(dest: Path, name: str, source: Cached) -> Path:
     if name and path.exists():
         problem = f"there is a model {wanted} in {dest} already"
         raise HubError(problem, "choose another name, or remove that model first")
-    number = 2
-    while path.exists():
-        path = dest / f"{wanted}-{number}{checkpoints.SUFFIX}"
-        number += 1
-    return path
+    free = free_name(wanted, lambda name: (dest / f"{name}{checkpoints.SUFFIX}").exists())
+    return dest / f"{free}{checkpoints.SUFFIX}"

@@ -21,7 +21,7 @@ from ganlib.render.directions.attributes import TITLES, find_attribute_direction
 from ganlib.render.directions.discovery import COMPONENTS, SAMPLES, principal_components, sample_w, style_directions
 from ganlib.render.directions.limits import SafeRange
 from ganlib.render.renderer import Renderer
-from ganlib.runs import Reporter, SilentReporter, Stopped
+from ganlib.runs import Reporter, SilentReporter, Stopped, free_name
 
 METHODS = {
     "pca": "what varies most (PCA of w)",
@@ -79,8 +79,8 @@ def find_directions(config: DirectionsConfig, reporter: Reporter | None = None) 
         first = chosen[0] if config.layers != "all" else 0
         last = chosen[-1] if config.layers != "all" else None
         direction = Direction(
-            _free(find.name, taken), find.vector, TITLES.get(find.name, ""), first, last, None, config.method,
-            find.about, card.digest,
+            free_name(find.name, taken.__contains__), find.vector, TITLES.get(find.name, ""), first, last, None,
+            config.method, find.about, card.digest,
         )  # fmt: skip
         if not torch.isfinite(direction.vector).all() or not direction.vector.any():
             continue  # a component without variance
@@ -159,14 +159,6 @@ def judge(network: Path, renderer: Renderer) -> FeatureExtractor:
     if checkpoints.read_card(network).has_discriminator:
         return discriminator_extractor(network, device=renderer.device)
     return open_extractor("auto", device=renderer.device)
-
-
-def _free(name: str, taken: set[str]) -> str:
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        free = f"{name}-{number}"
-    return free
 
 
 def run_job(config: Mapping[str, Any], run_dir: Path, reporter: Reporter) -> None:

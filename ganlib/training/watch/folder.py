@@ -27,7 +27,7 @@ from ganlib.base.filesystem import (
 from ganlib.dataset import Dataset
 from ganlib.dataset.files import MANY
 from ganlib.media import images
-from ganlib.runs import RunDir, replacing
+from ganlib.runs import RunDir, free_name, replacing
 from ganlib.runs.files import mtime, read_json
 
 _SHEET = re.compile(r"fakes(\d+)(?:-(\d+)x\d+-(\w+))?\.(?:png|jpg)")
@@ -266,10 +266,11 @@ def keep_snapshot(snapshot: Path, root: Path, name: str) -> Path:
     """
     check_regular(snapshot)
     root.mkdir(parents=True, exist_ok=True)
-    dest, number = root / f"{name}.safetensors", 1
-    while dest.exists() and not _same(dest, snapshot):
-        number += 1
-        dest = root / f"{name}-{number}.safetensors"
+
+    def path_of(name: str) -> Path:
+        return root / f"{name}.safetensors"
+
+    dest = path_of(free_name(name, lambda name: path_of(name).exists() and not _same(path_of(name), snapshot)))
     if not dest.exists():
         with replacing(dest) as temporary:
             try:

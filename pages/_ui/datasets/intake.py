@@ -108,19 +108,12 @@ def safe_name(text: str) -> str:
 
 
 def _free(folder: Path, name: str) -> Path:
-    path, number = folder / f"{name}.zip", 1
-    while path.exists():
-        number += 1
-        path = folder / f"{name}-{number}.zip"
-    return path
+    return folder / f"{runs.free_name(name, lambda name: (folder / f'{name}.zip').exists())}.zip"
 
 
 def _unlike(taken: set[str], name: str) -> str:
-    stem, suffix, number = PurePath(name).stem, PurePath(name).suffix, 1
-    while name in taken:
-        number += 1
-        name = f"{stem}-{number}{suffix}"
-    return name
+    stem, suffix = PurePath(name).stem, PurePath(name).suffix
+    return runs.free_name(stem, lambda stem: f"{stem}{suffix}" in taken) + suffix
 
 
 def recent_sources() -> list[str]:

@@ -81,11 +81,12 @@ def free_name(text: str) -> Path:
     """A path for a new model whose name is made of `text`; it is not taken yet."""
     root = workspace.checkpoints_root()
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:60] or "model"
-    path, number = root / f"{stem}{SUFFIX}", 1
-    while path.exists() or path.with_suffix("").exists():
-        number += 1
-        path = root / f"{stem}-{number}{SUFFIX}"
-    return path
+
+    def is_taken(name: str) -> bool:
+        path = root / f"{name}{SUFFIX}"
+        return path.exists() or path.with_suffix("").exists()
+
+    return root / f"{runs.free_name(stem, is_taken)}{SUFFIX}"
 
 
 def _start(name: str, path: str) -> None:
