@@ -10,11 +10,8 @@ distance is named after its features: only one on Inception's is FID.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import pickle
 import re
-import struct
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,6 +26,7 @@ from ganlib.base.errors import CheckpointError, InputError
 from ganlib.base.filesystem import read_regular, reason
 from ganlib.base.workspace import cache_root, studio_folder
 from ganlib.compute.device import out_of_memory_hint
+from ganlib.compute.torch_files import UNREADABLE, load_torch
 from ganlib.features import inception
 from ganlib.models import checkpoints
 from ganlib.networks import efficientnet
@@ -46,11 +44,6 @@ SQUEEZENET_SCALE = 8.0  # its last maps have about this root mean square on pict
 CAFFE_MEAN = (104.0, 117.0, 123.0)
 _PIXELS_PER_BATCH = {"cpu": 25 * 128 * 128, "cuda": 64 * 256 * 256, "mps": 32 * 256 * 256}
 MOST_WEIGHTS_BYTES = 2**31  # of a file with a known network
-# What torch.load(weights_only=True) was seen to raise on damaged and foreign files.
-UNREADABLE = (
-    OSError, RuntimeError, LookupError, ValueError, TypeError, EOFError, AttributeError, ArithmeticError,
-    AssertionError, pickle.UnpicklingError, struct.error,
-)  # fmt: skip
 
 
 # ---- The extractor -------------------------------------------------------------------------------------------------
@@ -308,7 +301,7 @@ def _known_tensors(path: Path, sha256: str, what: str) -> tuple[Mapping[str, Ten
         if digest != sha256:
             hint = f"the right file has the sha256 {sha256}; copy it again"
             raise CheckpointError(f"{path} is not the known {what}: its sha256 is {digest}", hint)
-        tensors = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        tensors = load_torch(data)
     except UNREADABLE as error:
         raise CheckpointError(f"{path} cannot be read: {reason(error)}", "copy the file again") from error
     if not isinstance(tensors, Mapping):

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ganlib.base.errors import CheckpointError, InputError
 from ganlib.base.filesystem import open_regular, reason
 from ganlib.base.workspace import cache_root
+from ganlib.compute.torch_files import UNREADABLE, load_torch
 from ganlib.features import extractors
 from ganlib.features.extractors import DiscriminatorFeatures, Fire, SqueezeNet
 from ganlib.models import checkpoints
@@ -364,9 +365,8 @@ def _tap_widths(layers: nn.Sequential, taps: Sequence[int]) -> list[int]:
 
 def _tensors(path: Path) -> Mapping[str, Any]:
     try:
-        with open_regular(path, max_bytes=extractors.MOST_WEIGHTS_BYTES) as file:
-            tensors = torch.load(file, map_location="cpu", weights_only=True)
-    except extractors.UNREADABLE as error:
+        tensors = load_torch(path, max_bytes=extractors.MOST_WEIGHTS_BYTES)
+    except UNREADABLE as error:
         raise CheckpointError(f"{path.name} cannot be read: {reason(error)}", "copy the file again") from error
     if not isinstance(tensors, Mapping):
         raise CheckpointError(f"{path.name} holds no table of tensors", "copy the file again")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import pickle
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from ganlib.base.errors import DataError, InputError
 from ganlib.base.filesystem import check_regular, open_regular
+from ganlib.compute.torch_files import UNREADABLE, load_torch
 from ganlib.latents.recipes import NAME
 from ganlib.networks.base import GeneratorSpec
 from ganlib.runs import write_bytes
@@ -214,10 +214,7 @@ def read_directions(path: Path, spec: GeneratorSpec) -> list[Direction]:
         arrays = _arrays(path)
     except FileNotFoundError as error:
         raise DataError(f"no file {path}", "check the path") from error
-    except (
-        OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, AttributeError, IndexError,
-        zipfile.BadZipFile, pickle.UnpicklingError,
-    ) as error:  # fmt: skip
+    except UNREADABLE as error:
         why = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
         raise DataError(f"{path.name} holds no arrays that can be read{why}", _HINT) from error
     if "card" in arrays and "direction" in arrays:
@@ -255,8 +252,7 @@ def _suiting(direction: Direction, spec: GeneratorSpec) -> Direction:
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     if path.suffix in (".pt", ".pth"):
-        with open_regular(path, max_bytes=MOST_BYTES) as stream:
-            value = torch.load(stream, map_location="cpu", weights_only=True)
+        value = load_torch(path, max_bytes=MOST_BYTES)
         table = value if isinstance(value, Mapping) else {"direction": value}
         return {str(key): item.detach().numpy() for key, item in table.items() if isinstance(item, Tensor)}
     arrays = read_arrays(path, max_bytes=MOST_BYTES)

@@ -8,7 +8,6 @@ squeeze-excitation and with ReLU6, as its *lite* variant. The weights (Apache-2.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from ganlib.base.errors import CheckpointError
 from ganlib.base.filesystem import read_regular
+from ganlib.compute.torch_files import load_torch
 
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 SIDE = 224
@@ -153,8 +153,7 @@ def load_frozen(device: torch.device) -> EfficientNet:
     data = read_regular(path, max_bytes=2**28)
     if (digest := hashlib.sha256(data).hexdigest()) != SHA256:
         raise CheckpointError(f"{path} is not the known {_MODEL}: its sha256 is {digest}", _HINT)
-    tensors = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    return network_of(tensors).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network_of(load_torch(data)).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def network_of(tensors: Mapping[str, Any]) -> EfficientNet:

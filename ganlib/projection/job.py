@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from ganlib.base.errors import CheckpointError, InputError
-from ganlib.base.filesystem import open_regular, reason
+from ganlib.base.filesystem import reason
 from ganlib.compute.device import choose_device, crowding, out_of_memory_hint
-from ganlib.features.extractors import UNREADABLE
+from ganlib.compute.torch_files import UNREADABLE, load_torch
 from ganlib.features.perceptual import open_distance
 from ganlib.latents.recipes import Recipe
 from ganlib.media import images
@@ -374,8 +374,7 @@ def _load_state(path: Path, key: str) -> Mapping[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        with open_regular(path) as file:
-            state = torch.load(file, map_location="cpu", weights_only=True)
+        state = load_torch(path)
         return state if state["key"] == key else None
     except UNREADABLE:
         return None

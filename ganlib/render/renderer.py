@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 import re
 import threading
 import time
-import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from torch import Tensor
 from ganlib.base.errors import DataError, InputError
 from ganlib.base.filesystem import NotRegularError, TooLargeError, check_regular, open_regular
 from ganlib.compute import device
+from ganlib.compute.torch_files import UNREADABLE
 from ganlib.latents import editing
 from ganlib.latents import recipes as latents
 from ganlib.latents.recipes import Recipe
@@ -373,10 +372,7 @@ def load_w_plus(
         raise DataError(f"no file {path}", hint) from error
     except (NotRegularError, TooLargeError, IsADirectoryError) as error:
         raise DataError(f"{path.name} holds no latent: {error.strerror}", hint) from error
-    except (
-        OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, AttributeError, IndexError,
-        zipfile.BadZipFile, pickle.UnpicklingError,
-    ) as error:  # fmt: skip
+    except UNREADABLE as error:
         # NumPy's own words are left out: of a file with objects they say how to load it unsafely.
         raise DataError(f"{path.name} holds no latent", hint) from error
     rows = []

@@ -20,9 +20,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ganlib.base.errors import CheckpointError, DataError, InputError
-from ganlib.base.filesystem import open_regular
 from ganlib.base.options import Options, option
 from ganlib.compute.device import choose_device
+from ganlib.compute.torch_files import load_torch
 from ganlib.dataset.files import Files
 from ganlib.features import extractors as features
 from ganlib.features.perceptual import Distance, edges, open_distance
@@ -261,8 +261,7 @@ def train(config: UpscalerConfig, reporter: Reporter) -> Path:
     reporter.log(f"beside colours: {'edges' if trainer.distance is None else trainer.distance.name}")
     state_file = config.outdir / STATE
     if state_file.is_file():
-        with open_regular(state_file) as file:
-            trainer.restore(torch.load(file, map_location="cpu", weights_only=True))
+        trainer.restore(load_torch(state_file))
         reporter.log(f"goes on at step {trainer.step_number}")
     began = time.monotonic()
     sums: dict[str, float] = {}

@@ -18,6 +18,7 @@ from ganlib import metrics, runs
 from ganlib.base.errors import DeviceError, RunError
 from ganlib.compute.device import memory_report, processor_name
 from ganlib.compute.distributed import Processes, processes
+from ganlib.compute.torch_files import load_torch
 from ganlib.models import checkpoints
 from ganlib.runs import Reporter, RunDir, SilentReporter
 from ganlib.training.augment.ada_control import P_HIGH
@@ -170,7 +171,7 @@ class _Training:
         if self.group.is_first:
             torch.save({"networks": self.nets.state_dict(), **counters}, buffer)
         data = self.group.send_bytes(buffer.getvalue())
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        state = load_torch(data)
         self.nets.load_state_dict(state["networks"])
         self.images_seen, self.step, self.seconds = state["images_seen"], state["step"], state["seconds"]
         self.unfinished = Unfinished.from_dict(state["unfinished"])

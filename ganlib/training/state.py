@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import pickle
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,9 @@ from torch import Tensor, nn
 
 from ganlib import networks, runs
 from ganlib.base.errors import CheckpointError, RunError
-from ganlib.base.filesystem import open_regular, reason
+from ganlib.base.filesystem import reason
 from ganlib.compute.device import has_bfloat16
+from ganlib.compute.torch_files import UNREADABLE, load_torch
 from ganlib.networks.base import DiscriminatorSpec, GeneratorSpec
 from ganlib.training.augment.ada_control import AdaptiveStrength
 from ganlib.training.augment.augmentations import AUGMENTATIONS
@@ -28,11 +27,6 @@ MOST_BYTES = 2**36  # of a state
 STATE_NAME = "training-state-latest.pt"
 STATE_FORMAT = 2
 PL_INTERVAL = 4
-# What torch.load(weights_only=True) was seen to raise on damaged and hostile files.
-UNREADABLE = (
-    OSError, RuntimeError, LookupError, ValueError, TypeError, EOFError, AttributeError, ArithmeticError,
-    AssertionError, pickle.UnpicklingError, struct.error,
-)  # fmt: skip
 
 
 class Networks:
@@ -239,8 +233,7 @@ def load_state(path: Path) -> dict[str, Any]:
     """Read a training state into main memory; `spec` becomes a `GeneratorSpec`. Raises `CheckpointError`."""
     hint = "resume from a snapshot (network-snapshot-….safetensors) of that run instead"
     try:
-        with open_regular(path, max_bytes=MOST_BYTES) as file:
-            state = torch.load(file, map_location="cpu", weights_only=True)
+        state = load_torch(path, max_bytes=MOST_BYTES)
         missing = {"networks", "images_seen", "step", "spec"} - set(state)
         if missing:
             raise KeyError(f"it lacks {', '.join(sorted(missing))}")

@@ -89,7 +89,7 @@ def test_animations_in_a_folder_stay_what_they_are_and_still_pictures_too(model,
         moving(tmp_path / f"in-{suffix[1:]}{suffix}", is_clear=False)
     Image.new("RGB", (8, 8), "red").save(tmp_path / "still.webp")
     made = upscale(UpscaleConfig((tmp_path,), tmp_path / "out", model, scale=2))
-    names = {row.dest.name: images.num_frames(row.dest.read_bytes()) for row in made}
+    names = {row.dest.name: images.num_frames(row.dest) for row in made}
     assert names == {"in-gif.gif": 4, "in-webp.webp": 4, "in-png.png": 4, "in-apng.apng": 4, "still.png": 1}
 
 
