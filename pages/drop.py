@@ -8,7 +8,6 @@ from ganlib.base.errors import GanlibError
 from ganlib.nft import NftConfig
 from pages._ui.common import model_cache
 from pages._ui.common.frame import error_boundary, open_page, show_error
-from pages._ui.common.jobs import ACTIVE
 from pages._ui.common.place import Place
 from pages._ui.components import snippet
 from pages._ui.drop.form import show_form, summary
@@ -61,7 +60,7 @@ with right:
         except GanlibError as error:
             problem = error
 with launch.container():
-    is_busy = any(run.state in ACTIVE for run in jobs())
+    is_busy = any(run.is_active for run in jobs())
     st.button(START, type="primary", icon=ICON, key="drop-start", on_click=start, args=(wanted,), width="stretch",
               disabled=is_busy or problem is not None)  # fmt: skip
     if is_busy:

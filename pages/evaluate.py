@@ -6,7 +6,6 @@ from ganlib import runs
 from ganlib.base import workspace
 from ganlib.base.errors import GanlibError
 from pages._ui.common.frame import DATASETS, TRAIN, error_boundary, fragment, open_page, show_error
-from pages._ui.common.jobs import ACTIVE
 from pages._ui.common.place import Place
 from pages._ui.components import snippet
 from pages._ui.evaluate import settings
@@ -40,7 +39,7 @@ def choose() -> None:
         place.write(settings.to_query())
     if error := state.pop("evaluate-error", None):
         show_error(error)
-    is_busy = any(run.state in ACTIVE for run in jobs())
+    is_busy = any(run.is_active for run in jobs())
     if is_busy != state.get("evaluate-busy", False):
         state["evaluate-busy"] = is_busy
         st.rerun()  # the results stand beside, in another part

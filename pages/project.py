@@ -13,7 +13,6 @@ from ganlib.projection import ProjectConfig, ProjectEstimate, estimate_project
 from ganlib.projection.config import SPACES
 from pages._ui.common import model_cache
 from pages._ui.common.frame import error_boundary, fragment, open_page, plain, show_error
-from pages._ui.common.jobs import ACTIVE
 from pages._ui.common.place import Place
 from pages._ui.project.photos import MOST, TYPES, Photo, box_of, keep, show_cutting
 from pages._ui.project.results import jobs, show_projections
@@ -102,7 +101,7 @@ def prepare() -> None:
     config = config_of(photos)
     estimate = _estimate(str(model.path), model.digest, config.space, config.steps, config.pti, len(photos))
     st.caption(plain(f"What is near? {estimate.distance_meaning}"), help=plain(estimate.distance_name))
-    is_busy = any(run.state in ACTIVE for run in jobs())
+    is_busy = any(run.is_active for run in jobs())
     seconds = estimate.seconds
     st.button(
         f"Start, about {runs.format_seconds(seconds)}", type="primary", icon=":material/center_focus_strong:",

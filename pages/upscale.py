@@ -12,7 +12,6 @@ from ganlib.media import images
 from ganlib.superres import EMBEDDED, Choice, UpscaleConfig, choose_size, open_upscaler
 from pages._ui.common import model_cache
 from pages._ui.common.frame import error_boundary, fragment, open_page, show_error
-from pages._ui.common.jobs import ACTIVE
 from pages._ui.components import before_after, snippet
 from pages._ui.upscale.options import choose_model, choose_options, command_of, estimate
 from pages._ui.upscale.results import jobs, show_results
@@ -40,7 +39,7 @@ def prepare() -> None:
     sources = choose_sources()
     choice = choose_model()
     options = choose_options()
-    is_busy = any(run.state in ACTIVE for run in jobs())
+    is_busy = any(run.is_active for run in jobs())
     label, is_possible = "Enlarge", False
     with error_boundary():
         if sources.count and choice.is_here:

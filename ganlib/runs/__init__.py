@@ -13,13 +13,14 @@ Nothing that can be derived is stored: `running` with a free lock means that the
 Resuming is running the same directory again. Jobs need a POSIX system (flock); reading and writing files does not.
 """
 
-from ganlib.runs.directory import RunDir, State, create_run, list_runs, remove, resume, stop, submit
+from ganlib.runs.directory import ACTIVE, RunDir, State, create_run, list_runs, remove, resume, stop, submit
 from ganlib.runs.files import free_name, replacing, write_bytes, write_json
 from ganlib.runs.reporters import OnlyStops, Reporter, SilentReporter, TerminalReporter, format_seconds
 from ganlib.runs.signals import signals_ask
 from ganlib.runs.worker import Stopped, work
 
 __all__ = [
+    "ACTIVE",
     "OnlyStops",
     "Reporter",
     "RunDir",

@@ -24,6 +24,7 @@ from ganlib.runs.records import read_records, thin
 from ganlib.runs.reporters import finite, fraction
 
 State = Literal["queued", "running", "stopped", "lost", "failed", "done"]
+ACTIVE: tuple[State, ...] = ("queued", "running")
 FINAL_STATES = ("stopped", "failed", "done")
 RESERVE_NAME = ".reserve"  # room for the last status where the disk is full
 START_SECONDS = 60.0  # a worker that has not taken its lock by then is lost
@@ -88,6 +89,11 @@ class RunDir:
             if state != "lost":
                 break
         return state
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it is at work, or waits for its turn."""
+        return self.state in ACTIVE
 
     def _state_once(self) -> State:
         is_alive = is_locked(self.path / "lock")
@@ -250,13 +256,13 @@ def resume(run: RunDir) -> None:
 
 def stop(run: RunDir) -> None:
     """Ask the worker to stop; it does so at its next safe point. Does nothing for a job that has ended."""
-    if run.state in ("queued", "running"):
+    if run.is_active:
         (run.path / "stop").touch()
 
 
 def remove(run: RunDir) -> None:
     """Delete a job's directory and all that it made. Raises RunError if a worker is at it or about to be."""
-    if run.state in ("queued", "running"):
+    if run.is_active:
         raise RunError(f"{run.path.name} is still at work", "Stop it first, or wait until it has ended.")
     shutil.rmtree(run.path)
 

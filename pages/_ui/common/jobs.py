@@ -8,30 +8,37 @@ import streamlit as st
 
 from ganlib import runs
 from ganlib.dataset.files import GLANCE, Files
-from ganlib.runs import RunDir
+from ganlib.runs import ACTIVE, RunDir
 from pages._ui.common.frame import error_boundary, is_left, plain, sentences
+from pages._ui.components import snippet
 
-ACTIVE = ("queued", "running")
 
-
-def job_card(run: RunDir, what: str) -> bool:
+def job_card(
+    run: RunDir, what: str, *, title: str = "", begins: str = "", is_removable: bool = False, command: str = ""
+) -> bool:
     """Show a job that is at work or ended badly; return whether it is done. `what`: the things that it counts, or
-    nothing where its own message says how far it is."""
+    nothing where its own message says how far it is; `begins`: what it does before it can count them; `command`: the
+    same in a terminal. One that ended can be removed where it `is_removable`."""
     state = run.state
     if state == "done":
         return True
     is_active = state in ACTIVE
     with st.container(border=True, key=f"card-{run.path.name}-{'active' if is_active else 'ended'}"):
         row = st.container(horizontal=True, vertical_alignment="center")
-        row.markdown(_words(run, state, what), width="stretch")
+        words = _words(run, state, what, begins)
+        row.markdown(f"**{plain(title)}**  \n{words}" if title else words, width="stretch")
         if is_active:
             st.progress(run.progress)
             stopping = (run.path / "stop").exists()
             row.button("Cancel", key=f"stop-{run.path.name}", on_click=runs.stop, args=(run,), disabled=stopping)
         else:
             row.button("Resume", key=f"resume-{run.path.name}", on_click=_resume, args=(run,))
+            if is_removable:
+                row.button("Remove", key=f"remove-{run.path.name}", on_click=remove, args=(run,), type="tertiary")
             if state == "failed":
                 st.error(sentences(run.message, run.hint), icon=":material/error:")
+        if command:
+            snippet(command, key=f"command-{run.path.name}")
     return False
 
 
@@ -63,11 +70,12 @@ def _resume(run: RunDir) -> None:
         runs.resume(run)
 
 
-def _words(run: RunDir, state: str, what: str) -> str:
+def _words(run: RunDir, state: str, what: str, begins: str) -> str:
     if state in ACTIVE and (run.path / "stop").exists():
         return "cancelling …"
     if state == "running":
         done, total, left = run.status.get("done", 0), run.status.get("total", 0), run.eta_seconds
-        words = f"{done:,.0f} of {total:,.0f} {plain(what)}" if total and what else plain(run.message) or "starting"
+        counted = f"{done:,.0f} of {total:,.0f} {plain(what)}" if total and what else ""
+        words = counted or begins or plain(run.message) or "starting"
         return words + (f", {runs.format_seconds(left)} left" if left is not None else "")
     return {"queued": "starting", "stopped": "cancelled", "lost": "its worker disappeared"}.get(state, plain(state))

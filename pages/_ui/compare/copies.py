@@ -20,7 +20,7 @@ from pages._ui.common import fields, model_cache
 from pages._ui.common.files import file_bytes
 from pages._ui.common.frame import download, error_boundary, fragment, plain, show_error
 from pages._ui.common.frame import sentences as told
-from pages._ui.common.jobs import ACTIVE, job_card, remove
+from pages._ui.common.jobs import job_card, remove
 from pages._ui.common.paths import accept_path
 from pages._ui.compare.sets import MIRROR, RealSet, label_of, real_picture
 from pages._ui.components import report_sheet, snippet
@@ -78,7 +78,7 @@ def show_copies(model: Checkpoint, reals: RealSet) -> None:
                               help="truncation psi; copies are likeliest near 1")  # fmt: skip
         elif how == "place":
             st.text_input("Folder, zip or collection", key="copies-place", placeholder="/home/me/drop")
-        is_busy = any(run.state in ACTIVE for run in jobs())
+        is_busy = any(run.is_active for run in jobs())
         with error_boundary():
             config = _config(model, reals)
             st.button(
@@ -127,7 +127,7 @@ def _start(model: Checkpoint, reals: RealSet) -> None:
 
 def _checks(model: Checkpoint, reals: RealSet, was_active: bool) -> None:
     found = jobs()
-    if was_active != any(run.state in ACTIVE for run in found):
+    if was_active != any(run.is_active for run in found):
         st.rerun()
     if not found:
         st.caption(
@@ -142,7 +142,7 @@ def _checks(model: Checkpoint, reals: RealSet, was_active: bool) -> None:
             if job_card(run, ""):
                 with error_boundary():
                     _found(model, reals, run)
-            elif run.state not in ACTIVE:
+            elif not run.is_active:
                 st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=remove, args=(run,))
 
 

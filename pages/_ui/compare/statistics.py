@@ -17,7 +17,7 @@ from ganlib.runs import RunDir
 from pages._ui.common import fields
 from pages._ui.common.files import file_bytes
 from pages._ui.common.frame import download, error_boundary, fragment, plain, show_error
-from pages._ui.common.jobs import ACTIVE, job_card, remove
+from pages._ui.common.jobs import job_card, remove
 from pages._ui.compare.sets import RealSet, label_of
 from pages._ui.components import snippet
 
@@ -39,7 +39,7 @@ def jobs() -> list[RunDir]:
 @fragment()
 def show_statistics(model: Checkpoint, reals: RealSet) -> None:
     """Ask for the numbers of pictures, start the job, show what was found."""
-    is_busy = any(run.state in ACTIVE for run in jobs())
+    is_busy = any(run.is_active for run in jobs())
     with st.container(horizontal=True, vertical_alignment="bottom"):
         known = [number for number in COUNTS if number <= len(reals.dataset)] or [len(reals.dataset)]
         count = st.segmented_control("Pictures of each kind", known, default=known[-1] if len(known) < 2 else known[1],
@@ -72,7 +72,7 @@ def _start(model: Checkpoint, reals: RealSet, fewest: int) -> None:
 
 def _comparisons(was_active: bool) -> None:
     found = jobs()
-    if was_active != any(run.state in ACTIVE for run in found):
+    if was_active != any(run.is_active for run in found):
         st.rerun()
     if not found:
         st.caption(
@@ -89,7 +89,7 @@ def _comparisons(was_active: bool) -> None:
             if is_done and row.toggle("Show", place == 0, key=f"show-{run.path.name}"):
                 with error_boundary():
                     _charts(run, load_statistics(run.path))
-            if run.state not in ACTIVE:
+            if not run.is_active:
                 row.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=remove, args=(run,))
 
 

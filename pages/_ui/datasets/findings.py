@@ -17,7 +17,7 @@ from ganlib.runs import RunDir
 from pages._ui.common import fields
 from pages._ui.common.files import file_bytes
 from pages._ui.common.frame import download, error_boundary, fragment, plain, show_error
-from pages._ui.common.jobs import ACTIVE, job_card
+from pages._ui.common.jobs import job_card
 from pages._ui.components import WallPicture, picture_wall
 from pages._ui.datasets import place
 from pages._ui.datasets.choices import cut_of, decide, folder_of, settle
@@ -32,7 +32,7 @@ UNREADABLE = "unreadable"
 def show_findings(source: str) -> None:
     """Look through the pictures as a job, then show what was found."""
     run = newest("examine", source)
-    fragment(every=SECONDS if run is not None and run.state in ACTIVE else None)(_findings)(source, _is_active(run))
+    fragment(every=SECONDS if _is_active(run) else None)(_findings)(source, _is_active(run))
 
 
 def _title(kind: str) -> str:
@@ -45,7 +45,7 @@ def is_examined(source: str) -> bool:
 
 
 def _is_active(run: RunDir | None) -> bool:
-    return run is not None and run.state in ACTIVE
+    return run is not None and run.is_active
 
 
 def _findings(source: str, was_active: bool) -> None:

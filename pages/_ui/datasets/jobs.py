@@ -5,7 +5,6 @@ from pathlib import Path
 from ganlib import runs
 from ganlib.base import workspace
 from ganlib.runs import RunDir
-from pages._ui.common.jobs import ACTIVE
 
 
 def newest(verb: str, source: str) -> RunDir | None:
@@ -16,4 +15,4 @@ def newest(verb: str, source: str) -> RunDir | None:
         for run in runs.list_runs(workspace.runs_root(), verb=verb)
         if str(Path(str(run.job["config"].get("source", ""))).resolve()) == wanted
     ]
-    return next((run for run in found if run.state in ACTIVE), found[0] if found else None)
+    return next((run for run in found if run.is_active), found[0] if found else None)

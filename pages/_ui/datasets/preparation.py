@@ -13,7 +13,7 @@ from ganlib.dataset.config import LABELS
 from ganlib.dataset.labels import LABELS_NAME
 from ganlib.runs import RunDir
 from pages._ui.common.frame import TRAIN, error_boundary, fragment, is_left, plain, sentences
-from pages._ui.common.jobs import ACTIVE, job_card
+from pages._ui.common.jobs import job_card
 from pages._ui.datasets import place
 from pages._ui.datasets.choices import cut_of, keep_cut, read_kept, read_left_out
 from pages._ui.datasets.crops import help_of, in_words
@@ -30,7 +30,7 @@ def show_making(source: str) -> None:
         _form(source)
     with right:
         run = newest("prepare", source)
-        is_active = run is not None and run.state in ACTIVE
+        is_active = run is not None and run.is_active
         fragment(every=SECONDS if is_active else None)(_progress)(source, is_active)
 
 
@@ -75,7 +75,7 @@ def _form(source: str) -> None:
     with error_boundary():
         config = cut.config(source, str(dest))
         run = newest("prepare", source)
-        is_busy = run is not None and run.state in ACTIVE
+        is_busy = run is not None and run.is_active
         if st.button("Prepare the set", type="primary", icon=":material/dataset:", key="prepare", disabled=is_busy):
             dest.parent.mkdir(parents=True, exist_ok=True)
             runs.submit(workspace.runs_root(), "prepare", dest.stem, config.to_dict())
@@ -97,7 +97,7 @@ def _changes(*paths: str) -> tuple[int, ...]:
 def _progress(source: str, was_active: bool) -> None:
     place.follow()
     run = newest("prepare", source)
-    if was_active != (run is not None and run.state in ACTIVE):
+    if was_active != (run is not None and run.is_active):
         st.rerun()  # it has begun or ended: begin or stop looking, and let the next one begin
     if run is None:
         st.caption("The set appears here, and with it why each picture that is missing was set aside.")

@@ -11,7 +11,7 @@ from ganlib.nft import advise_drop, validate_drop
 from ganlib.runs import RunDir
 from ganlib.runs.files import read_json
 from pages._ui.common.frame import COMPARE, download, error_boundary, fragment, plain, sentences
-from pages._ui.common.jobs import ACTIVE, files_in, folder_zip, job_card, remove
+from pages._ui.common.jobs import files_in, folder_zip, job_card, remove
 from pages._ui.common.paths import remember
 
 SHOWN = 6
@@ -28,13 +28,13 @@ def jobs() -> list[RunDir]:
 
 def show_collections() -> None:
     """Show the collections with what can be done with each."""
-    is_active = any(run.state in ACTIVE for run in jobs())
+    is_active = any(run.is_active for run in jobs())
     fragment(every=EVERY if is_active else None)(_collections)(is_active)
 
 
 def _collections(was_active: bool) -> None:
     found = jobs()
-    if was_active != any(run.state in ACTIVE for run in found):
+    if was_active != any(run.is_active for run in found):
         st.rerun()
     if not found:
         st.caption("Collections appear here: pictures, metadata, hashes, ready to be uploaded elsewhere.")
@@ -44,7 +44,7 @@ def _collections(was_active: bool) -> None:
             st.markdown(f"**{plain(str(config.get('collection', '')))}**")
             if job_card(run, "pieces"):
                 _ready(run, run.path / str(config.get("outdir", "drop")))
-            elif run.state not in ACTIVE:
+            elif not run.is_active:
                 st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=remove, args=(run,))
 
 

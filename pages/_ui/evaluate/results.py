@@ -12,7 +12,7 @@ from ganlib.metrics.results import Figure, as_good_as, best_of, figures_of_runs,
 from ganlib.runs import RunDir
 from pages._ui.common import model_cache
 from pages._ui.common.frame import download, empty_state, fragment, plain, sentences
-from pages._ui.common.jobs import ACTIVE, job_card
+from pages._ui.common.jobs import job_card
 from pages._ui.evaluate.charts import curve, has_line
 
 SHOWN = 4  # measurements that ended badly and are still shown
@@ -27,20 +27,20 @@ def jobs() -> list[RunDir]:
 def show_results(button: str, to: str | None, on_click: Callable[[], None] | None) -> None:
     """Show the measurements, the one at work live; where there is none, the first step: a `button` that leads `to`
     another page, or does what `on_click` says."""
-    is_active = any(run.state in ACTIVE for run in jobs())
+    is_active = any(run.is_active for run in jobs())
     fragment(every=EVERY if is_active else None)(_results)(is_active, button, to, on_click)
 
 
 def _results(was_active: bool, button: str, to: str | None, on_click: Callable[[], None] | None) -> None:
     found = jobs()
-    if was_active != any(run.state in ACTIVE for run in found):
+    if was_active != any(run.is_active for run in found):
         st.rerun()
     for run in [run for run in found if run.state != "done"][:SHOWN]:
         with st.container(gap="small", key=f"measurement-{run.path.name}"):
             st.markdown(f"**{plain(run.name)}**")
             is_fetching = "pictures" not in run.message and "steps" not in run.message
             job_card(run, "" if is_fetching else "pictures")
-            if run.state in ACTIVE:
+            if run.is_active:
                 st.caption(plain(run.message) or "opening the models and the data set …")
             else:
                 st.button("Remove", key=f"remove-{run.path.name}", type="tertiary", on_click=runs.remove, args=(run,))

@@ -29,7 +29,7 @@ from ganlib.runs import RunDir
 from pages._ui.common import fields, model_cache
 from pages._ui.common.files import file_bytes
 from pages._ui.common.frame import download, error_boundary, fragment, plain, show_error
-from pages._ui.common.jobs import ACTIVE, job_card
+from pages._ui.common.jobs import job_card
 from pages._ui.common.uploads import keep_upload
 from pages._ui.morph.keyframes import full_name
 
@@ -48,7 +48,7 @@ def on_sliders(model: Checkpoint) -> list[Direction]:
 def show_directions(model: Checkpoint, recipe: Recipe, changed: Callable[[], None]) -> None:
     """Show every direction with a strip of what it does; `changed` is called when there are others from now on."""
     jobs = _jobs(model)
-    is_active = any(run.state in ACTIVE for run in jobs)
+    is_active = any(run.is_active for run in jobs)
     known = model_cache.directions(model)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         methods = [method for method in METHODS if method != "sefa" or model.spec.num_ws > 1]
@@ -96,7 +96,7 @@ def _find(model: Checkpoint) -> None:
 
 def _progress(model: Checkpoint, was_active: bool, changed: Callable[[], None]) -> None:
     jobs = _jobs(model)
-    is_active = any(run.state in ACTIVE for run in jobs)
+    is_active = any(run.is_active for run in jobs)
     if jobs and jobs[0].state != "done":
         job_card(jobs[0], "directions")
         if not is_active:

@@ -14,7 +14,7 @@ from ganlib.models.checkpoints import SUFFIX
 from ganlib.models.foreign import SUFFIXES, ImportConfig, SafetyReport
 from ganlib.runs import RunDir
 from pages._ui.common.frame import GALLERY, fragment, plain, show_error
-from pages._ui.common.jobs import ACTIVE, job_card
+from pages._ui.common.jobs import job_card
 from pages._ui.common.uploads import keep_upload
 from pages._ui.models import place
 from pages._ui.models.rights import licence_choice
@@ -35,7 +35,7 @@ def show_import() -> None:
         st.markdown(READS)
         _form()
     with right:
-        is_active = any(run.state in ACTIVE for run in _jobs())
+        is_active = any(run.is_active for run in _jobs())
         fragment(every=EVERY if is_active else None)(_progress)(is_active)
 
 
@@ -120,7 +120,7 @@ def _start(name: str, path: str) -> None:
 def _progress(was_active: bool) -> None:
     place.follow()
     jobs = _jobs()
-    if was_active != any(run.state in ACTIVE for run in jobs):
+    if was_active != any(run.is_active for run in jobs):
         st.rerun()
     if not jobs:
         st.caption("The report appears here: what the file asked for, what was refused, and what came of it.")

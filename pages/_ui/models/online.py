@@ -12,7 +12,7 @@ from ganlib.models.foreign import SafetyReport
 from ganlib.models.hub import Cached, DownloadJob, HubModel
 from ganlib.runs import RunDir
 from pages._ui.common.frame import GALLERY, fragment, plain, show_error
-from pages._ui.common.jobs import ACTIVE, job_card
+from pages._ui.common.jobs import job_card
 from pages._ui.components.mount import tag
 from pages._ui.models import place
 from pages._ui.models.imports import show_report
@@ -35,7 +35,7 @@ def show_hub() -> None:
 
 def show_downloads() -> None:
     """The downloads that are at work, those of before, and what lies on this machine."""
-    is_active = any(run.state in ACTIVE for run in downloads())
+    is_active = any(run.is_active for run in downloads())
     fragment(every=EVERY if is_active else None)(_downloads)(is_active)
 
 
@@ -112,7 +112,7 @@ def _downloads(was_active: bool) -> None:
     if error := st.session_state.pop("download-error", None):
         show_error(error)
     jobs = downloads()
-    if was_active != any(run.state in ACTIVE for run in jobs):
+    if was_active != any(run.is_active for run in jobs):
         st.rerun()
     st.markdown("#### Downloads")
     if not jobs:

@@ -10,7 +10,7 @@ from ganlib.models.checkpoints import Checkpoint
 from ganlib.models.hub import settle_licence
 from ganlib.runs import RunDir
 from pages._ui.common.frame import error_boundary, fragment, plain, show_error
-from pages._ui.common.jobs import ACTIVE, job_card
+from pages._ui.common.jobs import job_card
 from pages._ui.components import snippet
 
 EVERY = 0.7  # seconds
@@ -40,7 +40,7 @@ def show_publish(model: Checkpoint) -> None:
         disabled=not repo_id, on_click=_start, args=(model, repo_id, text, private),
     )  # fmt: skip
     run = _newest(model)
-    is_active = run is not None and run.state in ACTIVE
+    is_active = run is not None and run.is_active
     fragment(every=EVERY if is_active else None)(_progress)(model, is_active)
 
 
@@ -62,7 +62,7 @@ def _progress(model: Checkpoint, was_active: bool) -> None:
     if error := st.session_state.pop("publish-error", None):
         show_error(error)
     run = _newest(model)
-    if was_active != (run is not None and run.state in ACTIVE):
+    if was_active != (run is not None and run.is_active):
         st.rerun()
     if run is not None and job_card(run, ""):
         st.success(f"Published as {plain(str(run.job['config'].get('repo_id', '')))}.", icon=":material/cloud_done:")

@@ -13,17 +13,16 @@ from ganlib.commands.flags import command_line, words_of
 from ganlib.latents.recipes import Recipe
 from ganlib.media import images
 from ganlib.models.checkpoints import Checkpoint
-from ganlib.runs import RunDir
+from ganlib.runs import ACTIVE, RunDir
 from ganlib.video import RenderJob, format_of, letter_warnings, preview_frames
 from pages._ui.common import model_cache
 from pages._ui.common.files import file_bytes
-from pages._ui.common.frame import download, error_boundary, fragment, plain, sentences
-from pages._ui.common.jobs import remove
+from pages._ui.common.frame import download, error_boundary, fragment, plain
+from pages._ui.common.jobs import job_card
 from pages._ui.components import film_player, snippet
 
 SHEET_COLUMNS = 8
 SHELF = 6  # finished films shown at first
-ACTIVE = ("queued", "running")
 
 
 # --- before it is made ------------------------------------------------------------------------------------------------
@@ -98,60 +97,20 @@ def command_of(job: RenderJob, out: str) -> str:
 
 def show_jobs() -> None:
     """The films under way, looked at once a second while there are any, and those that ended badly."""
-    is_active = any(run.state in ACTIVE for run in runs.list_runs(workspace.runs_root(), verb="video"))
+    is_active = any(run.is_active for run in runs.list_runs(workspace.runs_root(), verb="video"))
     fragment(every=1.0 if is_active else None)(_jobs)(is_active)
 
 
 def _jobs(was_active: bool) -> None:
     films = [(run, run.state) for run in runs.list_runs(workspace.runs_root(), verb="video")]
-    active = [(run, state) for run, state in films if state in ACTIVE]
+    active = [run for run, state in films if state in ACTIVE]
     if was_active and not active:
         st.rerun()  # the last one has ended: show it on the shelf, and stop looking
-    ended = [(run, state) for run, state in films if state not in (*ACTIVE, "done")]
-    for run, state in active + ended[:SHELF]:
-        _job_card(run, state)
-
-
-def _job_card(run: RunDir, state: str) -> None:
-    name = run.path.name
-    # Under one key for each state: nothing of a card lives on when the next one takes its place.
-    with st.container(border=True, key=f"job-{name}-{'active' if state in ACTIVE else 'ended'}"):
-        row = st.container(horizontal=True, vertical_alignment="center")
-        row.markdown(f"**{plain(run.name)}**  \n{_words(run, state)}", width="stretch")
-        if state in ACTIVE:
-            st.progress(run.progress)
-            row.button("Cancel", key=f"stop-{name}", on_click=runs.stop, args=(run,), disabled=_is_stopping(run))
-        else:
-            row.button("Resume", key=f"resume-{name}", on_click=_resume, args=(run,))
-            row.button("Remove", key=f"remove-{name}", on_click=remove, args=(run,), type="tertiary")
-            if state == "failed":
-                st.error(sentences(run.message, run.hint), icon=":material/error:")
-        snippet(run.job["command"], key=f"command-{run.path.name}")
-
-
-def _words(run: RunDir, state: str) -> str:
-    if state in ACTIVE and _is_stopping(run):
-        return "cancelling …"
-    if state == "running":
-        done, total = run.status.get("done", 0), run.status.get("total", 0)
-        left = run.eta_seconds
-        frames = f"{done:.0f} of {total:.0f} frames" if total else "opening the model"
-        return frames + (f", {runs.format_seconds(left)} left" if left is not None else "")
-    return {
-        "queued": "starting",
-        "stopped": "cancelled",
-        "lost": "its worker disappeared",
-        "failed": "failed",
-    }.get(state, plain(state))
-
-
-def _is_stopping(run: RunDir) -> bool:
-    return (run.path / "stop").exists()
-
-
-def _resume(run: RunDir) -> None:
-    with error_boundary():
-        runs.resume(run)
+    ended = [run for run, state in films if state not in (*ACTIVE, "done")]
+    for run in active + ended[:SHELF]:
+        job_card(
+            run, "frames", title=run.name, begins="opening the model", is_removable=True, command=run.job["command"]
+        )
 
 
 # --- when it is made --------------------------------------------------------------------------------------------------

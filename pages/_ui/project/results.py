@@ -18,7 +18,7 @@ from ganlib.runs import RunDir
 from ganlib.runs.files import read_json
 from pages._ui.common.files import file_bytes
 from pages._ui.common.frame import EXPLORE, MORPH, download, fragment, plain
-from pages._ui.common.jobs import ACTIVE, job_card
+from pages._ui.common.jobs import job_card
 from pages._ui.components import before_after
 from pages._ui.components.mount import data_url
 from pages._ui.morph.keyframes import to_text
@@ -40,13 +40,13 @@ def jobs(model: Checkpoint | None = None) -> list[RunDir]:
 
 def show_projections(model: Checkpoint) -> None:
     """Show the projections of a model, the one at work live."""
-    is_active = any(run.state in ACTIVE for run in jobs(model))
+    is_active = any(run.is_active for run in jobs(model))
     fragment(every=EVERY if is_active else None)(_projections)(model, is_active)
 
 
 def _projections(model: Checkpoint, was_active: bool) -> None:
     found = jobs(model)
-    if was_active != any(run.state in ACTIVE for run in found):
+    if was_active != any(run.is_active for run in found):
         st.rerun()
     if not found:
         st.caption("Your photograph, what the model makes of it, and how near it came appear here.")
@@ -58,7 +58,7 @@ def _projections(model: Checkpoint, was_active: bool) -> None:
                 _done(model, run)
             elif (preview := run.path / "preview.png").exists():
                 _show(preview)
-            if run.state in ACTIVE or (is_done and st.toggle("Curve", key=f"curve-{run.path.name}")):
+            if run.is_active or (is_done and st.toggle("Curve", key=f"curve-{run.path.name}")):
                 _curve(run)
 
 

@@ -7,21 +7,20 @@ import streamlit as st
 
 from ganlib import runs
 from ganlib.base import workspace
-from ganlib.runs import RunDir
+from ganlib.runs import ACTIVE, RunDir
 from ganlib.runs.files import read_json
 from ganlib.training.config import TrainConfig
 from ganlib.training.estimate import FILE_NAME
 from pages._ui.common.frame import error_boundary, fragment, plain, sentences
 from pages._ui.train.form import is_busy
 
-ACTIVE = ("queued", "running")
 NAMES = ("title", "licence", "save_state", "metrics", "snap")  # these change no step
 
 
 def show_estimate(config: TrainConfig) -> None:
     """Show the newest measurement of these settings, or the button that makes one."""
     run = _measured(config)
-    is_active = run is not None and run.state in ACTIVE
+    is_active = run is not None and run.is_active
     fragment(every=1.0 if is_active else None)(_estimate)(config, is_active)
 
 

@@ -8,14 +8,13 @@ import streamlit as st
 from ganlib import networks, runs
 from ganlib.base import workspace
 from ganlib.base.errors import GanlibError
-from ganlib.runs import RunDir
+from ganlib.runs import ACTIVE, RunDir
 from ganlib.training.watch.folder import TrainingFolder, list_training, mean_of, sheet_part
 from pages._ui.common.frame import fragment, plain
 from pages._ui.common.paths import remember
 from pages._ui.components.mount import data_url
 from pages._ui.train import place
 
-ACTIVE = ("queued", "running")
 ELSEWHERE = "made elsewhere"  # a directory without a job: made by NVIDIA's tools
 POLL_SECONDS = 2.0
 COLOURS = {"running": "green", "queued": "blue", "stopped": "gray", "lost": "orange", "failed": "red", "done": "gray"}

@@ -10,7 +10,7 @@ import streamlit as st
 from ganlib import runs
 from ganlib.base import workspace
 from ganlib.base.errors import GanlibError
-from ganlib.runs import RunDir
+from ganlib.runs import ACTIVE, RunDir
 from ganlib.training.watch import doctor
 from ganlib.training.watch.folder import Snapshot, TrainingFolder, keep_snapshot, list_training
 from ganlib.training.watch.timelapse import TimelapseJob
@@ -21,7 +21,7 @@ from pages._ui.common.paths import remember
 from pages._ui.components import snippet
 from pages._ui.train import place
 from pages._ui.train.curves import figures, words_before_line
-from pages._ui.train.listing import ACTIVE, POLL_SECONDS, Run, badge
+from pages._ui.train.listing import POLL_SECONDS, Run, badge
 from pages._ui.train.samples import show_samples
 
 LOG_LINES = 40
@@ -35,7 +35,7 @@ def show_run(folder: TrainingFolder, other: TrainingFolder | None) -> None:
 
 
 def _is_active(run: Run) -> bool:
-    return run.is_active or any(film.state in ACTIVE for film in _films(run))
+    return run.is_active or any(film.is_active for film in _films(run))
 
 
 def _watch(folder: TrainingFolder, other: TrainingFolder | None, was_active: bool) -> None:

@@ -13,7 +13,7 @@ from ganlib.runs import RunDir
 from ganlib.superres import FILM_SUFFIXES, RECORDS, read_records
 from pages._ui.common.files import file_bytes
 from pages._ui.common.frame import download, error_boundary, fragment, plain, sentences
-from pages._ui.common.jobs import ACTIVE, folder_zip, job_card, remove
+from pages._ui.common.jobs import folder_zip, job_card, remove
 from pages._ui.components import before_after
 from pages._ui.morph.films import size_words
 
@@ -30,13 +30,13 @@ def jobs() -> list[RunDir]:
 
 def show_results() -> None:
     """Show what was enlarged, what is under way live."""
-    is_active = any(run.state in ACTIVE for run in jobs())
+    is_active = any(run.is_active for run in jobs())
     fragment(every=EVERY if is_active else None)(_results)(is_active)
 
 
 def _results(was_active: bool) -> None:
     found = jobs()
-    if was_active != any(run.state in ACTIVE for run in found):
+    if was_active != any(run.is_active for run in found):
         st.rerun()
     for number, run in enumerate(found):
         with st.container(border=True, gap="small", key=f"upscaled-{run.path.name}"):
@@ -50,7 +50,7 @@ def _results(was_active: bool) -> None:
             for row in rows:
                 if row.get("error"):
                     st.error(sentences(str(row["error"]), str(row.get("hint", ""))), icon=":material/error:")
-            if is_done or run.state not in ACTIVE:
+            if is_done or not run.is_active:
                 _ends(run, folder, made)
 
 
