@@ -26,7 +26,7 @@ LARGEST = 1e6  # of kimg, and of every weight of a penalty: far beyond use
 @dataclass(frozen=True)
 class TrainConfig(Options):
     """Options of one run. Cross-field rules live in `validate`; a field's metadata hold its meaning (`help`), the
-    `group` it is shown in, and `choices` where there are few. None means the family's own value (`resolved`)."""
+    `group` it is shown in, and `choices` where there are few. None means the family's own value (`resolve`)."""
 
     verb = "train"
 
@@ -231,7 +231,7 @@ class TrainConfig(Options):
         hint = f"choose one of {', '.join(networks.TRAINABLE)}, or import a model that was trained elsewhere"
         return InputError(f"{networks.ARCHITECTURES[value].title} models are shown here, not trained", hint)
 
-    def resolved(self) -> TrainConfig:
+    def resolve(self) -> TrainConfig:
         """Return the configuration with the family's own values where nothing was said; raises as `validate`."""
         self.validate()
         own = own_defaults({name: getattr(self, name) for name in ("arch", "discriminator", "loss")})

@@ -19,7 +19,7 @@ from ganlib.training.config import TrainConfig
 
 Made = TypeVar("Made")
 CACHE_BYTES = 8 << 30  # larger sets are decoded when a picture is needed
-AHEAD = 3  # batches prepared in advance by a thread
+PREFETCHED = 3  # batches prepared in advance by a thread
 
 
 class Sampler:
@@ -50,7 +50,7 @@ class Sampler:
         return idx, way % 2 == 1, way // 2 == 1
 
 
-class Reals:
+class DataLoader:
     """The pictures that a run trains on, and those that it keeps out."""
 
     def __init__(self, dataset: Dataset, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
@@ -105,7 +105,7 @@ class Reals:
         return real, label
 
 
-class Ahead(Generic[Made]):
+class Prefetcher(Generic[Made]):
     """Calls a function for items in order, some of them in advance in threads; `take` returns the results in order.
 
     items: an iterator of argument tuples that only `take` advances, so that the caller decides what comes next."""
@@ -119,7 +119,7 @@ class Ahead(Generic[Made]):
         """Return the next result; an exception of its making is raised here."""
         if self._pool is None:
             return self._make(*next(self._items))
-        while len(self._waiting) < AHEAD:
+        while len(self._waiting) < PREFETCHED:
             self._waiting.append(self._pool.submit(self._make, *next(self._items)))
         return self._waiting.popleft().result()
 

@@ -17,7 +17,7 @@ from ganlib.compute.device import choose_device, memory_report
 from ganlib.compute.distributed import Processes
 from ganlib.runs import Reporter, Stopped, format_seconds
 from ganlib.training.config import TrainConfig
-from ganlib.training.data_loader import Reals
+from ganlib.training.data_loader import DataLoader
 from ganlib.training.setup import plan
 from ganlib.training.state import PL_INTERVAL, Networks
 from ganlib.training.steps import Steps
@@ -59,7 +59,7 @@ def measure(config: TrainConfig, reporter: Reporter) -> Estimate:
     config, spec = planned.config, planned.spec
     group = Processes(device=choose_device(config.device))
     nets = Networks(spec, config, group.device, planned.judge)
-    reals = Reals(planned.dataset, config, spec, group.device)
+    reals = DataLoader(planned.dataset, config, spec, group.device)
     steps = Steps(nets, spec, config, reals, group, reporter.log)
     phase = planned.schedule.at(10**15)
     real, label = (None if part is None else part.to(group.device) for part in reals.batch(0, phase.batch, 0, 1))
@@ -105,7 +105,7 @@ def measure(config: TrainConfig, reporter: Reporter) -> Estimate:
     whole = format_seconds(seconds * left)
     used = memory(group.device)
     gigabytes = used.get("Resources/peak_gpu_mem_gb", used["Resources/cpu_mem_gb"])["mean"]
-    fitting = "" if steps.at_once in (None, config.batch_gpu) else f", {steps.at_once} pictures at once"
+    fitting = "" if steps.micro_batch in (None, config.batch_gpu) else f", {steps.micro_batch} pictures at once"
     reporter.progress(PLAIN_STEPS + 3, PLAIN_STEPS + 3)
     return Estimate(
         seconds_per_kimg=seconds, hours=seconds * left / 3600, memory_gb=gigabytes,

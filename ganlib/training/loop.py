@@ -23,7 +23,7 @@ from ganlib.models import checkpoints
 from ganlib.runs import Reporter, RunDir, SilentReporter
 from ganlib.training.augment.ada_control import P_HIGH
 from ganlib.training.config import TrainConfig
-from ganlib.training.data_loader import Ahead, Reals
+from ganlib.training.data_loader import DataLoader, Prefetcher
 from ganlib.training.losses import LOSSES
 from ganlib.training.phases import Phase, Schedule
 from ganlib.training.resume import load_exact, load_weights
@@ -74,7 +74,7 @@ class _Training:
         self.plan = planned
         torch.manual_seed(self.config.seed)
         self.nets = Networks(self.spec, self.config, group.device, planned.judge)
-        self.reals = Reals(planned.dataset, self.config, self.spec, group.device)
+        self.reals = DataLoader(planned.dataset, self.config, self.spec, group.device)
         say, should_stop = self.reporter.log, self.reporter.should_stop
         self.steps = Steps(self.nets, self.spec, self.config, self.reals, group, say, should_stop)
         self.unfinished: Unfinished | None = None
@@ -101,7 +101,7 @@ class _Training:
             return self.last_snapshot
         events = Events(self.run_dir) if group.is_first else None
         tick_images = snap_images = self.images_seen
-        batches = Ahead(self._make_batch, _positions(self.schedule, self.images_seen), workers=config.workers)
+        batches = Prefetcher(self._make_batch, _positions(self.schedule, self.images_seen), workers=config.workers)
         stopping = group.world == 1 and self.reporter.should_stop()
         try:
             while self.images_seen < total and not stopping:

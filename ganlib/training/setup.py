@@ -100,7 +100,7 @@ def plan(config: TrainConfig, run_dir: Path | None = None, *, world: int = 1) ->
     """Return the run that a configuration describes, or raise the `GanlibError` that says why there is none.
 
     run_dir: where it will write; a training state there is continued. world: number of processes."""
-    given, config = config, config.resolved()
+    given, config = config, config.resolve()
     dataset = Dataset.open(Path(config.data))
     device = choose_device(config.device)
     if config.cond and not dataset.label_dim:

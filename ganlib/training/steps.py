@@ -1,7 +1,7 @@
 """What happens in one step: the generator, its path length, the discriminator and its penalties.
 
-Every function reads like the equation that it follows. A batch may be worked on in several rounds whose gradients are
-added up, and by several processes whose gradients are averaged; neither changes what is computed.
+Every function reads like the equation that it follows. A batch may be worked on in several micro-batches whose
+gradients are added up, and by several processes whose gradients are averaged; neither changes what is computed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ganlib.compute.distributed import Processes
 from ganlib.networks import bilinear
 from ganlib.networks.base import GeneratorSpec
 from ganlib.training.config import TrainConfig
-from ganlib.training.data_loader import Reals
+from ganlib.training.data_loader import DataLoader
 from ganlib.training.losses import LOSSES, energy_distance, gradient_penalty, path_lengths, squared_gradient
 from ganlib.training.phases import Phase
 from ganlib.training.state import PL_INTERVAL, Draws, Networks
@@ -32,13 +32,13 @@ LOOK_SECONDS = 0.2  # between two looks at a request to stop within a step
 
 
 Rng = torch.Generator | list[torch.Generator]
-Rounds = list[tuple[Tensor, Tensor | None]]  # real pictures and labels of each round
+RealBatches = list[tuple[Tensor, Tensor | None]]  # real pictures and labels of each micro-batch
 Fakes = tuple[Tensor, Tensor | None]  # generated pictures of a process's share and their labels
 
 
 @dataclass(frozen=True)
-class Part:
-    """What is drawn for the generated pictures of one round."""
+class MicroBatch:
+    """What is drawn for the generated pictures of one micro-batch."""
 
     z: Tensor
     """Latents `[N, z_dim]` on the device."""
@@ -87,7 +87,7 @@ class Steps:
         nets: Networks,
         spec: GeneratorSpec,
         config: TrainConfig,  # resolved
-        reals: Reals,
+        reals: DataLoader,
         processes: Processes,
         say: Callable[[str], None],  # takes a line for the log
         should_stop: Callable[[], bool] | None = None,  # looked at within a step too; None leaves steps whole
@@ -97,7 +97,7 @@ class Steps:
         self.loss = LOSSES[config.loss]
         self.draws = Draws(config.seed, processes.device)
         self.averages, self.say = Averages(), say
-        self.at_once = config.batch_gpu
+        self.micro_batch = config.batch_gpu
         self._reused: Fakes | None = None  # pictures of G's update, where D's sees the same
         self._cutoff: int | None = None  # first style input that the other z of a mixture takes
         self.mixed = processes.device.type == "cuda" and spec.params.get("num_fp16_res", 0) > 0
@@ -114,12 +114,12 @@ class Steps:
         if self._should_stop is not None and processes.device.type == "cpu":
             self._look_in_every_layer()
 
-    def rounds(self, batch: int) -> int:
-        """Return in how many rounds this process works on its share of a batch: the fewest that keep to `at_once`."""
+    def accumulation(self, batch: int) -> int:
+        """Return how many micro-batches this process's share of a batch has: the fewest that keep to `micro_batch`."""
         share = batch // self.processes.world
-        if self.at_once is None:
+        if self.micro_batch is None:
             return 1
-        return next(n for n in range(1, share + 1) if share % n == 0 and share // n <= self.at_once)
+        return next(n for n in range(1, share + 1) if share % n == 0 and share // n <= self.micro_batch)
 
     def step(
         self, number: int, phase: Phase, real: Tensor, label: Tensor | None, begun: Unfinished | None = None
@@ -143,13 +143,13 @@ class Steps:
         if begun is not None:
             self.draws.generator.set_state(begun.drawn)
             self._reused = begun.fakes
-        for name, optimiser, add_gradients in updates:
+        for name, optimizer, add_gradients in updates:
             if name in made:
                 continue
             before = self.draws.generator.get_state()
             try:
                 with bilinear.bfloat16(nets.bfloat16):
-                    self._update(optimiser, add_gradients, batch, reals)
+                    self._update(optimizer, add_gradients, batch, reals)
             except _Asked:
                 return Unfinished(made, before, self._reused)
             made = (*made, name)
@@ -170,8 +170,8 @@ class Steps:
                 raise _Asked
 
     def _look_in_every_layer(self) -> None:
-        """Look before each layer's output is computed, and whenever a gradient reaches it: on a processor a round may
-        take many seconds. Elsewhere layers only queue their work, and a look between rounds is as good."""
+        """Look before each layer's output is computed, and whenever a gradient reaches it: on a processor one may
+        take many seconds. Elsewhere layers only queue their work, and a look between micro-batches is as good."""
 
         def at_gradient(gradient: Tensor) -> None:
             self._look()
@@ -193,48 +193,49 @@ class Steps:
 
     def _update(
         self,
-        optimiser: torch.optim.Adam,
-        add_gradients: Callable[[int, Rounds], None],
+        optimizer: torch.optim.Adam,
+        add_gradients: Callable[[int, RealBatches], None],
         batch: int,
         reals: tuple[Tensor, Tensor | None],
     ) -> None:
-        """Move the weights of one optimiser by the gradients that `add_gradients` adds up over the rounds of a batch.
+        """Move the weights of one optimizer by the gradients that `add_gradients` adds up over a batch's micro-batches.
 
-        Where memory does not hold a round, everything that was counted or drawn is put back, and the same is done in
-        more rounds: the weights move once. Where a stop is asked for, it is put back too, and `_Asked` is raised."""
+        Where memory does not hold one, everything that was counted or drawn is put back, and the same is done in more
+        micro-batches: the weights move once. Where a stop is asked for, it is put back too, and `_Asked` is raised."""
         real, label = reals
         while True:
             kept = self._counted()
-            optimiser.zero_grad(set_to_none=True)
-            rounds = self.rounds(batch)
-            own = [(real[i::rounds], None if label is None else label[i::rounds]) for i in range(rounds)]
+            optimizer.zero_grad(set_to_none=True)
+            accumulation = self.accumulation(batch)
+            labels = [None if label is None else label[i::accumulation] for i in range(accumulation)]
+            own = [(real[i::accumulation], labels[i]) for i in range(accumulation)]
             try:
                 self._looks = True
                 add_gradients(batch, own)
                 break
             except _Asked:
-                optimiser.zero_grad(set_to_none=True)
+                optimizer.zero_grad(set_to_none=True)
                 self._put_back(*kept)
                 raise
             except torch.OutOfMemoryError:
-                at_once = batch // self.processes.world // rounds
-                if at_once == 1 or self.processes.world > 1:
+                micro_batch = batch // self.processes.world // accumulation
+                if micro_batch == 1 or self.processes.world > 1:
                     raise
-                self.at_once = at_once // 2
+                self.micro_batch = micro_batch // 2
             finally:
                 self._looks = False
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             self._put_back(*kept)
             if self.processes.device.type == "cuda":
                 torch.cuda.empty_cache()
             self.say(
-                f"{at_once} pictures at once do not fit into memory: going on with {self.at_once}, whose "
-                f"gradients are added up to batches of {batch} (--batch-gpu {self.at_once})"
+                f"{micro_batch} pictures at once do not fit into memory: going on with {self.micro_batch}, whose "
+                f"gradients are added up to batches of {batch} (--batch-gpu {self.micro_batch})"
             )
-        self._finish(optimiser)
+        self._finish(optimizer)
 
     def _counted(self) -> tuple[Any, ...]:
-        """What the rounds of an update change besides gradients."""
+        """What the micro-batches of an update change besides gradients."""
         nets = self.nets
         control = None if nets.control is None else nets.control.state_dict()
         w_avg = nets.G.w_avg.clone() if self.spec.truncatable else None
@@ -260,33 +261,33 @@ class Steps:
 
     # ---- The generator ---------------------------------------------------------------------------------------------
 
-    def _generator(self, batch: int, own: Rounds) -> None:
+    def _generator(self, batch: int, own: RealBatches) -> None:
         """Adversarial loss of G."""
-        nets, rounds = self.nets, len(own)
-        latents = self._latents(batch, rounds)
+        nets, accumulation = self.nets, len(own)
+        latents = self._latents(batch, accumulation)
         nets.train_D(False)
         w_means, made = [], []
         has_energy = (self.config.energy_weight or 0.0) > 0
-        for part, (real, real_label) in zip(latents, own, strict=True):
-            w, w_plus = self._mix_styles(part)
+        for micro, (real, real_label) in zip(latents, own, strict=True):
+            w, w_plus = self._mix_styles(micro)
             w_means.append(w.detach().mean(dim=0))
-            fake = nets.G.training_images(w_plus, part.noise)
-            made.append((fake.detach(), part.label))
+            fake = nets.G.training_images(w_plus, micro.noise)
+            made.append((fake.detach(), micro.label))
             seen: list[Tensor] = []
-            logits = nets.D(self._augmented(fake, part), part.label, seen if has_energy else None)
+            logits = nets.D(self._augmented(fake, micro), micro.label, seen if has_energy else None)
             real_logits = None
             if self.loss.is_relative:
                 with torch.no_grad():
-                    real_logits = nets.D(self._augmented(real, part), real_label)
+                    real_logits = nets.D(self._augmented(real, micro), real_label)
             loss = self.loss.of_G(logits, real_logits)
             total = loss.mean()
             if has_energy:
                 with torch.no_grad():
-                    truth = list(nets.D.features(self._augmented(real, part), real_label))
-                distance = energy_distance(seen, truth, part.label, real_label)
+                    truth = list(nets.D.features(self._augmented(real, micro), real_label))
+                distance = energy_distance(seen, truth, micro.label, real_label)
                 self.averages.add("Loss/G/energy", distance)
                 total = total + (self.config.energy_weight or 0.0) * distance
-            (total / rounds).backward()
+            (total / accumulation).backward()
             self.averages.add("Loss/G/loss", loss)
             self._observe("fake", logits)
         if self.config.reuse_fakes:
@@ -297,68 +298,68 @@ class Steps:
             self.processes.mean_([mean])
             nets.G.w_avg.copy_(mean.lerp(nets.G.w_avg, W_AVG_BETA))
 
-    def _path_length(self, batch: int, own: Rounds) -> None:
+    def _path_length(self, batch: int, own: RealBatches) -> None:
         """One lazy step of path-length regularisation on part of the batch (StyleGAN2, section 3.2)."""
-        nets, rounds = self.nets, len(own)
-        count = max(batch // PL_BATCH_SHRINK, rounds * self.processes.world)
-        for part in self._latents(count, rounds):
-            _, w_plus = self._mix_styles(part)
-            image = nets.G.training_images(w_plus, part.noise)
-            lengths = path_lengths(image, w_plus, _normal_like(image, part.noise))
+        nets, accumulation = self.nets, len(own)
+        count = max(batch // PL_BATCH_SHRINK, accumulation * self.processes.world)
+        for micro in self._latents(count, accumulation):
+            _, w_plus = self._mix_styles(micro)
+            image = nets.G.training_images(w_plus, micro.noise)
+            lengths = path_lengths(image, w_plus, _normal_like(image, micro.noise))
             mean = lengths.detach().mean()
             self.processes.mean_([mean])
-            nets.pl_mean.copy_(nets.pl_mean.lerp(mean, PL_DECAY / rounds))
+            nets.pl_mean.copy_(nets.pl_mean.lerp(mean, PL_DECAY / accumulation))
             penalty = (lengths - nets.pl_mean).square()
-            (penalty.mean() * (self.config.pl_weight or 0.0) * PL_INTERVAL / rounds).backward()
+            (penalty.mean() * (self.config.pl_weight or 0.0) * PL_INTERVAL / accumulation).backward()
             self.averages.add("Loss/pl_penalty", penalty)
 
     # ---- The discriminator -----------------------------------------------------------------------------------------
 
-    def _discriminator(self, batch: int, own: Rounds) -> None:
+    def _discriminator(self, batch: int, own: RealBatches) -> None:
         """Adversarial loss of D, generated and real pictures fed separately, with the penalties that are not lazy."""
-        nets, rounds = self.nets, len(own)
-        latents = self._latents(batch, rounds)
+        nets, accumulation = self.nets, len(own)
+        latents = self._latents(batch, accumulation)
         shares = self.draws.uniform(batch, 1, 1, 1) if self.loss.has_gradient_penalty else None
         every_step = nets.r1_interval == 1
-        for i, (part, (real, real_label)) in enumerate(zip(latents, own, strict=True)):
+        for i, (micro, (real, real_label)) in enumerate(zip(latents, own, strict=True)):
             if self._reused is None:
-                fake = self._fakes(part)
+                fake = self._fakes(micro)
             else:
                 pictures, labels = self._reused
-                fake = pictures[i::rounds]
-                part = replace(part, label=None if labels is None else labels[i::rounds])
+                fake = pictures[i::accumulation]
+                micro = replace(micro, label=None if labels is None else labels[i::accumulation])
             if every_step:
                 real, fake = real.detach().requires_grad_(True), fake.requires_grad_(self.loss.is_relative)
-            seen_fake, seen_real = self._augmented(fake, part), self._augmented(real, part)
-            fake_logits, real_logits = nets.D(seen_fake, part.label), nets.D(seen_real, real_label)
+            seen_fake, seen_real = self._augmented(fake, micro), self._augmented(real, micro)
+            fake_logits, real_logits = nets.D(seen_fake, micro.label), nets.D(seen_real, real_label)
             loss = self.loss.of_D(fake_logits, real_logits)
             total = loss.mean()
             if every_step:
                 total = total + self._penalties(real_logits, real, fake_logits, fake) * (nets.gamma / 2)
             if shares is not None:
-                share = self.processes.share(shares)[i::rounds].to(real.device)
+                share = self.processes.share(shares)[i::accumulation].to(real.device)
                 penalty = gradient_penalty(nets.D, seen_real, seen_fake, real_label, share)
                 self.averages.add("Loss/gp", penalty)
                 total = total + self.config.gp_weight * penalty.mean() + self.config.drift * real_logits.square().mean()
-            (total / rounds).backward()
+            (total / accumulation).backward()
             self.averages.add("Loss/D/loss", loss)
             self._observe("real", real_logits)
             if nets.control is not None:
                 nets.control.observe(real_logits.detach())
 
-    def _lazy_penalty(self, batch: int, own: Rounds) -> None:
+    def _lazy_penalty(self, batch: int, own: RealBatches) -> None:
         """One lazy step of R1 (and R2, where the loss is relative): γ/2 · E‖∇D(x)‖², times the interval."""
-        nets, rounds = self.nets, len(own)
-        latents = self._latents(batch, rounds)
-        for part, (real, real_label) in zip(latents, own, strict=True):
+        nets, accumulation = self.nets, len(own)
+        latents = self._latents(batch, accumulation)
+        for micro, (real, real_label) in zip(latents, own, strict=True):
             real = real.detach().requires_grad_(True)
-            real_logits = nets.D(self._augmented(real, part), real_label)
+            real_logits = nets.D(self._augmented(real, micro), real_label)
             fake, fake_logits = real, real_logits
             if self.loss.is_relative:
-                fake = self._fakes(part).requires_grad_(True)
-                fake_logits = nets.D(self._augmented(fake, part), part.label)
+                fake = self._fakes(micro).requires_grad_(True)
+                fake_logits = nets.D(self._augmented(fake, micro), micro.label)
             penalty = self._penalties(real_logits, real, fake_logits, fake)
-            (penalty * (nets.gamma / 2) * nets.r1_interval / rounds).backward()
+            (penalty * (nets.gamma / 2) * nets.r1_interval / accumulation).backward()
 
     def _penalties(self, real_logits: Tensor, real: Tensor, fake_logits: Tensor, fake: Tensor) -> Tensor:
         """Mean of R1, and of R2 where the loss is relative."""
@@ -372,8 +373,8 @@ class Steps:
 
     # ---- Parts -----------------------------------------------------------------------------------------------------
 
-    def _latents(self, batch: int, rounds: int) -> list[Part]:
-        """Draw for a batch of generated pictures and return this process's rounds of it.
+    def _latents(self, batch: int, accumulation: int) -> list[MicroBatch]:
+        """Draw for a batch of generated pictures and return this process's micro-batches of it.
 
         All of the batch is drawn in every process, so that they agree; each keeps its share."""
         draws, device = self.draws, self.processes.device
@@ -383,38 +384,38 @@ class Steps:
             other = draws.normal(batch, self.spec.z_dim)
         seeds, labels = draws.picture_seeds(batch), self.reals.draw_labels(draws.generator, batch)
 
-        def part(values: Tensor, i: int) -> Tensor:
-            return self.processes.share(values)[i::rounds].to(device)
+        def micro(values: Tensor, i: int) -> Tensor:
+            return self.processes.share(values)[i::accumulation].to(device)
 
         out = []
-        for i in range(rounds):
-            noise, augment = draws.generators(self.processes.share(seeds)[i::rounds])
-            mixed = None if other is None else part(other, i)
-            out.append(Part(part(z, i), mixed, None if labels is None else part(labels, i), noise, augment))
+        for i in range(accumulation):
+            noise, augment = draws.generators(self.processes.share(seeds)[i::accumulation])
+            mixed = None if other is None else micro(other, i)
+            out.append(MicroBatch(micro(z, i), mixed, None if labels is None else micro(labels, i), noise, augment))
         return out
 
-    def _mix_styles(self, part: Part) -> tuple[Tensor, Tensor]:
+    def _mix_styles(self, micro: MicroBatch) -> tuple[Tensor, Tensor]:
         """Map z and replace the styles from the cutoff on by those of another z (StyleGAN, section 3.1).
 
         Returns w `[N, w_dim]` of z and w_plus `[N, num_ws, w_dim]`."""
         G = self.nets.G
-        w = G.mapping(part.z, part.label)
+        w = G.mapping(micro.z, micro.label)
         w_plus = w[:, None].repeat(1, self.spec.num_ws, 1)
-        if part.other is not None:
+        if micro.other is not None:
             assert self._cutoff is not None
-            mixed = G.mapping(part.other, part.label)[:, None].expand(-1, self.spec.num_ws - self._cutoff, -1)
+            mixed = G.mapping(micro.other, micro.label)[:, None].expand(-1, self.spec.num_ws - self._cutoff, -1)
             w_plus = torch.cat([w_plus[:, : self._cutoff], mixed], dim=1)
         return w, w_plus
 
     @torch.no_grad()
-    def _fakes(self, part: Part) -> Tensor:
+    def _fakes(self, micro: MicroBatch) -> Tensor:
         """Generated pictures that no gradient flows through to G."""
-        _, w_plus = self._mix_styles(part)
-        return self.nets.G.training_images(w_plus, part.noise)
+        _, w_plus = self._mix_styles(micro)
+        return self.nets.G.training_images(w_plus, micro.noise)
 
-    def _augmented(self, image: Tensor, part: Part) -> Tensor:
-        self._look()  # in every round of every update
-        return image if self.nets.augment is None else self.nets.augment(image, rng=part.augment)
+    def _augmented(self, image: Tensor, micro: MicroBatch) -> Tensor:
+        self._look()  # in every micro-batch of every update
+        return image if self.nets.augment is None else self.nets.augment(image, rng=micro.augment)
 
     def _observe(self, kind: str, logits: Tensor) -> None:
         """Keep what D says of real or fake pictures: its scores, their signs, and how often it is right."""
@@ -425,18 +426,18 @@ class Steps:
             right = signs if kind == "real" else -signs
             self.averages.add(f"Loss/accuracy/{kind}", (right + 1) / 2)
 
-    def _finish(self, optimiser: torch.optim.Adam) -> None:
+    def _finish(self, optimizer: torch.optim.Adam) -> None:
         """Average the gradients over the processes and move the weights."""
-        gradients = [p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         self.processes.mean_(gradients)
         if self.mixed:
             for gradient in gradients:  # half precision overflows now and then; one such step must not end the run
                 torch.nan_to_num_(gradient, nan=0.0, posinf=1e5, neginf=-1e5)
-        optimiser.step()
+        optimizer.step()
 
 
 def _interleaved(parts: list[Fakes]) -> Fakes:
-    """Put rounds, of which the i-th holds every so-many-th picture from i on, back into the order of the share."""
+    """Put micro-batches, the i-th of which holds every so-many-th picture from i on, back into the share's order."""
     pictures = torch.stack([fake for fake, _ in parts], dim=1).flatten(0, 1)
     labels = [label for _, label in parts if label is not None]
     return pictures, torch.stack(labels, dim=1).flatten(0, 1) if labels else None

@@ -90,6 +90,6 @@ def test_a_hostile_spec_is_refused(change):
 
 
 def test_its_own_rates_stand_under_its_own_discriminator():
-    plain = TrainConfig(data="x", arch="fastgan").resolved()
+    plain = TrainConfig(data="x", arch="fastgan").resolve()
     assert (plain.discriminator, plain.glr, plain.loss, plain.aug) == ("projected", 2e-4, "hinge", "diffaug")
-    assert TrainConfig(data="x", arch="fastgan", discriminator="own").resolved().discriminator == "own"
+    assert TrainConfig(data="x", arch="fastgan", discriminator="own").resolve().discriminator == "own"

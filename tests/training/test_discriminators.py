@@ -117,11 +117,11 @@ def test_what_it_cannot_do_is_said(data, tmp_path):
 
 
 def test_its_defaults_come_before_the_familys_and_after_what_is_said(data):
-    plain = TrainConfig(data=str(data), discriminator="projected").resolved()
+    plain = TrainConfig(data=str(data), discriminator="projected").resolve()
     assert (plain.loss, plain.gamma, plain.aug, plain.pl_weight, plain.glr) == ("hinge", 0.0, "diffaug", 0.0, 0.002)
-    said = TrainConfig(data=str(data), discriminator="projected", loss="logistic", glr=0.001, aug="ada").resolved()
+    said = TrainConfig(data=str(data), discriminator="projected", loss="logistic", glr=0.001, aug="ada").resolve()
     assert (said.loss, said.glr, said.aug) == ("logistic", 0.001, "ada")
-    own = TrainConfig(data=str(data)).resolved()
+    own = TrainConfig(data=str(data)).resolve()
     assert (own.loss, own.gamma, own.aug, own.pl_weight, own.glr) == ("logistic", None, "ada", 2.0, 0.0025)
 
 
@@ -149,7 +149,7 @@ def test_a_toy_discriminator_is_found_everywhere(data, tmp_path, monkeypatch, ca
         main(["train", "--help"])
     assert "one of own, projected, toy" in " ".join(capsys.readouterr().out.split())
     settings = TrainConfig(data=str(data), **TINY_OF["stylegan2"] | {"discriminator": "toy", "kimg": 0.016})
-    assert settings.resolved().glr == 0.125
+    assert settings.resolve().glr == 0.125
     path = train(settings, tmp_path / "run", Stopper())
     assert checkpoints.read_card(path).discriminator.params == {"judges": 2}
     assert isinstance(checkpoints.load_discriminator(path), Toy)
@@ -197,7 +197,7 @@ def test_a_toy_family_is_found_everywhere(data, tmp_path, monkeypatch, capsys, r
     assert "stylegan2, toy" in " ".join(capsys.readouterr().out.split())
     settings = {**TINY_OF["dcgan"], "arch": "toy", "d_width": 4, "feature_side": 64, "kimg": 0.016}
     settings = {name: value for name, value in settings.items() if name not in ("ngf", "ndf", "aug")}
-    assert TrainConfig(data=str(data), **settings).resolved().glr == 0.01
+    assert TrainConfig(data=str(data), **settings).resolve().glr == 0.01
     path = train(TrainConfig(data=str(data), **settings), tmp_path / "run", Stopper())
     assert main(["generate", "--network", str(path), "--seeds", "1-2", "--outdir", str(tmp_path / "out")]) == 0
     assert len(list((tmp_path / "out").glob("*.png"))) == 2

@@ -347,7 +347,7 @@ def images_in(run: Path) -> int:
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_presets_are_possible(name):
-    resolved = with_preset(name, {"data": "x.zip"}).resolved()
+    resolved = with_preset(name, {"data": "x.zip"}).resolve()
     assert resolved.batch and resolved.glr and resolved.loss
 
 

@@ -58,7 +58,7 @@ def test_narrow_convolutions_and_what_is_outside_the_block_stay_as_they_were():
 
 def small(**changes):
     spec = networks.ARCHITECTURES["stylegan2"].make_spec(resolution=16, channel_base=512, channel_max=32)
-    config = TrainConfig(data="none", **TINY_OF["stylegan2"] | changes).resolved()
+    config = TrainConfig(data="none", **TINY_OF["stylegan2"] | changes).resolve()
     return Networks(spec, config, torch.device("cpu"))
 
 

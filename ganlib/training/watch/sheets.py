@@ -13,7 +13,7 @@ from ganlib import runs
 from ganlib.latents import recipes
 from ganlib.media import images
 from ganlib.networks.base import Generator, GeneratorSpec, one_hot
-from ganlib.training.data_loader import Reals
+from ganlib.training.data_loader import DataLoader
 
 AT_ONCE = 16  # pictures rendered together
 PATIENCE_SECONDS = 2.0  # of rendering for which a run that is to stop still waits
@@ -63,7 +63,7 @@ class Samples:
         runs.write_bytes(path, images.encode(images.contact_sheet(pixels, columns=self.columns, gap=0)))
 
 
-def pick_reals(reals: Reals, count: int, seed: int) -> np.ndarray:
+def pick_reals(reals: DataLoader, count: int, seed: int) -> np.ndarray:
     """Return training pictures for the sheet beside the samples, uint8 `[N, R, R, 3]`, `count` or all of them."""
     shown = np.random.default_rng(seed).permutation(len(reals.chosen))[:count]
     return np.stack([reals.dataset[int(i)][0] for i in reals.chosen[np.sort(shown)]])
