@@ -59,7 +59,7 @@ def main() -> int:
     print("| steps | published, PSNR | shipped, PSNR | published, distance | shipped, distance |")
     print("|--:|--:|--:|--:|--:|")
     for steps in map(int, args.steps.split(",")):
-        rows = [found(args, renderer, target, steps, "w", published=published) for published in (True, False)]
+        rows = [search_whole(args, renderer, target, steps, "w", published=published) for published in (True, False)]
         made = [renderer.synthesize(w, noise_mode=renderer.spec.noise_modes[0]) for w, _ in rows]
         near = [np.mean([psnr(a, b) for a, b in zip(pictures, pixels, strict=True)]) for pictures in made]
         far = [float(distance.mean()) for _, distance in rows]
@@ -78,7 +78,7 @@ def _targets(args: argparse.Namespace, renderer: Renderer) -> tuple[list[str], n
     return names, np.stack(pixels)
 
 
-def found(
+def search_whole(
     args: argparse.Namespace, renderer: Renderer, target: torch.Tensor, steps: int, space: Any, *, published: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """w_plus `[N, num_ws, w_dim]` and distances `[N]` of a whole search."""
@@ -124,8 +124,8 @@ def edits(
         return float(torch.stack(cosines).mean())
 
     print(f"ordinary pictures: {likeness(generator.synthesis, ordinary):.3f}")
-    w, _ = found(args, renderer, target, 300, "w", published=False)
-    w_plus, _ = found(args, renderer, target, 300, "w_plus", published=False)
+    w, _ = search_whole(args, renderer, target, 300, "w", published=False)
+    w_plus, _ = search_whole(args, renderer, target, 300, "w_plus", published=False)
     print("| target | w: distance, edit | w_plus: distance, edit | w and tuning: distance, edit |\n|---|---|---|---|")
     rows, total = [], []
     for i, name in enumerate(names):

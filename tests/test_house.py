@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -155,6 +156,27 @@ def test_private_names_stay_in_their_file():
         for node in nodes_of(path):
             if isinstance(node, ast.Attribute) and is_private(node.attr) and ast.unparse(node.value) in modules:
                 wrong.append(f"{here(path, node)}: {ast.unparse(node)}")
+    assert wrong == []
+
+
+def test_functions_are_no_bare_participles():
+    wrong = [
+        f"{here(path, node)}: {node.name}"
+        for path in SHIPPED
+        for node in tree_of(path).body
+        if isinstance(node, ast.FunctionDef)
+        and re.fullmatch(r"[a-z]+ed|kept|told|shown|made|found|drawn|known|held|left|frozen|bled", node.name)
+    ]
+    assert wrong == []
+
+
+def test_files_of_pytorch_are_read_in_one_place():
+    wrong = [
+        here(path, node)
+        for path in SHIPPED
+        for node in nodes_of(path)
+        if path.name != "torch_files.py" and isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load"
+    ]
     assert wrong == []
 
 

@@ -371,7 +371,11 @@ def archive(files: Iterable[tuple[str, bytes]]) -> bytes:
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as folder:
         for name, data in files:
             stem, dot, suffix = name.rpartition(".")
-            unique = free_name(stem, lambda stem, rest=f"{dot}{suffix}": stem + rest in taken) + dot + suffix
+
+            def is_taken(stem: str, rest: str = dot + suffix) -> bool:
+                return stem + rest in taken
+
+            unique = free_name(stem, is_taken) + dot + suffix
             taken.add(unique)
             folder.writestr(unique, data)
     return out.getvalue()

@@ -108,7 +108,7 @@ def stats_of(vectors: np.ndarray, *, keep: bool = True) -> FeatureStats:
     return stats
 
 
-def joined(groups: Sequence[FeatureStats]) -> FeatureStats:
+def join_moments(groups: Sequence[FeatureStats]) -> FeatureStats:
     """Statistics of all that several groups have seen, without the vectors."""
     whole = FeatureStats(groups[0].dim)
     for group in groups:
@@ -132,14 +132,14 @@ def frechet_distance(a: FeatureStats, b: FeatureStats) -> float:
 
 
 def frechet_error(real: FeatureStats, groups: Sequence[FeatureStats]) -> float:
-    """The standard error of `frechet_distance(real, joined(groups))` by the jackknife that leaves out a group in turn.
+    """The standard error of `frechet_distance(real, join_moments(groups))` by the jackknife, a group left out in turn.
 
     It tells how much the figure would move with other generated pictures, as many. It does not know of the bias that
     all Fréchet distances of few pictures share, nor of the choice of real pictures."""
     root, num = _root(real.cov), len(groups)
     values = []
     for i in range(num):
-        rest = joined([group for j, group in enumerate(groups) if j != i])
+        rest = join_moments([group for j, group in enumerate(groups) if j != i])
         cov = rest.cov
         overlap = np.sqrt(np.clip(np.linalg.eigvalsh(root.T @ cov @ root), 0, None)).sum()
         shift = float(((real.mean - rest.mean) ** 2).sum())

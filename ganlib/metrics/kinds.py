@@ -16,7 +16,7 @@ from ganlib.metrics.distances import (
     FeatureStats,
     frechet_distance,
     frechet_error,
-    joined,
+    join_moments,
     kernel_distance,
     precision_recall,
     share_interval,
@@ -103,7 +103,7 @@ def _kernel(seen: Seen) -> Mapping[str, Known]:
 
 def _frechet(seen: Seen) -> Mapping[str, Known]:
     groups = [stats_of(part, keep=False) for part in np.array_split(seen.rows, GROUPS) if len(part)]
-    value = frechet_distance(seen.real, joined(groups))
+    value = frechet_distance(seen.real, join_moments(groups))
     if min(group.num for group in groups) < 2:
         return {"": Known(value)}
     error = T_95 * frechet_error(seen.real, groups)

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from ganlib.base.errors import DataError, InputError
-from ganlib.base.filesystem import NotRegularError, TooLargeError, check_regular, open_regular
+from ganlib.base.filesystem import NotRegularError, TooLargeError, check_regular
 from ganlib.compute import device
-from ganlib.compute.torch_files import UNREADABLE
+from ganlib.compute.torch_files import UNREADABLE, load_torch
 from ganlib.latents import editing
 from ganlib.latents import recipes as latents
 from ganlib.latents.recipes import Recipe
@@ -419,8 +419,7 @@ def _mapped(file: str, z: np.ndarray, spec: GeneratorSpec, mapping: Callable[[Te
 def _latents_in(path: Path) -> list[tuple[str, np.ndarray]]:
     """The arrays of a file that are latents by their names, with these names, in order."""
     if path.suffix in (".pt", ".pth"):
-        with open_regular(path, max_bytes=_MOST_LATENT_BYTES) as stream:
-            value = torch.load(stream, map_location="cpu", weights_only=True)
+        value = load_torch(path, max_bytes=_MOST_LATENT_BYTES)
         tables = list(value.values()) if isinstance(value, Mapping) else []
         if not tables or not all(isinstance(each, Mapping) for each in tables):  # else one table for each picture
             tables = [value if isinstance(value, Mapping) else {"": value}]

@@ -125,7 +125,7 @@ def test_the_jackknife_knows_how_a_frechet_distance_scatters():
     found, errors = [], []
     for seed in range(60):
         groups = [metrics.stats_of(x) for x in np.array_split(gaussian(400, 6, seed, shift=0.2, scale=1.1), 10)]
-        found.append(metrics.frechet_distance(real, metrics.joined(groups)))
+        found.append(metrics.frechet_distance(real, metrics.join_moments(groups)))
         errors.append(metrics.frechet_error(real, groups))
     assert 0.75 < np.mean(errors) / np.std(found) < 1.35
 
