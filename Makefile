@@ -45,7 +45,7 @@ lint: $(VENV)/test.stamp
 	$(PY) -m mypy
 
 # What most changes break: the architecture, options, files of earlier versions, and a contract for every network.
-CHECKED := tests/test_house.py tests/base tests/commands/test_flags.py tests/commands/test_help.py \
+CHECKED := tests/test_house.py tests/base tests/commands/test_flags.py tests/commands/test_help.py tests/test_reference.py \
 	tests/models/test_checkpoints.py tests/latents/test_latents.py tests/runs/test_runs.py tests/networks/test_contract.py \
 	tests/networks/test_projected.py tests/earlier
 

@@ -31,7 +31,7 @@ from ganlib.metrics.measurement import (
     resolve,
 )
 from ganlib.metrics.names import Metric, parse_metric, parse_metrics
-from ganlib.metrics.path_length import PathSteps, path_length
+from ganlib.metrics.ppl import PathSteps, path_length
 from ganlib.metrics.rows import collect_rows
 from ganlib.metrics.scores import inception_score
 

@@ -29,7 +29,7 @@ from ganlib.metrics.measurement import (
     resolve,
 )
 from ganlib.metrics.names import Metric, parse_metrics
-from ganlib.metrics.path_length import PathSteps, open_path_distance
+from ganlib.metrics.ppl import PathSteps, open_path_distance
 from ganlib.models import checkpoints
 from ganlib.models.checkpoints import SUFFIX, Checkpoint
 from ganlib.runs import OnlyStops, Reporter, SilentReporter

@@ -22,7 +22,7 @@ from ganlib.metrics.distances import (
     share_interval,
     stats_of,
 )
-from ganlib.metrics.path_length import path_length
+from ganlib.metrics.ppl import path_length
 from ganlib.metrics.scores import inception_score
 
 # Seconds of a thread for a Fréchet distance of 1,000 numbers a picture with its jackknife; grows with their cube.

@@ -21,7 +21,7 @@ from ganlib.features.extractors import FeatureExtractor
 from ganlib.metrics.distances import FeatureStats, stats_of
 from ganlib.metrics.kinds import Seen
 from ganlib.metrics.names import Metric, doubt_about, parse_metric
-from ganlib.metrics.path_length import PathSteps, open_path_distance
+from ganlib.metrics.ppl import PathSteps, open_path_distance
 from ganlib.metrics.rows import BLOCK, collect_rows, forget_rows
 from ganlib.networks.base import Generator
 from ganlib.render.renderer import Renderer

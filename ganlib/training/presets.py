@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganlib.base.errors import InputError
-from ganlib.training.config import TrainConfig
+from ganlib.training.config import SHAPES, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,13 @@ class Preset:
     """Options of `TrainConfig` and their values."""
     needs_model: bool = False
     """Whether it starts from a model's weights, which `resume` has to name."""
+
+    def changes_for(self, arch: str | None) -> dict[str, Any]:
+        """Return its changes beside a family of networks that was chosen: sizes and learning rates were chosen for its
+        own family, and are left out beside another one."""
+        mine = self.changes.get("arch", TrainConfig.arch)
+        of_family = {*SHAPES, "glr", "dlr", "betas"} if arch not in (None, mine) else set()
+        return {name: value for name, value in self.changes.items() if name not in of_family}
 
 
 _SMALL = {"cbase": 4096, "cmax": 128, "z_dim": 256, "w_dim": 256}
@@ -85,4 +92,4 @@ def with_preset(name: str, given: Mapping[str, Any]) -> TrainConfig:
     unknown preset, and as `TrainConfig.from_dict`."""
     if name not in PRESETS:
         raise InputError(f"unknown preset {name!r}", f"known: {', '.join(PRESETS)}")
-    return TrainConfig.from_dict({**PRESETS[name].changes, **given})
+    return TrainConfig.from_dict({**PRESETS[name].changes_for(given.get("arch")), **given})

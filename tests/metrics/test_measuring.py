@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,7 @@ from ganlib.dataset import Dataset
 from ganlib.features import extractors, inception
 from ganlib.features.extractors import FeatureExtractor
 from ganlib.features.perceptual import BACKBONES, PixelDistance
-from ganlib.metrics import MetricsConfig, collect_rows, measure
+from ganlib.metrics import MetricsConfig, collect_rows, measure, ppl
 from ganlib.metrics.job import count_pictures, estimate_seconds, plan_measurement
 from ganlib.metrics.measurement import GeneratedPictures
 from ganlib.models.checkpoints import load_generator, read_card, save_snapshot
@@ -172,7 +171,7 @@ def test_an_inception_score_is_written_as_mean_and_deviation(config, own_feature
 
 def test_path_length_leaves_the_extremes_out():
     steps = np.arange(1000, dtype=np.float32)
-    value, (low, high) = metrics.path_length(np.concatenate([steps, [1e9]]))
+    value, (low, high) = metrics.ppl(np.concatenate([steps, [1e9]]))
     assert value == pytest.approx(500, abs=1) and low < value < high < 600
     assert high - low == pytest.approx(2 * 1.96 * 283 / np.sqrt(1000), rel=0.3)
 
@@ -198,16 +197,15 @@ def test_steps_have_a_number_and_grow_with_the_contrast():
 
 
 def test_paths_are_measured_in_lpips_where_its_weights_are(tmp_path, monkeypatch):
-    paths = import_module("ganlib.metrics.path_length")  # the function of this name hides it in the package
     """Both of its files; with one alone, or none, in the embedded distance, which the name says."""
     monkeypatch.setenv(workspace.CACHE_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(paths, "open_distance", lambda name, device: name)
-    assert paths.open_path_distance()[0] == "fruit-d" and paths.open_path_distance("fruit-d")[2] == "embedded"
+    monkeypatch.setattr(ppl, "open_distance", lambda name, device: name)
+    assert ppl.open_path_distance()[0] == "fruit-d" and ppl.open_path_distance("fruit-d")[2] == "embedded"
     row = BACKBONES["lpips-vgg"]
     (tmp_path / row.file).touch()
-    assert paths.open_path_distance()[0] == "fruit-d"
+    assert ppl.open_path_distance()[0] == "fruit-d"
     (tmp_path / row.lin_file).touch()
-    assert paths.open_path_distance() == ("lpips-vgg", "397923af", "lpips-vgg")
+    assert ppl.open_path_distance() == ("lpips-vgg", "397923af", "lpips-vgg")
 
 
 # --- jobs -------------------------------------------------------------------------------------------------------------

@@ -386,3 +386,14 @@ def test_a_snapshot_of_nvidias_tools_is_continued_with_its_p(reference, tmp_path
     before, after = model.G_ema.state_dict(), checkpoints.load_generator(path).state_dict()
     assert before.keys() == after.keys()
     assert all((before[name] - after[name]).abs().max() < 0.1 for name in before if "weight" in name)
+
+
+@pytest.mark.parametrize("arch", networks.TRAINABLE)
+def test_a_preset_leaves_the_sizes_and_rates_of_another_family_alone(arch, data):
+    """`--preset cpu --arch dcgan` ended in a complaint about an option that nobody had given."""
+    for name in ("cpu", "dcgan", "progan"):
+        own = PRESETS[name].changes.get("arch", "stylegan2")
+        config = with_preset(name, {"data": str(data), "arch": arch})
+        assert plan(config).spec.arch == arch
+        if arch != own:
+            assert config.resolve().glr == TrainConfig(data="none", arch=arch).resolve().glr

@@ -55,8 +55,8 @@ def _kept(upload: Any, name: str, max_bytes: int | None = PICTURE_BYTES) -> str:
 
 def _sound(model: Checkpoint, job: RenderJob) -> RenderJob:
     if not job.row.sound:
-        sounding = " and ".join(row.name for row in FORMATS.values() if row.sound)
-        st.caption(f"Only {sounding} have sound. The track still moves the pictures.")
+        sounding = ", ".join(row.name for row in FORMATS.values() if row.sound)
+        st.caption(f"This format has no sound; these have: {sounding}. The track still moves the pictures.")
     sound = _kept(st.file_uploader("A track", type=SOUNDS, key="film-sound"), "sound", None)
     try:
         if sound:

@@ -42,8 +42,8 @@ class Draft:
 
     def values(self) -> dict[str, Any]:
         """Every option's value."""
-        preset = PRESETS[self.preset].changes if self.preset in PRESETS else {}
-        return {name: item.default for name, item in FIELDS.items()} | dict(preset) | self.changes
+        preset = PRESETS[self.preset].changes_for(self.changes.get("arch")) if self.preset in PRESETS else {}
+        return {name: item.default for name, item in FIELDS.items()} | preset | self.changes
 
     def config(self) -> TrainConfig:
         """The configuration. Raises InputError that names what is wrong."""
