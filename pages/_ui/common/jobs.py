@@ -76,6 +76,6 @@ def _words(run: RunDir, state: str, what: str, begins: str) -> str:
     if state == "running":
         done, total, left = run.status.get("done", 0), run.status.get("total", 0), run.eta_seconds
         counted = f"{done:,.0f} of {total:,.0f} {plain(what)}" if total and what else ""
-        words = counted or begins or plain(run.message) or "starting"
+        words = counted or plain(begins or run.message) or "starting"
         return words + (f", {runs.format_seconds(left)} left" if left is not None else "")
     return {"queued": "starting", "stopped": "cancelled", "lost": "its worker disappeared"}.get(state, plain(state))
