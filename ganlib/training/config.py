@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,45 @@ SHAPES = {
 }  # fmt: skip
 """Fields of `TrainConfig` that decide the networks' shapes → what the families' `make_spec` and specs call them. A
 family has those that its `make_spec` takes."""
+# Where neither the loss nor the discriminator nor the family says something else.
+USUAL: dict[str, Any] = {
+    "discriminator": "own", "loss": "logistic", "r1_interval": 16, "pl_weight": 2.0, "energy_weight": 0.0,
+    "reuse_fakes": False, "glr": 2.5e-3, "dlr": 2.5e-3, "betas": (0.0, 0.99), "batch": 16, "aug": "noaug",
+}  # fmt: skip
+FIRST = "stylegan2"  # the family that is trained where none is named
 LARGEST = 1e6  # of kimg, and of every weight of a penalty: far beyond use
+
+
+def usual(name: str) -> str:
+    """What an option is where nothing is said of it, as in `0.0025; DCGAN 0.0002; projected 0.002`: for the family that
+    is trained where none is named, for those that differ, and for discriminators that have a value of their own."""
+    values: dict[str, list[str]] = {}
+    for family in sorted(map(networks.architecture, networks.TRAINABLE), key=lambda row: row.name != FIRST):
+        known = inspect.signature(family.make_spec).parameters
+        if name in family.train_defaults or name in USUAL:
+            value = family.train_defaults.get(name, USUAL.get(name))
+        elif SHAPES.get(name) in known:
+            value = known[SHAPES[name]].default
+        else:
+            continue
+        values.setdefault(_written(value), []).append(family.title)
+    first = networks.architecture(FIRST).title
+    usual = next((value for value, who in values.items() if first in who), "")
+    families = ", ".join(f"{', '.join(who)} {value}" for value, who in values.items() if first not in who)
+    judges = ", ".join(
+        f"{row.name} {_written(row.train_defaults[name])}"
+        for row in networks.DISCRIMINATORS.values()
+        if name in row.train_defaults
+    )
+    return "; ".join(filter(None, (usual, families, judges)))
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ",".join(f"{number:g}" for number in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)
@@ -58,31 +97,40 @@ class TrainConfig(Options):
         "none", "metrics of every snapshot, separated by commas, or none", group="Length", made_of=KINDS
     )
 
-    arch: str = option("stylegan2", "family of networks", group="Network", choices=networks.TRAINABLE)
+    arch: str = option(FIRST, "family of networks", group="Network", choices=networks.TRAINABLE)
     cbase: int | None = option(
-        None, "channel_base: feature maps at resolution r = cbase / r (16384)", group="Network", low=64, high=2**18
+        None,
+        f"channel_base: feature maps at resolution r = cbase / r ({usual('cbase')})",
+        group="Network",
+        low=64,
+        high=2**18,
     )
     cmax: int | None = option(
-        None, "channel_max: most feature maps at any resolution (512)", group="Network", low=4, high=4096
+        None, f"channel_max: most feature maps at any resolution ({usual('cmax')})", group="Network", low=4, high=4096
     )
-    z_dim: int | None = option(None, "length of z (512; DCGAN 100)", group="Network", low=4, high=4096)
-    w_dim: int | None = option(None, "length of w (512)", group="Network", low=4, high=4096)
-    map_depth: int | None = option(None, "layers of the mapping network (2)", group="Network", low=1, high=32)
+    z_dim: int | None = option(None, f"length of z ({usual('z_dim')})", group="Network", low=4, high=4096)
+    w_dim: int | None = option(None, f"length of w ({usual('w_dim')})", group="Network", low=4, high=4096)
+    map_depth: int | None = option(
+        None, f"layers of the mapping network ({usual('map_depth')})", group="Network", low=1, high=32
+    )
     ngf: int | None = option(
-        None, "DCGAN: feature maps of G at half the resolution (64)", group="Network", low=1, high=1024
+        None, f"feature maps of G at half the resolution ({usual('ngf')})", group="Network", low=1, high=1024
     )
     ndf: int | None = option(
-        None, "DCGAN: feature maps of D at half the resolution (64)", group="Network", low=1, high=1024
+        None, f"feature maps of D at half the resolution ({usual('ndf')})", group="Network", low=1, high=1024
     )
-    bn_G: bool | None = option(None, "DCGAN: batch normalisation in G (yes)", group="Network")
-    bn_D: bool | None = option(None, "DCGAN: batch normalisation in D (no: it tends to collapse)", group="Network")
+    bn_G: bool | None = option(None, f"batch normalisation in G ({usual('bn_G')})", group="Network")
+    bn_D: bool | None = option(
+        None, f"batch normalisation in D, which tends to collapse ({usual('bn_D')})", group="Network"
+    )
     upsampling: str | None = option(
-        None, "DCGAN: how G doubles the picture", group="Network", choices=("transposed", "nearest")
+        None, f"how G doubles the picture ({usual('upsampling')})", group="Network", choices=("transposed", "nearest")
     )
 
     discriminator: str | None = option(
         None,
-        "; ".join(f"{row.name} {row.about}" for row in networks.DISCRIMINATORS.values()) + " (own; FastGAN projected)",
+        "; ".join(f"{row.name} {row.about}" for row in networks.DISCRIMINATORS.values())
+        + f" ({usual('discriminator')})",
         group="Network",
         choices=networks.DISCRIMINATORS,
     )
@@ -103,13 +151,9 @@ class TrainConfig(Options):
         group="Loss",
         choices=LOSSES,
     )
-    glr: float | None = option(
-        None, "learning rate of G, Adam (0.0025; ProGAN 0.001, DCGAN 0.0002)", group="Loss", above=0, high=1
-    )
-    dlr: float | None = option(
-        None, "learning rate of D, Adam (0.0025; ProGAN 0.001, DCGAN 0.0002)", group="Loss", above=0, high=1
-    )
-    betas: tuple[float, ...] | None = option(None, "Adam's betas (0,0.99; DCGAN 0.5,0.999)", group="Loss")
+    glr: float | None = option(None, f"learning rate of G, Adam ({usual('glr')})", group="Loss", above=0, high=1)
+    dlr: float | None = option(None, f"learning rate of D, Adam ({usual('dlr')})", group="Loss", above=0, high=1)
+    betas: tuple[float, ...] | None = option(None, f"Adam's betas ({usual('betas')})", group="Loss")
     gamma: float | None = option(
         None, "weight of R1 (0.0002 · resolution² / batch; DCGAN and wgan-gp 0)", group="Loss", low=0, high=LARGEST
     )
@@ -123,7 +167,7 @@ class TrainConfig(Options):
     )
     pl_weight: float | None = option(
         None,
-        "weight of the path-length penalty, where there are styles; 0 is off (2; projected 0)",
+        f"weight of the path-length penalty, where there are styles; 0 is off ({usual('pl_weight')})",
         group="Loss",
         low=0,
         high=LARGEST,
@@ -131,13 +175,15 @@ class TrainConfig(Options):
     energy_weight: float | None = option(
         None,
         "weight of the energy distance between generated and real pictures in D's features, against pictures that are "
-        "all alike (0)",
+        f"all alike ({usual('energy_weight')})",
         group="Loss",
         low=0,
         high=LARGEST,
     )
     reuse_fakes: bool | None = option(
-        None, "D learns from the pictures of G's own step instead of new ones: faster (no; projected yes)", group="Loss"
+        None,
+        f"D learns from the pictures of G's own step instead of new ones: faster ({usual('reuse_fakes')})",
+        group="Loss",
     )
     ema_kimg: float | None = option(
         None, "half-life of the moving-average weights in kimg (batch · 10 / 32)", group="Loss", low=0, high=LARGEST
@@ -148,8 +194,7 @@ class TrainConfig(Options):
 
     aug: str | None = option(
         None,
-        "; ".join(f"{name} {row.about}" for name, row in AUGMENTATIONS.items())
-        + " (ada; DCGAN and ProGAN noaug, projected diffaug)",
+        "; ".join(f"{name} {row.about}" for name, row in AUGMENTATIONS.items()) + f" ({usual('aug')})",
         group="Augmentation",
         choices=AUGMENTATIONS,
     )
@@ -252,11 +297,7 @@ def own_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what options are where nothing is said of them, for the `arch`, `discriminator` and `loss` among `values`:
     what goes with the loss counts most, then with the discriminator, then with the family. Unknown kinds add nothing.
     """
-    own: dict[str, Any] = {
-        "discriminator": "own", "loss": "logistic", "r1_interval": 16, "pl_weight": 2.0, "energy_weight": 0.0,
-        "reuse_fakes": False, "glr": 2.5e-3, "dlr": 2.5e-3,
-        "betas": (0.0, 0.99), "batch": 16, "aug": "noaug",
-    }  # fmt: skip
+    own = dict(USUAL)
     row = networks.ARCHITECTURES.get(values["arch"])
     family = dict(row.train_defaults) if row is not None else {}
     own |= family
