@@ -171,7 +171,7 @@ def test_an_inception_score_is_written_as_mean_and_deviation(config, own_feature
 
 def test_path_length_leaves_the_extremes_out():
     steps = np.arange(1000, dtype=np.float32)
-    value, (low, high) = metrics.ppl(np.concatenate([steps, [1e9]]))
+    value, (low, high) = metrics.path_length(np.concatenate([steps, [1e9]]))
     assert value == pytest.approx(500, abs=1) and low < value < high < 600
     assert high - low == pytest.approx(2 * 1.96 * 283 / np.sqrt(1000), rel=0.3)
 

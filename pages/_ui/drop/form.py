@@ -60,8 +60,10 @@ def _pieces(model: Checkpoint, given: str) -> dict[str, Any]:
             )
     left, right = st.columns(2)
     state = st.session_state
-    if state.get("drop-count", usual) == state.get("drop-usual", usual):
-        state["drop-count"] = usual  # what was not chosen by hand follows what there is to choose from
+    if state.get("drop-count") != usual and state.get("drop-count", usual) == state.get("drop-usual", usual):
+        # What was not chosen by hand follows what there is to choose from. Set without need, it would undo what
+        # somebody is typing.
+        state["drop-count"] = usual
     state["drop-usual"] = usual
     count = fields.number_input(
         NftConfig, "count", "How many pieces", value=fields.HELD, low=0, place=left, key="drop-count",
