@@ -12,7 +12,7 @@ PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(
 help:
 	@echo 'make app     install what is missing, then open the studio at http://127.0.0.1:$(PORT), for this computer alone'
 	@echo 'make check   ruff, mypy and the tests of what matters most, in a minute or two'
-	@echo 'make test    ruff, mypy and the whole test suite'
+	@echo 'make test    ruff, mypy and the whole test suite, on up to four cores'
 	@echo 'make setup   make $(VENV) alone'
 	@echo 'make lint    ruff and mypy'
 	@echo 'make bench   speed of the generator on this machine'
@@ -52,8 +52,9 @@ CHECKED := tests/test_house.py tests/base tests/commands/test_flags.py tests/com
 check: lint
 	$(PY) -m pytest -q $(CHECKED)
 
+# A process for each core; more than four would take more memory than time is worth. See tests/conftest.py for groups.
 test: lint
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 bench: setup
 	$(PY) benchmarks/synthesis.py

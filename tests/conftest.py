@@ -25,8 +25,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--runslow", action="store_true", help="also run the tests that take minutes")
 
 
+# First, because the plugin that spreads tests over processes reads the groups in this hook too.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
+        # A file stays in one process, which makes its fixtures once; the browser tests share a studio and a Chromium.
+        group = "browser" if item.path.parent.name == "browser" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
         if item.get_closest_marker("slow") and not config.getoption("--runslow"):
             item.add_marker(pytest.mark.skip(reason="takes minutes; run with --runslow"))
         elif item.get_closest_marker("gpu") and not has_cuda():
