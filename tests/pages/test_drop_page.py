@@ -103,6 +103,12 @@ def test_the_number_of_pieces_follows_what_is_there_and_the_button_says_why_it_c
     assert not app.button(key="drop-start").disabled and "3 pieces" in shown(app).replace("**", "")
 
 
+def test_a_link_with_a_few_seeds_opens_with_all_of_them(repository, model):
+    app = open_page(repository, seeds="0-11")
+    count = app.number_input(key="drop-count")
+    assert count.value is None and count.placeholder == "all 12 that pass"
+
+
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [

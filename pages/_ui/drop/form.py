@@ -60,7 +60,8 @@ def _pieces(model: Checkpoint, given: str) -> dict[str, Any]:
             )
     left, right = st.columns(2)
     state = st.session_state
-    if state.get("drop-count") != usual and state.get("drop-count", usual) == state.get("drop-usual", usual):
+    held = state.get("drop-count", usual)
+    if "drop-count" not in state or (held != usual and held == state.get("drop-usual", usual)):
         # What was not chosen by hand follows what there is to choose from. Set without need, it would undo what
         # somebody is typing.
         state["drop-count"] = usual
