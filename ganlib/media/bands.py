@@ -14,6 +14,7 @@ BAND_PIXELS = 1_000_000  # of a band
 LARGE_PIXELS = 8_000_000  # a picture of no more is decoded whole
 _CHUNK_BYTES = 1 << 20  # read of the file at a time
 _MOST_CHUNKS = 1_000_000
+_MOST_TOLD = 1 << 20  # bytes of a profile or palette; common ones have thousands
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by a PNG's colour type
 _TOLD = (b"PLTE", b"tRNS", b"iCCP", b"sRGB")  # what a band needs to know of the picture
@@ -68,6 +69,8 @@ def _parts(file: ImageFile.ImageFile) -> tuple[bytes, list[tuple[int, int]]] | N
                 header = file.fp.read(13)
                 if len(header) < 13 or header[8] != 8 or header[12] or header[9] not in _CHANNELS:
                     return None
+            elif kind in _TOLD and length > _MOST_TOLD:
+                return None  # every band would hold it
             elif kind in _TOLD:
                 told.append(head + file.fp.read(length + 4))
             at += length + 12
